@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "audit/log.hpp"
+
+#include "plan/flags.hpp"
+
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// ISO 8601 in UTC with microseconds.
+std::string format_time(std::int64_t time_ns)
+{
+    const auto seconds = static_cast<std::time_t>(time_ns / 1'000'000'000);
+    const auto micros = static_cast<int>(time_ns / 1000 % 1'000'000);
+    std::tm utc{};
+    ::gmtime_r(&seconds, &utc);
+    std::array<char, 40> text{};
+    const std::size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    std::array<char, 16> fraction{};
+    (void)std::snprintf(fraction.data(), fraction.size(), ".%06dZ", micros);
+    return std::string(text.data(), n) + fraction.data();
+}
+
+/// A command name may hold any byte but NUL: one line stays one line.
+std::string printable(const std::string &bytes)
+{
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte >= 0x7f || c == '\\' || c == '"') {
+            std::array<char, 8> escaped{};
+            (void)std::snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
+            text += escaped.data();
+        } else {
+            text += c;
+        }
+    }
+    return text;
+}
+
+std::string describe_pids(const CallRecord &record)
+{
+    if (record.nr_pids > record.pids.size()) {
+        return "(" + std::to_string(record.nr_pids) + " pids)";
+    }
+    std::string text = "{";
+    for (const pid_t pid : record.pids) {
+        text += (text.size() > 1 ? ", " : "") + std::to_string(pid);
+    }
+    return text + "}";
+}
+
+} // namespace
+
+std::string format_text(const CallRecord &record)
+{
+    std::string line = format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
+                       printable(record.comm) + "\" level=" +
+                       (record.level ? std::to_string(*record.level) : std::string("?")) +
+                       " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) +
+                       ") = ";
+    if (record.result < 0) {
+        line += "-1 " + errno_name(static_cast<int>(-record.result));
+        if (!record.why.empty()) {
+            line += " (" + record.why + ")";
+        }
+    } else {
+        line += std::to_string(record.result);
+    }
+    return line + " <" + std::to_string(record.latency_us) + " us>\n";
+}
+
+std::string format_json(const CallRecord &record)
+{
+    nlohmann::ordered_json line;
+    line["time"] = format_time(record.time_ns);
+    line["tid"] = record.tid;
+    line["comm"] = record.comm;
+    if (record.level) {
+        line["level"] = *record.level;
+    }
+    line["flags"] = flag_names(record.flags);
+    line["exit_signal"] = record.flags & 0xff;
+    line["nr_pids"] = record.nr_pids;
+    line["pids"] = record.pids;
+    line["result"] = record.result;
+    if (record.result < 0) {
+        line["error"] = errno_name(static_cast<int>(-record.result));
+        line["why"] = record.why;
+    }
+    line["us"] = record.latency_us;
+    return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+bool CallLog::write(const CallRecord &record) const
+{
+    const std::string line =
+        format_ == LogFormat::json ? format_json(record) : format_text(record);
+    ssize_t n = 0;
+    do {
+        n = ::write(file_.get(), line.data(), line.size());
+    } while (n < 0 && errno == EINTR);
+    return n == static_cast<ssize_t>(line.size());
+}
+
+} // namespace clone2

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace clone2
+{
+
+/// One finished call.
+struct CallRecord {
+    std::int64_t time_ns = 0; ///< CLOCK_REALTIME when it ended
+    pid_t tid = 0;            ///< the caller, in the supervisor's pid namespace
+    std::string comm;         ///< its command name; raw bytes
+    /// Absolute nesting level of the child's pid namespace; nullopt: the caller is gone.
+    std::optional<unsigned> level;
+    std::uint64_t flags = 0; ///< as asked; args unreadable: 0
+    std::uint32_t nr_pids = 0;
+    std::vector<pid_t> pids;    ///< as asked, oldest namespace first, at most 33
+    std::int64_t result = 0;    ///< a pid in the caller's namespace, or -errno
+    std::string why;            ///< for an errno: the reason, one clause
+    std::int64_t latency_us = 0; ///< from the notification's arrival to the answer
+};
+
+/// Where finished calls are told. Implementations are thread-safe.
+class AuditSink
+{
+public:
+    AuditSink() = default;
+    AuditSink(const AuditSink &) = delete;
+    AuditSink &operator=(const AuditSink &) = delete;
+    virtual ~AuditSink() = default;
+
+    virtual void record(const CallRecord &record) = 0;
+    /// Wants to hear of successes too, at the price of one more round trip for each.
+    [[nodiscard]] virtual bool wants_successes() const = 0;
+    /// Wants comm and level, which cost some system calls.
+    [[nodiscard]] virtual bool wants_details() const = 0;
+};
+
+} // namespace clone2

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "audit/stats.hpp"
+
+#include "plan/flags.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::uint64_t steps = 8; // buckets per power of two
+
+std::size_t bucket_of(std::uint64_t value)
+{
+    if (value < steps) {
+        return value;
+    }
+    const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 4; // 8..15: 0
+    return steps + exponent * steps + ((value >> exponent) - steps);
+}
+
+/// The largest value of a bucket.
+std::uint64_t top_of(std::size_t bucket)
+{
+    if (bucket < steps) {
+        return bucket;
+    }
+    const std::size_t exponent = (bucket - steps) / steps;
+    const std::uint64_t mantissa = (bucket - steps) % steps + steps;
+    return ((mantissa + 1) << exponent) - 1;
+}
+
+} // namespace
+
+void Stats::add(std::int64_t result, std::int64_t latency_us)
+{
+    const std::size_t bucket = bucket_of(static_cast<std::uint64_t>(std::max<std::int64_t>(
+        latency_us, 0)));
+    const std::lock_guard lock(mutex_);
+    ++by_errno_[result < 0 ? static_cast<int>(-result) : 0];
+    ++histogram_[std::min(bucket, histogram_.size() - 1)];
+    ++count_;
+}
+
+std::int64_t Stats::percentile_locked(unsigned percent) const
+{
+    const std::uint64_t rank = (count_ * percent + 99) / 100;
+    std::uint64_t seen = 0;
+    for (std::size_t bucket = 0; bucket < histogram_.size(); ++bucket) {
+        seen += histogram_[bucket];
+        if (rank > 0 && seen >= rank) {
+            return static_cast<std::int64_t>(top_of(bucket));
+        }
+    }
+    return 0;
+}
+
+std::int64_t Stats::percentile(unsigned percent) const
+{
+    const std::lock_guard lock(mutex_);
+    return percentile_locked(percent);
+}
+
+std::string Stats::summary() const
+{
+    const std::lock_guard lock(mutex_);
+    std::string text = "clone2 calls: " + std::to_string(count_) + "\n";
+    for (const auto &[err, count] : by_errno_) {
+        text += "  " + (err == 0 ? std::string("success") : errno_name(err)) + ": " +
+                std::to_string(count) + "\n";
+    }
+    if (count_ > 0) {
+        text += "latency p50: " + std::to_string(percentile_locked(50)) +
+                " us, p99: " + std::to_string(percentile_locked(99)) + " us\n";
+    }
+    return text;
+}
+
+} // namespace clone2

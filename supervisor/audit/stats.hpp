@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace clone2
+{
+
+/// Counts of calls per result and their latencies, in bounded memory. Thread-safe.
+class Stats
+{
+public:
+    /// `result`: a pid or -errno; `latency_us` >= 0, in microseconds.
+    void add(std::int64_t result, std::int64_t latency_us);
+    /// Some lines of text, for people.
+    [[nodiscard]] std::string summary() const;
+    /// The latency (microseconds) below which `percent` (1..100) of the calls lie, within
+    /// 12.5 percent; 0 without calls.
+    [[nodiscard]] std::int64_t percentile(unsigned percent) const;
+
+private:
+    // Eight buckets for each power of two.
+    static constexpr std::size_t buckets = 8 * 48;
+    [[nodiscard]] std::int64_t percentile_locked(unsigned percent) const;
+
+    mutable std::mutex mutex_;
+    std::map<int, std::uint64_t> by_errno_; ///< 0: success
+    std::array<std::uint64_t, buckets> histogram_{};
+    std::uint64_t count_ = 0;
+};
+
+} // namespace clone2

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "base/diagnostics.hpp"
+
+#include <unistd.h>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::chrono::seconds window{10};
+constexpr unsigned per_window = 10;
+
+} // namespace
+
+void Diagnostics::print(const std::string &text)
+{
+    // One write, so that lines of several processes don't mix. Nobody to tell of a failure.
+    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+void Diagnostics::info(const std::string &message) const
+{
+    if (verbosity_ == Verbosity::verbose) {
+        print("clone2-supervise: " + message + "\n");
+    }
+}
+
+void Diagnostics::warn(const std::string &message)
+{
+    if (verbosity_ == Verbosity::quiet) {
+        return;
+    }
+    const std::lock_guard lock(mutex_);
+    const auto now = std::chrono::steady_clock::now();
+    if (now - window_begin_ > window) {
+        window_begin_ = now;
+        in_window_ = 0;
+    }
+    if (++in_window_ > per_window) {
+        ++suppressed_;
+        return;
+    }
+    std::string text = "clone2-supervise: " + message;
+    if (suppressed_ != 0) {
+        text += " (" + std::to_string(suppressed_) + " earlier warnings not shown)";
+        suppressed_ = 0;
+    }
+    print(text + "\n");
+}
+
+} // namespace clone2

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+#include "base/procfs.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <linux/mount.h>
+#include <memory>
+#include <string_view>
+#include <system_error>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// Whether the procfs at `root` shows our own pid namespace.
+bool shows_own_namespace(int root)
+{
+    std::array<char, 32> link{};
+    const ssize_t n = ::readlinkat(root, "self", link.data(), link.size());
+    if (n <= 0) {
+        return false;
+    }
+    return std::string_view(link.data(), static_cast<std::size_t>(n)) == std::to_string(::getpid());
+}
+
+/// A procfs instance of our own, attached nowhere (5.2; needs CAP_SYS_ADMIN).
+Fd mount_private_procfs()
+{
+    const Fd context{static_cast<int>(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC))};
+    if (!context ||
+        ::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+        return {};
+    }
+    return Fd{static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0))};
+}
+
+} // namespace
+
+Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+{
+    if (root_ && shows_own_namespace(root_.get())) {
+        return;
+    }
+    root_ = mount_private_procfs();
+    if (!root_ || !shows_own_namespace(root_.get())) {
+        throw std::system_error(ENOENT, std::generic_category(),
+                                "/proc does not show this pid namespace and none could be mounted");
+    }
+}
+
+Result<Fd> Procfs::open(pid_t tid, const char *name, int flags) const
+{
+    const std::string path = std::to_string(tid) + "/" + name;
+    Fd fd{::openat(root_.get(), path.c_str(), flags | O_CLOEXEC)};
+    if (!fd) {
+        return last_error("open(/proc)", tid);
+    }
+    return fd;
+}
+
+std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) const
+{
+    const Result<Fd> fd = open(tid, name, O_RDONLY);
+    if (!fd) {
+        return std::nullopt;
+    }
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        const ssize_t n = ::read(fd->get(), buffer.data(), buffer.size());
+        if (n < 0) {
+            return std::nullopt;
+        }
+        if (n == 0) {
+            return text;
+        }
+        text.append(buffer.data(), static_cast<std::size_t>(n));
+    }
+}
+
+std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) const
+{
+    const std::optional<std::string> status = read_if_alive(tid, "status");
+    if (!status) {
+        return std::nullopt;
+    }
+    const std::string key = std::string("\n") + field + ":";
+    const std::size_t at = status->find(key);
+    if (at == std::string::npos) {
+        return std::nullopt;
+    }
+    const std::size_t begin = status->find_first_not_of(" \t", at + key.size());
+    const std::size_t end = status->find('\n', at + 1);
+    if (begin == std::string::npos || end == std::string::npos || begin >= end) {
+        return std::string();
+    }
+    return status->substr(begin, end - begin);
+}
+
+std::vector<pid_t> Procfs::pids() const
+{
+    std::vector<pid_t> found;
+    const int fd = ::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return found;
+    }
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::fdopendir(fd), ::closedir);
+    if (!dir) {
+        ::close(fd);
+        return found;
+    }
+    while (const dirent *entry = ::readdir(dir.get())) { // NOLINT(concurrency-mt-unsafe)
+        const std::string_view name = entry->d_name;
+        pid_t pid = 0;
+        const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+        if (error == std::errc() && end == name.data() + name.size()) {
+            found.push_back(pid);
+        }
+    }
+    return found;
+}
+
+std::string Procfs::comm(pid_t tid) const
+{
+    std::string text = read_if_alive(tid, "comm").value_or("");
+    if (!text.empty() && text.back() == '\n') {
+        text.pop_back();
+    }
+    return text;
+}
+
+} // namespace clone2

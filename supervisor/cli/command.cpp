@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+#include "cli/command.hpp"
+
+#include "cli/program.hpp"
+#include "cli/reaper.hpp"
+#include "cli/serving.hpp"
+#include "cli/wire.hpp"
+#include "listener/filter.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+constexpr int finish_timeout_ms = 5000;
+
+std::string reason()
+{
+    return std::strerror(errno); // NOLINT(concurrency-mt-unsafe): no threads in this process
+}
+
+Fd open_log(const Options &options)
+{
+    if (!options.log) {
+        return {};
+    }
+    Fd log{*options.log == "-"
+               ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
+               : ::open(options.log->c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
+                        0644)};
+    if (!log) {
+        fail("--log " + *options.log + ": " + reason());
+    }
+    return log;
+}
+
+/// Does what the signal does by default, and comes back where that was a stop.
+void take_signal(int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    std::signal(signal, SIG_DFL); // NOLINT(cert-err33-c)
+    ::raise(signal);
+    ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+/// Hands on what was sent to us, but not what the terminal sent to the whole process group:
+/// PROGRAM has that already.
+void forward_signals(const Fd &signals, const Fd &reaper)
+{
+    signalfd_siginfo info{};
+    while (::read(signals.get(), &info, sizeof info) == sizeof info) {
+        const auto signal = static_cast<int>(info.ssi_signo);
+        if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) {
+            send_value(reaper, signal);
+        }
+    }
+}
+
+/// Until PROGRAM has ended. nullopt: nobody is left to tell how.
+std::optional<ProgramStatus> wait_for_program(const Fd &reaper)
+{
+    const sigset_t set = forwarded_signals();
+    const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+    for (;;) {
+        std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {reaper.get(), POLLIN, 0}}};
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
+            continue;
+        }
+        if (polled[0].revents != 0) {
+            forward_signals(signals, reaper);
+        }
+        if (polled[1].revents == 0) {
+            continue;
+        }
+        const std::optional<ProgramStatus> status = receive_value<ProgramStatus>(reaper);
+        if (!status || status->kind != ProgramStatus::Kind::stopped) {
+            return status;
+        }
+        take_signal(status->value);
+    }
+}
+
+int end_as(const std::optional<ProgramStatus> &status, const Options &options)
+{
+    if (!status) {
+        Diagnostics::print("clone2-supervise: PROGRAM's status is lost: its parent was killed\n");
+        return own_failure;
+    }
+    if (status->kind == ProgramStatus::Kind::exited) {
+        return status->value;
+    }
+    if (options.exit_status == ExitStatus::signal) {
+        // PROGRAM has dumped core if it was to; a second one would be of the wrong process.
+        const rlimit none{0, 0};
+        ::setrlimit(RLIMIT_CORE, &none);
+        ::prctl(PR_SET_DUMPABLE, 0);
+        take_signal(status->value);
+    }
+    return 128 + status->value;
+}
+
+} // namespace
+
+int run_command(const Options &options)
+{
+    const Result<std::vector<sock_filter>> filter = build_filter(options.nr);
+    if (!filter) {
+        fail(filter.error().to_string());
+    }
+    Fd log = open_log(options);
+    auto [command_end, serving_end] = make_socket_pair();
+    auto [listener_end, program_end] = make_socket_pair();
+    auto [status_end, reaper_end] = make_socket_pair();
+    const InheritedSignals inherited = take_over_signals();
+
+    const pid_t serving = ::fork();
+    if (serving < 0) {
+        fail("fork: " + reason());
+    }
+    if (serving == 0) {
+        command_end.reset();
+        status_end.reset();
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+        const pid_t reaper = ::fork();
+        if (reaper < 0) {
+            fail("fork: " + reason());
+        }
+        if (reaper == 0) {
+            serving_end.reset();
+            listener_end.reset();
+            log.reset();
+            reap(options.pidns_depth, std::move(reaper_end),
+                 [&] { run_program(options.program, *filter, program_end, inherited); });
+        }
+        reaper_end.reset();
+        program_end.reset();
+        ::_exit(serve(options, std::move(listener_end), std::move(serving_end), std::move(log)));
+    }
+    log.reset();
+    serving_end.reset();
+    listener_end.reset();
+    program_end.reset();
+    reaper_end.reset();
+
+    const std::optional<ProgramStatus> status = wait_for_program(status_end);
+    if (options.wait_all) {
+        // Signals are no longer for PROGRAM, so they work on us; what ends the wait is the end
+        // of the serving process.
+        restore_signals(inherited);
+        while (receive_value<char>(command_end)) {
+        }
+    } else if (options.stats && send_value(command_end, finish_request)) {
+        pollfd polled{command_end.get(), POLLIN, 0};
+        (void)::poll(&polled, 1, finish_timeout_ms);
+    }
+    return end_as(status, options);
+}
+
+} // namespace clone2::cli

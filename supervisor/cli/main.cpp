@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#include "cli/check.hpp"
+#include "cli/command.hpp"
+#include "cli/options.hpp"
+#include "cli/wire.hpp"
+#include "listener/filter.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+namespace
+{
+
+using namespace clone2;
+
+/// Standard descriptors that the caller has closed must not be given to anything of ours.
+/// Placeholders take them, which exec closes again: PROGRAM finds them as they were.
+void occupy_standard_descriptors()
+{
+    for (;;) {
+        const int fd = ::open("/dev/null", O_PATH | O_CLOEXEC);
+        if (fd > STDERR_FILENO || fd < 0) {
+            ::close(fd);
+            return;
+        }
+    }
+}
+
+int usage_error(const std::string &message)
+{
+    std::fprintf(stderr, "clone2-supervise: %s\n", message.c_str());
+    return cli::own_failure;
+}
+
+int run(const cli::Command &command)
+{
+    if (const auto *error = std::get_if<cli::UsageError>(&command)) {
+        return usage_error(error->message);
+    }
+    if (std::holds_alternative<cli::ShowHelp>(command)) {
+        std::fputs(cli::help_text().c_str(), stdout);
+        return std::fflush(stdout) == 0 ? 0 : cli::own_failure;
+    }
+    if (std::holds_alternative<cli::ShowVersion>(command)) {
+        std::puts("clone2-supervise " CLONE2_VERSION);
+        return std::fflush(stdout) == 0 ? 0 : cli::own_failure;
+    }
+    if (const auto *check = std::get_if<cli::Check>(&command)) {
+        return cli::run_check(*check);
+    }
+    const auto &options = std::get<cli::Options>(command);
+    if (const auto name = name_of_system_call(options.nr)) {
+        return usage_error("--nr: " + std::to_string(options.nr) + " is the system call " + *name);
+    }
+    occupy_standard_descriptors();
+    return cli::run_command(options);
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    try {
+        const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return run(cli::parse(arguments));
+    } catch (const std::exception &error) {
+        return usage_error(error.what());
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// Writes the manual page to stdout when the project is built, from the same texts as --help.
+#include "cli/options.hpp"
+
+#include <cstdio>
+#include <string>
+
+namespace
+{
+
+/// Text for troff: no accidental requests, hyphens that can be copied.
+std::string escape(const std::string &text)
+{
+    std::string escaped;
+    for (const char c : text) {
+        if (c == '\\') {
+            escaped += "\\e";
+        } else if (c == '-') {
+            escaped += "\\-";
+        } else {
+            escaped += c;
+        }
+    }
+    return escaped;
+}
+
+} // namespace
+
+int main()
+{
+    using namespace clone2::cli;
+    std::string page = ".TH CLONE2\\-SUPERVISE 1 \"\" \"clone2\\-supervise " CLONE2_VERSION "\"\n"
+                       ".SH NAME\nclone2\\-supervise \\- run a program with the clone2 system call\n"
+                       ".SH SYNOPSIS\n.B clone2\\-supervise\n[\\fIOPTION\\fR...] [\\-\\-] "
+                       "\\fIPROGRAM\\fR [\\fIARG\\fR...]\n.br\n"
+                       ".B clone2\\-supervise \\-\\-check\\fR[=\\fIFEATURE\\fR]\n"
+                       ".SH DESCRIPTION\n"
+                       "Runs PROGRAM so that it and all its descendants have the system call\n"
+                       "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
+                       "pid namespaces. The program need not be changed, nor the kernel.\n"
+                       "Standard input and output, the terminal and job control are the\n"
+                       "program's own; SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,\n"
+                       "SIGALRM, SIGWINCH, SIGTSTP and SIGCONT sent to clone2\\-supervise are\n"
+                       "handed on to it. Processes that PROGRAM leaves behind are served on in\n"
+                       "the background until the last one has ended.\n"
+                       ".PP\n"
+                       "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
+                       "program, in the user namespace that owns each pid namespace concerned;\n"
+                       "\\-\\-pidns gives that to unprivileged users.\n"
+                       ".SH OPTIONS\n";
+    for (const OptionText &option : option_texts()) {
+        page += ".TP\n.B ";
+        if (option.short_name != 0) {
+            page += std::string("\\-") + option.short_name + ", ";
+        }
+        page += "\\-\\-" + escape(option.long_name);
+        if (option.argument != nullptr) {
+            page += (option.argument[0] == '[' ? "" : " ") + escape(option.argument);
+        }
+        page += "\n" + escape(option.text) + ".\n";
+    }
+    page += ".SH EXIT STATUS\n";
+    for (const ExitText &exit : exit_texts()) {
+        page += std::string(".TP\n.B ") + exit.status + "\n" + escape(exit.text) + ".\n";
+    }
+    page += ".SH NOTES\n"
+            "A call may fail with EINTR where a signal handler without SA_RESTART ran before the\n"
+            "supervisor had seen it; no supervisor can close that gap. A program under strace or\n"
+            "a debugger gets EPERM: a thread has only one tracer.\n"
+            ".SH SEE ALSO\n"
+            ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
+    std::fputs(page.c_str(), stdout);
+    return std::fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "audit/log.hpp"
+#include "base/diagnostics.hpp"
+#include "loop/event_loop.hpp"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace clone2::cli
+{
+
+constexpr int default_nr = 387; ///< SPEC.md, "Number"
+constexpr unsigned max_pidns_depth = 32;
+
+/// How PROGRAM's death by a signal is passed on.
+enum class ExitStatus { signal, code128 };
+
+/// The command line, decoded.
+struct Options {
+    int nr = default_nr;
+    unsigned pidns_depth = 0; ///< 0: none
+    std::optional<std::string> log;
+    LogFormat log_format = LogFormat::text;
+    Verbosity verbosity = Verbosity::normal;
+    bool stats = false;
+    bool wait_all = false;
+    ExitStatus exit_status = ExitStatus::signal;
+    LoopChoice loop = LoopChoice::automatic;
+    std::vector<std::string> program;
+};
+
+/// Other things to do than running a program.
+struct ShowHelp {
+};
+struct ShowVersion {
+};
+struct Check {
+    std::optional<std::string> feature;
+    LoopChoice loop = LoopChoice::automatic;
+};
+struct UsageError {
+    std::string message;
+};
+
+using Command = std::variant<Options, ShowHelp, ShowVersion, Check, UsageError>;
+
+/// Options stop at the first non-option or "--". Pure.
+[[nodiscard]] Command parse(std::span<const std::string> arguments);
+
+/// One option, as --help and the man page tell it.
+struct OptionText {
+    char short_name; ///< 0: none
+    const char *long_name;
+    const char *argument; ///< nullptr: none; "[=DEPTH]" style where optional
+    const char *text;
+};
+[[nodiscard]] std::span<const OptionText> option_texts();
+
+/// An exit status of the command and its meaning.
+struct ExitText {
+    const char *status;
+    const char *text;
+};
+[[nodiscard]] std::span<const ExitText> exit_texts();
+
+/// What --help prints.
+[[nodiscard]] std::string help_text();
+
+} // namespace clone2::cli

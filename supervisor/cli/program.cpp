@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#include "cli/program.hpp"
+
+#include "base/diagnostics.hpp"
+#include "listener/filter.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+constexpr int not_executable = 126;
+constexpr int not_found = 127;
+
+std::string explain(int err)
+{
+    switch (err) {
+    case EBUSY:
+        return "this process is under a seccomp listener already (another clone2-supervise, or a "
+               "container's): the kernel allows only one on a filter chain";
+    case EINVAL:
+        return "this kernel has no seccomp user notification (5.0 or later needed)";
+    default:
+        return std::string("installing the seccomp filter: ") +
+               std::strerror(err); // NOLINT(concurrency-mt-unsafe): no threads in this process
+    }
+}
+
+} // namespace
+
+void run_program(const std::vector<std::string> &program, std::span<const sock_filter> filter,
+                 const Fd &serving, const InheritedSignals &inherited)
+{
+    std::vector<char *> arguments;
+    arguments.reserve(program.size() + 1);
+    for (const std::string &argument : program) {
+        arguments.push_back(const_cast<char *>(argument.c_str()));
+    }
+    arguments.push_back(nullptr);
+
+    const InstalledFilter installed = install_filter(filter);
+    if (installed.listener < 0) {
+        fail(explain(-installed.listener));
+    }
+    const Fd listener{installed.listener};
+    const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};
+    if (!send_value(serving, offer, listener.get()) || !receive_value<char>(serving)) {
+        ::_exit(own_failure); // the serving process has said why
+    }
+    restore_signals(inherited);
+    ::execvp(arguments.front(), arguments.data());
+    const int err = errno;
+    Diagnostics::print("clone2-supervise: " + program.front() + ": " +
+                       std::strerror(err) + // NOLINT(concurrency-mt-unsafe): no threads here
+                       "\n");
+    ::_exit(err == ENOENT ? not_found : not_executable);
+}
+
+} // namespace clone2::cli

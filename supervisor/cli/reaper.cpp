@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+#include "cli/reaper.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+std::string reason()
+{
+    return std::strerror(errno); // NOLINT(concurrency-mt-unsafe): no threads in this process
+}
+
+void write_file(const char *path, const std::string &text)
+{
+    const Fd file{::open(path, O_WRONLY | O_CLOEXEC)};
+    if (!file || ::write(file.get(), text.data(), text.size()) != std::ssize(text)) {
+        fail(std::string(path) + ": " + reason());
+    }
+}
+
+/// Enters a new mount namespace and, for the children, a new pid namespace; without privilege by
+/// way of a new user namespace in which the caller is root.
+void enter_namespaces()
+{
+    const uid_t uid = ::geteuid();
+    const gid_t gid = ::getegid();
+    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
+        if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) {
+            fail("--pidns: new namespaces: " + reason() +
+                 " (without privilege, user namespaces have to be allowed)");
+        }
+        write_file("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
+        write_file("/proc/self/setgroups", "deny");
+        write_file("/proc/self/gid_map", "0 " + std::to_string(gid) + " 1");
+    }
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+        fail("--pidns: making mounts private: " + reason());
+    }
+}
+
+void tell(const Fd &status, int wait_status)
+{
+    ProgramStatus program;
+    if (WIFSTOPPED(wait_status)) {
+        program = {ProgramStatus::Kind::stopped, WSTOPSIG(wait_status)};
+    } else if (WIFSIGNALED(wait_status)) {
+        program = {ProgramStatus::Kind::killed, WTERMSIG(wait_status)};
+    } else {
+        program = {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status)};
+    }
+    send_value(status, program); // the command may be gone: nobody to tell then
+}
+
+/// Until no child is left. `child`: the one that signals go to; `status`: may be empty.
+[[noreturn]] void reap_until_alone(pid_t child, Fd status)
+{
+    ::prctl(PR_SET_NAME, "clone2-reap");
+    // A session of our own: the terminal's signals are for PROGRAM.
+    ::setsid();
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        close_standard(fd);
+    }
+    sigset_t set = forwarded_signals();
+    sigaddset(&set, SIGCHLD);
+    const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+    bool child_lives = true;
+    for (;;) {
+        int wait_status = 0;
+        pid_t pid = 0;
+        while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | __WALL)) > 0) {
+            if (pid != child) {
+                continue;
+            }
+            child_lives = WIFSTOPPED(wait_status);
+            if (status) {
+                tell(status, wait_status);
+            }
+            if (!child_lives) {
+                status.reset();
+            }
+        }
+        if (pid < 0 && errno == ECHILD) {
+            ::_exit(0);
+        }
+        std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {status.get(), POLLIN, 0}}};
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
+            continue;
+        }
+        signalfd_siginfo info{};
+        while (::read(signals.get(), &info, sizeof info) == sizeof info) {
+            if (static_cast<int>(info.ssi_signo) != SIGCHLD && child_lives) {
+                ::kill(child, static_cast<int>(info.ssi_signo));
+            }
+        }
+        if (polled[1].revents != 0) {
+            const std::optional<int> signal = receive_value<int>(status);
+            if (!signal) {
+                status.reset(); // the command was killed: PROGRAM goes on
+            } else if (child_lives) {
+                ::kill(child, *signal);
+            }
+        }
+    }
+}
+
+} // namespace
+
+void reap(unsigned depth, Fd status, const std::function<void()> &program)
+{
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    if (depth > 0) {
+        enter_namespaces();
+    }
+    for (unsigned level = 0; level < depth; ++level) {
+        const pid_t init = ::fork();
+        if (init < 0) {
+            fail("--pidns: fork: " + reason());
+        }
+        if (init > 0) {
+            status.reset();
+            reap_until_alone(init, {});
+        }
+        if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
+            fail("--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
+        }
+    }
+    if (depth > 0 &&
+        ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+        fail("--pidns: a fresh /proc: " + reason());
+    }
+    const pid_t child = ::fork();
+    if (child < 0) {
+        fail("fork: " + reason());
+    }
+    if (child == 0) {
+        status.reset();
+        program();
+        ::_exit(own_failure);
+    }
+    reap_until_alone(child, std::move(status));
+}
+
+} // namespace clone2::cli

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "cli/wire.hpp"
+
+#include <functional>
+
+namespace clone2::cli
+{
+
+/// Becomes the parent of PROGRAM, in `depth` new nested pid namespaces where asked for: one
+/// process for each namespace, its init, and one outside. Each reaps what is orphaned to it,
+/// hands on signals sent to it, and ends when it has no child left.
+///
+/// The parent is not the serving process: the stops of one's own children are reported to every
+/// thread, which would mix with the serving threads' tracees (DESIGN.md, "Waiting").
+///
+/// `status`: where the innermost one tells of PROGRAM; signals to hand on come from there, too.
+/// `program`: called in PROGRAM's process, must not return.
+[[noreturn]] void reap(unsigned depth, Fd status, const std::function<void()> &program);
+
+} // namespace clone2::cli

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+#include "cli/serving.hpp"
+
+#include "audit/log.hpp"
+#include "audit/stats.hpp"
+#include "service/server.hpp"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <exception>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+/// The log and the statistics, as far as they were asked for.
+class Audit final : public AuditSink
+{
+public:
+    Audit(const Options &options, Fd log, Diagnostics &diagnostics)
+        : diagnostics_(diagnostics), stats_asked_(options.stats)
+    {
+        if (log) {
+            log_.emplace(std::move(log), options.log_format);
+        }
+    }
+
+    void record(const CallRecord &record) override
+    {
+        if (stats_asked_) {
+            stats_.add(record.result, record.latency_us);
+        }
+        if (log_ && !log_->write(record) && !loss_told_.exchange(true)) {
+            diagnostics_.warn("the log can't be written: lines are lost");
+        }
+    }
+    [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
+    [[nodiscard]] bool wants_details() const override { return log_.has_value(); }
+
+    void finish() const
+    {
+        if (stats_asked_) {
+            Diagnostics::print(stats_.summary());
+        }
+    }
+
+private:
+    Diagnostics &diagnostics_;
+    bool stats_asked_;
+    Stats stats_;
+    std::optional<CallLog> log_;
+    std::atomic<bool> loss_told_{false};
+};
+
+/// The command's side of the serving process.
+class CommandLink
+{
+public:
+    CommandLink(EventLoop &loop, Server &server, Fd socket, const Audit &audit, bool keep_stderr)
+        : server_(server), socket_(std::move(socket)), watch_(loop.watch(socket_.get())),
+          audit_(audit), keep_stderr_(keep_stderr)
+    {
+        wait();
+    }
+
+private:
+    void wait()
+    {
+        watch_->wait_readable(server_.counted([this] { on_readable(); }));
+    }
+
+    void on_readable()
+    {
+        const std::optional<char> request = receive_value<char>(socket_);
+        if (!request) {
+            // The command has ended. Who reads its stderr to the end must not wait for us.
+            if (!keep_stderr_) {
+                close_standard(STDERR_FILENO);
+            }
+            return;
+        }
+        audit_.finish();
+        send_value(socket_, finish_request);
+        wait();
+    }
+
+    Server &server_;
+    Fd socket_;
+    std::unique_ptr<EventLoop::Watch> watch_;
+    const Audit &audit_;
+    bool keep_stderr_;
+};
+
+} // namespace
+
+int serve(const Options &options, Fd program, Fd command, Fd log)
+{
+    ::prctl(PR_SET_NAME, "clone2-serve");
+    // Children come to us only when the reaper was killed: the kernel reaps them.
+    std::signal(SIGCHLD, SIG_IGN); // NOLINT(cert-err33-c)
+    close_standard(STDIN_FILENO);
+    close_standard(STDOUT_FILENO);
+    Diagnostics diagnostics(options.verbosity);
+    try {
+        const auto procfs = std::make_shared<const Procfs>();
+        Audit audit(options, std::move(log), diagnostics);
+        Service service(procfs, audit, diagnostics);
+        const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
+
+        ListenerOffer offer;
+        std::optional<Fd> listener =
+            receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
+        if (!listener || !*listener) {
+            return own_failure; // PROGRAM's process has said why
+        }
+        // Only now: PROGRAM was to be born in the terminal's session.
+        ::setsid();
+        diagnostics.info(std::string("serving with ") + loop->name() + ", nesting level " +
+                         std::to_string(service.namespaces().own_level()) +
+                         (offer.no_new_privs ? ", no-new-privs set" : "") +
+                         (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
+        Server server(*loop, service, diagnostics);
+        server.add_listener(std::move(*listener), offer.wait_killable);
+        const CommandLink link(*loop, server, std::move(command), audit, options.log == "-");
+        if (!send_value(program, finish_request)) {
+            return own_failure;
+        }
+        program.reset();
+        server.run();
+        if (options.wait_all) {
+            audit.finish();
+        }
+    } catch (const std::exception &error) {
+        diagnostics.warn(error.what());
+        return own_failure;
+    }
+    return 0;
+}
+
+} // namespace clone2::cli

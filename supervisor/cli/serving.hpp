@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "cli/options.hpp"
+#include "cli/wire.hpp"
+
+namespace clone2::cli
+{
+
+/// The serving process, after the fork of the reaper: takes the listener from `program`, serves
+/// it until the last target is gone, and answers the command's requests on `command`.
+/// `log`: empty where no log was asked for. Returns the process's exit status.
+int serve(const Options &options, Fd program, Fd command, Fd log);
+
+/// From the command to the serving process: print what was asked for at the end.
+constexpr char finish_request = 'F';
+
+} // namespace clone2::cli

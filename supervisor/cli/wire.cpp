@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#include "cli/wire.hpp"
+
+#include "base/diagnostics.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace clone2::cli
+{
+
+SocketPair make_socket_pair()
+{
+    std::array<int, 2> fds{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+        throw std::system_error(errno, std::generic_category(), "socketpair()");
+    }
+    return {Fd(fds[0]), Fd(fds[1])};
+}
+
+bool send_message(const Fd &socket, std::span<const std::byte> message, int fd)
+{
+    iovec data{const_cast<std::byte *>(message.data()), message.size()};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    if (fd >= 0) {
+        header.msg_control = control.data();
+        header.msg_controllen = control.size();
+        cmsghdr *const rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+    }
+    ssize_t n = 0;
+    do {
+        n = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n == static_cast<ssize_t>(message.size());
+}
+
+std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message)
+{
+    iovec data{message.data(), message.size()};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    ssize_t n = 0;
+    do {
+        n = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    Fd fd;
+    if (n >= 0) {
+        const cmsghdr *const rights = CMSG_FIRSTHDR(&header);
+        if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS &&
+            rights->cmsg_len == CMSG_LEN(sizeof(int))) {
+            int received = -1;
+            std::memcpy(&received, CMSG_DATA(rights), sizeof received);
+            fd = Fd(received);
+        }
+    }
+    if (n != static_cast<ssize_t>(message.size())) {
+        return std::nullopt;
+    }
+    return fd;
+}
+
+sigset_t forwarded_signals()
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
+                             SIGCONT, SIGTSTP}) {
+        sigaddset(&set, signal);
+    }
+    return set;
+}
+
+InheritedSignals take_over_signals()
+{
+    InheritedSignals inherited;
+    sigset_t handled = forwarded_signals();
+    sigaddset(&handled, SIGCHLD);
+    ::sigprocmask(SIG_BLOCK, &handled, &inherited.mask);
+    struct sigaction standard {
+    };
+    standard.sa_handler = SIG_DFL;
+    // An ignored SIGCHLD would have the kernel reap before we can look.
+    ::sigaction(SIGCHLD, &standard, &inherited.sigchld);
+    return inherited;
+}
+
+void restore_signals(const InheritedSignals &inherited)
+{
+    ::sigaction(SIGCHLD, &inherited.sigchld, nullptr);
+    ::sigprocmask(SIG_SETMASK, &inherited.mask, nullptr);
+}
+
+void close_standard(int fd)
+{
+    const Fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    if (null && null.get() != fd) {
+        ::dup2(null.get(), fd);
+    }
+}
+
+void fail(const std::string &message)
+{
+    Diagnostics::print("clone2-supervise: " + message + "\n");
+    ::_exit(own_failure);
+}
+
+} // namespace clone2::cli

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/fd.hpp"
+#include "base/result.hpp"
+
+#include <csignal>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+/// What the processes of one wrapper tell each other, and the small system-call wrappers that
+/// they share. All sockets are SOCK_SEQPACKET: a message comes whole or not at all, and the end
+/// of the other process is an end of file.
+
+namespace clone2::cli
+{
+
+struct SocketPair {
+    Fd one;
+    Fd other;
+};
+/// Throws std::system_error.
+[[nodiscard]] SocketPair make_socket_pair();
+
+/// From the reaper to the command: PROGRAM stopped, or ended.
+struct ProgramStatus {
+    enum class Kind { stopped, exited, killed } kind = Kind::exited;
+    int value = 0; ///< signal, or exit status
+};
+
+/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS.
+struct ListenerOffer {
+    bool wait_killable = false;
+    bool no_new_privs = false;
+};
+
+/// Sends one message, with a descriptor where `fd` >= 0. False: the other end is gone.
+bool send_message(const Fd &socket, std::span<const std::byte> message, int fd = -1);
+/// Receives one message of this size; nullopt: end of file, or something else came.
+[[nodiscard]] std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message);
+
+template <typename T>
+bool send_value(const Fd &socket, const T &value, int fd = -1)
+{
+    return send_message(socket, std::as_bytes(std::span<const T, 1>(&value, 1)), fd);
+}
+/// The descriptor sent along is dropped.
+template <typename T>
+std::optional<T> receive_value(const Fd &socket)
+{
+    T value{};
+    if (!receive_message(socket, std::as_writable_bytes(std::span<T, 1>(&value, 1)))) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+/// The signals that the command hands on to PROGRAM.
+[[nodiscard]] sigset_t forwarded_signals();
+
+/// What the caller of the command had set, for PROGRAM to find again.
+struct InheritedSignals {
+    sigset_t mask{};
+    struct sigaction sigchld {
+    };
+};
+/// Blocks what we handle by signalfd, in all our processes; gives SIGCHLD its default.
+[[nodiscard]] InheritedSignals take_over_signals();
+void restore_signals(const InheritedSignals &inherited);
+
+/// Puts /dev/null in the place of a standard descriptor.
+void close_standard(int fd);
+
+/// A message and the exit status of our own failures.
+constexpr int own_failure = 125;
+[[noreturn]] void fail(const std::string &message);
+
+} // namespace clone2::cli

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Offsets shared by the code in the target (trampoline.S) and the supervisor (trampoline.cpp,
+ * which asserts each of them against the C++ structs). Included by assembly: macros only.
+ */
+#ifndef CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
+#define CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
+
+/* One call's slot in the area. */
+#define SLOT_PARENT_BUSY 0
+#define SLOT_CHILD_BUSY 4
+#define SLOT_REPORT 12
+#define SLOT_RET 16
+#define SLOT_RDI 24
+#define SLOT_RSI 32
+#define SLOT_CHILD_SP 40
+#define SLOT_NR 48
+#define SLOT_CLONE_ARGS 88
+
+/* A boot slot, behind the code. */
+#define BOOT_RDI 0
+#define BOOT_RSI 8
+#define BOOT_RDX 16
+#define BOOT_R10 24
+#define BOOT_R8 32
+#define BOOT_R9 40
+#define BOOT_RET 48
+#define BOOT_NR 56
+
+/* Slots of SLOT_SIZE bytes; the first one's room holds the area's own header. */
+#define SLOT_SIZE 320
+#define AREA_SIZE 262144
+
+#define CLONE_ARGS_SIZE 80 /* CLONE_ARGS_SIZE_VER1, 5.5: with set_tid, without cgroup */
+#define NR_CLONE3 435
+#define NR_MMAP 9
+#define PROT_READ_WRITE 3
+#define MAP_PRIVATE_ANONYMOUS 0x22
+#define EINTR 4
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The code that runs inside a target (x86-64). It is never executed in the supervisor: it is
+ * copied, position independent, into a private page of the target.
+ *
+ * Rules for everything below:
+ *  - no instruction may change the flags register: only mov, lea, movzx, bswap, jrcxz and jmp;
+ *  - nothing is pushed: the stack may be a few bytes at the edge of a page (Go, 1-page stacks);
+ *  - only rax, rcx and r11 may be left changed, as after any system call;
+ *  - load everything first, store the "free" flag last, then jump: from the store on, the slot
+ *    belongs to the next call;
+ *  - every place may be interrupted by a signal whose handler itself calls clone2, and the
+ *    supervisor may be gone at every place.
+ */
+#include "executor/arch/x86_64/slot_layout.h"
+
+        .intel_syntax noprefix
+        .section .rodata.clone2_trampoline, "a", @progbits
+        .balign 16
+
+        .globl  clone2_trampoline_begin, clone2_trampoline_end
+        .globl  clone2_trampoline_call, clone2_trampoline_boot
+        .globl  clone2_trampoline_report_mark, clone2_trampoline_boot_report_mark
+        .hidden clone2_trampoline_begin, clone2_trampoline_end
+        .hidden clone2_trampoline_call, clone2_trampoline_boot
+        .hidden clone2_trampoline_report_mark, clone2_trampoline_boot_report_mark
+
+clone2_trampoline_begin:
+        /* Signature, patched by the supervisor before the copy: proves that this copy is ours. */
+        .quad   0, 0
+
+        /* One call. In: r11 = the call's slot. All else as the program left it. */
+clone2_trampoline_call:
+        lea     rdi, [r11 + SLOT_CLONE_ARGS]
+        mov     esi, CLONE_ARGS_SIZE
+.Lretry:
+        mov     eax, NR_CLONE3
+        syscall
+        mov     rcx, rax
+        jrcxz   .Lchild
+        /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
+        bswap   rcx
+        movzx   ecx, cl
+        jrcxz   .Lparent
+
+        /* Ask the supervisor what to make of the result: clone2(slot args, result). */
+.Lreport:
+        mov     rsi, rax
+.Lreport_again:
+        mov     eax, [rdi + (SLOT_NR - SLOT_CLONE_ARGS)]
+        syscall
+        jmp     .Lreport_answer
+clone2_trampoline_report_mark:
+        .quad   0
+.Lreport_answer:
+        lea     rcx, [rax + EINTR]      /* a handler without SA_RESTART came in between */
+        jrcxz   .Lreport_again
+        mov     rcx, rsi
+        bswap   rcx
+        movzx   ecx, cl
+        jrcxz   .Lreported_success      /* whatever the answer: the child exists */
+        mov     rcx, rax
+        jrcxz   .Lretry_load            /* 0: other pids are in the slot now */
+        jmp     .Lparent_end
+.Lretry_load:
+        mov     esi, CLONE_ARGS_SIZE
+        jmp     .Lretry
+.Lreported_success:
+        mov     rax, rsi
+        jmp     .Lparent_end
+
+.Lparent:
+        mov     ecx, [rdi + (SLOT_REPORT - SLOT_CLONE_ARGS)]
+        jrcxz   .Lparent_end
+        jmp     .Lreport
+.Lparent_end:
+        lea     r11, [rdi - SLOT_CLONE_ARGS]
+        mov     rsi, [r11 + SLOT_RSI]
+        mov     rdi, [r11 + SLOT_RDI]
+        mov     rcx, [r11 + SLOT_RET]
+        mov     dword ptr [r11 + SLOT_PARENT_BUSY], 0
+        jmp     rcx
+
+.Lchild:
+        /* A stack pointer that clone3 can't express (see planner): set here. */
+        mov     rcx, [rdi + (SLOT_CHILD_SP - SLOT_CLONE_ARGS)]
+        jrcxz   .Lchild_stack_done
+        mov     rsp, rcx
+.Lchild_stack_done:
+        lea     r11, [rdi - SLOT_CLONE_ARGS]
+        mov     rsi, [r11 + SLOT_RSI]
+        mov     rdi, [r11 + SLOT_RDI]
+        mov     ecx, [r11 + SLOT_CHILD_BUSY]
+        jrcxz   .Lchild_own_memory
+        mov     rcx, [r11 + SLOT_RET]
+        mov     dword ptr [r11 + SLOT_CHILD_BUSY], 0
+        jmp     rcx
+.Lchild_own_memory:
+        /* Storing here would cost the child a page copy for nothing. */
+        mov     rcx, [r11 + SLOT_RET]
+        jmp     rcx
+
+        /* First call of an image. In: r11 = boot slot (read-only for this code). Maps the area
+         * of the slots, tells the supervisor where it is, and goes on with the call. */
+clone2_trampoline_boot:
+        mov     r8, r11                 /* fd: not looked at with MAP_ANONYMOUS, so it carries */
+        mov     edi, 0
+        mov     esi, AREA_SIZE
+        mov     edx, PROT_READ_WRITE
+        mov     r10d, MAP_PRIVATE_ANONYMOUS
+        mov     r9d, 0
+        mov     eax, NR_MMAP
+        syscall
+        mov     rsi, rax
+        mov     rdi, r8
+        mov     rdx, [rdi + BOOT_RDX]
+        mov     r10, [rdi + BOOT_R10]
+        mov     r9, [rdi + BOOT_R9]
+        mov     r8, [rdi + BOOT_R8]
+.Lboot_report:
+        mov     eax, [rdi + BOOT_NR]
+        syscall
+        jmp     .Lboot_answer
+clone2_trampoline_boot_report_mark:
+        .quad   0
+.Lboot_answer:
+        lea     rcx, [rax + EINTR]
+        jrcxz   .Lboot_report
+        mov     rcx, rax
+        bswap   rcx
+        movzx   ecx, cl
+        jrcxz   .Lboot_ok
+        mov     rcx, [rdi + BOOT_RET]
+        mov     rsi, [rdi + BOOT_RSI]
+        mov     rdi, [rdi + BOOT_RDI]
+        jmp     rcx
+.Lboot_ok:
+        mov     r11, rax                /* the answer is the address of the call's slot */
+        jmp     clone2_trampoline_call
+
+clone2_trampoline_end:
+        .section .note.GNU-stack, "", @progbits

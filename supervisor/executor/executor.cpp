@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+#include "executor/executor.hpp"
+
+#include "executor/memory.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// A report's system call is followed by a jump over this mark.
+struct Behind {
+    std::array<std::byte, 2> jump;
+    std::uint64_t mark;
+} __attribute__((packed));
+
+std::int64_t as_result(std::uint64_t value)
+{
+    return static_cast<std::int64_t>(value);
+}
+
+} // namespace
+
+Executor::Executor(std::shared_ptr<const Procfs> procfs)
+    : procfs_(std::move(procfs)), signature_{}, marks_{}
+{
+    std::array<std::uint64_t, 4> random{};
+    if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+        throw std::system_error(errno, std::generic_category(), "getrandom()");
+    }
+    signature_ = {random[0], random[1]};
+    marks_ = {random[2], random[3]};
+}
+
+Result<Observation> Executor::observe(const Notification &notification)
+{
+    const pid_t tid = notification.tid;
+    CloneStruct raw{};
+    Behind behind{};
+    AreaHeader header{};
+    Signature code{};
+    SlotState state{};
+    Request request;
+
+    // The slot is reserved before it is read: read first, it might be given away in between.
+    const std::optional<Image> guess = hints_.guess(tid);
+    std::optional<Lease> lease;
+    if (guess) {
+        lease = reservations_.reserve_any(guess->area);
+    }
+
+    std::array<RemoteRange, 6> pieces;
+    std::size_t count = 0;
+    const RemotePtr args{notification.args[0]};
+    const RemotePtr pids{notification.args[1]};
+    pieces[count++] = {args, bytes_of(raw)};
+    pieces[count++] = {RemotePtr{notification.instruction_pointer}, bytes_of(behind)};
+    if (lease) {
+        pieces[count++] = {guess->area, bytes_of(header)};
+        pieces[count++] = {lease->slot(), bytes_of(state)};
+        pieces[count++] = {guess->code, bytes_of(code)};
+    }
+    std::size_t before_pids = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        before_pids += pieces[i].to.size();
+    }
+    // Last, as they may be anything: a partial read is an answer.
+    pieces[count++] = {pids, std::as_writable_bytes(std::span(request.pids))};
+    const Result<std::size_t> read = read_memory(tid, {pieces.data(), count});
+    if (!read) {
+        return read.error();
+    }
+
+    if (*read >= sizeof raw + sizeof behind && behind.mark == marks_.report) {
+        Observation::Report report;
+        report.slot = arch::slot_of_report(notification.args[0]);
+        std::vector<std::byte> bytes(arch::slot_size());
+        if (const auto slot = read_exactly(tid, report.slot, bytes); !slot) {
+            return slot.error();
+        }
+        report.call = arch::decode_slot(bytes);
+        report.result = as_result(notification.args[1]);
+        return Observation{std::move(report)};
+    }
+    if (*read >= sizeof raw + sizeof behind && behind.mark == marks_.boot_report) {
+        Observation::BootReport report;
+        report.slot = RemotePtr{notification.args[0]};
+        std::vector<std::byte> bytes(arch::boot_slot_size());
+        if (const auto slot = read_exactly(tid, report.slot, bytes); !slot) {
+            return slot.error();
+        }
+        report.call = arch::decode_boot_slot(bytes);
+        const std::int64_t mapped = as_result(notification.args[1]);
+        if (mapped < 0) {
+            report.result = mapped;
+        } else {
+            report.image.area = RemotePtr{notification.args[1]};
+        }
+        const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+        if (!place) {
+            return Error{"read(/proc/auxv)", tid, ESRCH};
+        }
+        report.image.code = place->code;
+        return Observation{std::move(report)};
+    }
+
+    Observation::ProgramCall seen;
+    seen.args_readable =
+        *read >= sizeof raw || read_write_only(*procfs_, tid, args, bytes_of(raw)).has_value();
+    if (!seen.args_readable) {
+        return Observation{std::move(seen)};
+    }
+    const std::array<pid_t, max_pids> pids_read = request.pids;
+    request = decode_v7(raw, notification.args[4]);
+    const std::size_t wanted = request.asked().size_bytes();
+    if (*read >= before_pids + wanted) {
+        request.pids = pids_read;
+    } else {
+        read_pids(tid, pids, request);
+    }
+    if (lease && *read >= before_pids && header.signature == signature_ &&
+        header.code == guess->code.value() && code == signature_) {
+        seen.image = guess;
+        if (is_free(tid, state)) {
+            seen.slot = std::move(lease);
+        }
+    }
+    seen.request = request;
+    return Observation{std::move(seen)};
+}
+
+Result<Observation::ProgramCall>
+Executor::read_request(pid_t tid, const std::array<std::uint64_t, 6> &args) const
+{
+    CloneStruct raw{};
+    Observation::ProgramCall seen;
+    const RemotePtr from{args[0]};
+    const Result<void> read = read_exactly(tid, from, bytes_of(raw));
+    if (!read && read.error().err != EFAULT) {
+        return read.error();
+    }
+    seen.args_readable =
+        read.has_value() || read_write_only(*procfs_, tid, from, bytes_of(raw)).has_value();
+    if (seen.args_readable) {
+        seen.request = decode_v7(raw, args[4]);
+        read_pids(tid, RemotePtr{args[1]}, seen.request);
+    }
+    return seen;
+}
+
+void Executor::read_pids(pid_t tid, RemotePtr pids, Request &request) const
+{
+    if (request.nr_pids == 0 || request.nr_pids > max_pids) {
+        return;
+    }
+    const std::span<std::byte> to =
+        std::as_writable_bytes(std::span(request.pids)).first(request.asked().size_bytes());
+    request.pids_readable =
+        read_exactly(tid, pids, to).has_value() || read_write_only(*procfs_, tid, pids, to);
+}
+
+bool Executor::is_free(pid_t tid, const SlotState &state) const
+{
+    if (state.free()) {
+        return true;
+    }
+    // A fork child inherits the slots of its parent's calls, and nobody there to free them.
+    const Result<bool> shared = share_memory(tid, state.owner);
+    if (shared) {
+        return !*shared;
+    }
+    return shared.error().err == ESRCH && state.child_busy == 0;
+}
+
+bool Executor::proved(pid_t tid, const Image &image) const
+{
+    AreaHeader header{};
+    Signature code{};
+    const std::array<RemoteRange, 2> pieces{
+        {{image.area, bytes_of(header)}, {image.code, bytes_of(code)}}};
+    const Result<std::size_t> read = read_memory(tid, pieces);
+    return read && *read == sizeof header + sizeof code && header.signature == signature_ &&
+           header.code == image.code.value() && code == signature_;
+}
+
+std::optional<Image> Executor::find_image(pid_t tid)
+{
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    if (!place) {
+        return std::nullopt;
+    }
+    for (const Image &image : hints_.with_code_at(place->code)) {
+        if (proved(tid, image)) {
+            return image;
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<SlotReservations::Lease> Executor::find_slot(pid_t tid, const Image &image)
+{
+    std::vector<SlotState> states(arch::slot_count());
+    std::vector<RemoteRange> pieces(states.size());
+    for (std::uint32_t index = 0; index < states.size(); ++index) {
+        pieces[index] = {image.area + arch::slot_offset(index), bytes_of(states[index])};
+    }
+    const Result<std::size_t> read = read_memory(tid, pieces);
+    if (!read || *read != states.size() * sizeof(SlotState)) {
+        return std::nullopt;
+    }
+    for (std::uint32_t index = 0; index < states.size(); ++index) {
+        if (!is_free(tid, states[index])) {
+            continue;
+        }
+        std::optional<Lease> lease = reservations_.reserve(image.area, index);
+        SlotState now{};
+        if (lease && read_exactly(tid, lease->slot(), bytes_of(now)) && is_free(tid, now)) {
+            return lease;
+        }
+    }
+    return std::nullopt;
+}
+
+SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index) const
+{
+    SlotCall slot;
+    slot.state.owner = tid;
+    slot.index = index;
+    slot.report_success = order.report_success;
+    slot.started_ns = order.started_ns;
+    slot.request_flags = order.request_flags;
+    slot.nr_pids = order.nr_pids;
+    slot.call = order.call;
+    return slot;
+}
+
+template <typename Write>
+Result<Redirected> Executor::redirect(NotificationSource &source, const Notification &notification,
+                                      RemotePtr entry, RemotePtr slot, Write write)
+{
+    Result<Tracee> seized = Tracee::seize(notification.tid);
+    if (!seized) {
+        if (seized.error().target_gone()) {
+            return Redirected::gone;
+        }
+        return seized.error();
+    }
+    Tracee &tracee = *seized;
+    const bool answered_first = source.wait_killable();
+    // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
+    // learn that the tid is still the caller's. With it, the answer's success says so.
+    if (!answered_first && !source.still_valid(notification.id)) {
+        return Redirected::gone;
+    }
+    if (!tracee.interrupt()) {
+        return Redirected::gone;
+    }
+    // ENOSYS is what stays in force if we die before the commit point.
+    if (answered_first && !source.answer(notification.id, -ENOSYS)) {
+        return Redirected::gone;
+    }
+    if (!tracee.wait_for_stop()) {
+        return Redirected::gone;
+    }
+    Result<void> done = write(tracee);
+    if (done) {
+        done = answered_first ? arch::redirect(tracee, entry, slot)
+                              : arch::redirect_interrupted(tracee, notification, entry, slot);
+    }
+    if (!done) {
+        return done.error().target_gone() || done.error().err == ESTALE
+                   ? Result<Redirected>(Redirected::gone)
+                   : Result<Redirected>(done.error());
+    }
+    (void)tracee.detach();
+    return Redirected::done;
+}
+
+Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
+                                   const Order &order, Observation::ProgramCall &observed)
+{
+    const pid_t tid = notification.tid;
+    if (!observed.image) {
+        observed.image = find_image(tid);
+        if (!observed.image) {
+            return boot(source, notification);
+        }
+        hints_.remember(tid, *observed.image);
+    }
+    if (!observed.slot) {
+        observed.slot = find_slot(tid, *observed.image);
+        if (!observed.slot) {
+            return Error{"trampoline slots", tid, EAGAIN};
+        }
+    }
+    const RemotePtr slot = observed.slot->slot();
+    SlotCall call = slot_call(order, tid, observed.slot->index());
+    call.return_address = notification.instruction_pointer;
+    call.nr = static_cast<std::uint64_t>(notification.nr);
+    call.saved_args = {notification.args[0], notification.args[1]};
+    const std::vector<std::byte> bytes = arch::encode_slot(call, slot);
+    return redirect(source, notification, observed.image->code + arch::call_entry(), slot,
+                    [&](Tracee &) { return write_memory(tid, slot, bytes); });
+}
+
+Result<Redirected> Executor::boot(NotificationSource &source, const Notification &notification)
+{
+    const pid_t tid = notification.tid;
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    if (!place) {
+        return Error{"room for the trampoline", tid, ENOSYS};
+    }
+    const std::optional<std::uint32_t> index = boots_.begin(tid, *place);
+    if (!index) {
+        return Redirected::refused;
+    }
+    const RemotePtr boot_slot = place->boot_slot(*index);
+    BootCall call;
+    call.args = notification.args;
+    call.return_address = notification.instruction_pointer;
+    call.nr = static_cast<std::uint64_t>(notification.nr);
+    return redirect(source, notification, place->code + arch::boot_entry(), boot_slot,
+                    [&](Tracee &tracee) -> Result<void> {
+                        // Another thread may be running this code by now: write it only once.
+                        Signature present{};
+                        if (!read_exactly(tid, place->code, bytes_of(present)) ||
+                            present != signature_) {
+                            const auto code = arch::make_code(signature_, marks_);
+                            if (auto poked = tracee.poke_text(place->code, code); !poked) {
+                                return poked;
+                            }
+                        }
+                        return tracee.poke_text(boot_slot, arch::encode_boot_slot(call));
+                    });
+}
+
+Result<void> Executor::finish_boot(NotificationSource &source, const Notification &notification,
+                                   const Observation::BootReport &report, const Order &order)
+{
+    const pid_t tid = notification.tid;
+    // Held open, the file is this address space for good; the check proves which one it is.
+    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
+    if (!memory) {
+        return memory.error();
+    }
+    const std::optional<Lease> lease = reservations_.reserve(report.image.area, 0);
+    if (!lease) {
+        return Error{"trampoline slots", tid, EAGAIN};
+    }
+    SlotCall call = slot_call(order, tid, lease->index());
+    call.return_address = report.call.return_address;
+    call.nr = report.call.nr;
+    call.saved_args = {report.call.args[0], report.call.args[1]};
+    const AreaHeader header{signature_, report.image.code.value()};
+    const std::vector<std::byte> bytes = arch::encode_slot(call, lease->slot());
+    if (!source.still_valid(notification.id)) {
+        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
+    }
+    const auto put = [&](RemotePtr to, std::span<const std::byte> from) {
+        return ::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) ==
+               static_cast<ssize_t>(from.size());
+    };
+    if (!put(lease->slot(), bytes) || !put(report.image.area, const_bytes_of(header))) {
+        return last_error("write(/proc/mem)", tid);
+    }
+    hints_.remember(tid, report.image);
+    boots_.end(tid, report.slot);
+    return source.answer(notification.id, static_cast<std::int64_t>(lease->slot().value()));
+}
+
+Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
+                                   int err)
+{
+    return source.answer(notification.id, -err);
+}
+
+Result<void> Executor::finish(NotificationSource &source, const Notification &notification,
+                              std::int64_t result)
+{
+    // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
+    return source.answer(notification.id, result < 0 ? result : 1);
+}
+
+Result<void> Executor::retry(NotificationSource &source, const Notification &notification,
+                             const Observation::Report &report)
+{
+    const pid_t tid = notification.tid;
+    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
+    if (!memory) {
+        return memory.error();
+    }
+    if (!source.still_valid(notification.id)) {
+        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
+    }
+    const std::vector<std::byte> bytes = arch::encode_slot(report.call, report.slot);
+    if (::pwrite(memory->get(), bytes.data(), bytes.size(),
+                 static_cast<off_t>(report.slot.value())) != static_cast<ssize_t>(bytes.size())) {
+        return last_error("write(/proc/mem)", tid);
+    }
+    return source.answer(notification.id, 0);
+}
+
+} // namespace clone2

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/procfs.hpp"
+#include "base/result.hpp"
+#include "executor/images.hpp"
+#include "executor/trampoline.hpp"
+#include "listener/listener.hpp"
+#include "listener/notification.hpp"
+#include "plan/planner.hpp"
+#include "request/request.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <variant>
+
+/// Makes a target run a planned call itself (DESIGN.md, "One supervised call"): the supervisor
+/// seizes the waiting thread, points it at our code in its own memory, and lets go.
+
+namespace clone2
+{
+
+/// What one look at the target's memory tells about a notification.
+struct Observation {
+    /// A program's own call: its clone_struct and pids as far as readable.
+    struct ProgramCall {
+        bool args_readable = false;
+        Request request;
+        std::optional<Image> image; ///< proved to be there
+        /// Reserved before the look and seen free by it.
+        std::optional<SlotReservations::Lease> slot;
+    };
+    /// Our code tells how clone3 ended.
+    struct Report {
+        SlotCall call;
+        RemotePtr slot;
+        std::int64_t result = 0; ///< a pid, or -errno
+    };
+    /// Our boot code tells where it has mapped the area.
+    struct BootReport {
+        BootCall call;
+        RemotePtr slot;
+        Image image;
+        std::int64_t result = 0; ///< 0, or -errno of mmap
+    };
+    std::variant<ProgramCall, Report, BootReport> what;
+};
+
+/// How a redirect went.
+enum class Redirected {
+    done,   ///< the target goes its way; nothing is left to do
+    gone,   ///< the target died; nothing is left to do
+    refused ///< nothing was changed, the notification still has to be answered
+};
+
+/// Thread-safe: many threads work at once on different notifications.
+class Executor
+{
+public:
+    explicit Executor(std::shared_ptr<const Procfs> procfs);
+
+    /// Reads all that is needed in one system call in the usual case.
+    [[nodiscard]] Result<Observation> observe(const Notification &notification);
+
+    /// The request behind the argument registers of a call, as far as readable.
+    [[nodiscard]] Result<Observation::ProgramCall>
+    read_request(pid_t tid, const std::array<std::uint64_t, 6> &args) const;
+
+    /// What start() needs beside the plan.
+    struct Order {
+        CloneCall call;
+        std::uint64_t request_flags = 0;
+        std::uint32_t nr_pids = 0;
+        bool report_success = false;
+        std::int64_t started_ns = 0;
+    };
+
+    /// Sends the target into the call, or into booting where its image is still without code.
+    /// EPERM: it can't be traced. EAGAIN: no free slot. ENOSYS: no room for the code.
+    [[nodiscard]] Result<Redirected> start(NotificationSource &source,
+                                           const Notification &notification, const Order &order,
+                                           Observation::ProgramCall &observed);
+
+    /// Answers a boot report: into the call, or out of it with an errno.
+    Result<void> finish_boot(NotificationSource &source, const Notification &notification,
+                             const Observation::BootReport &report, const Order &order);
+    Result<void> refuse_boot(NotificationSource &source, const Notification &notification,
+                             int err);
+
+    /// Answers a report: the call's final result (-errno; ignored by the code on success).
+    Result<void> finish(NotificationSource &source, const Notification &notification,
+                        std::int64_t result);
+    /// Answers a report of EEXIST: again, with these set_tid entries.
+    Result<void> retry(NotificationSource &source, const Notification &notification,
+                       const Observation::Report &report);
+
+private:
+    using Lease = SlotReservations::Lease;
+
+    [[nodiscard]] std::optional<Image> find_image(pid_t tid);
+    [[nodiscard]] bool proved(pid_t tid, const Image &image) const;
+    [[nodiscard]] std::optional<Lease> find_slot(pid_t tid, const Image &image);
+    [[nodiscard]] bool is_free(pid_t tid, const SlotState &state) const;
+    void read_pids(pid_t tid, RemotePtr pids, Request &request) const;
+    [[nodiscard]] Result<Redirected> boot(NotificationSource &source,
+                                          const Notification &notification);
+    template <typename Write>
+    [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
+                                              const Notification &notification, RemotePtr entry,
+                                              RemotePtr slot, Write write);
+    [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
+
+    std::shared_ptr<const Procfs> procfs_;
+    Signature signature_;
+    Marks marks_;
+    ImageHints hints_;
+    SlotReservations reservations_;
+    Boots boots_;
+};
+
+} // namespace clone2

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#include "executor/images.hpp"
+
+#include "executor/memory.hpp"
+
+#include <elf.h>
+#include <link.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <map>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::size_t remembered = 4096;
+constexpr std::uint64_t page_size = 4096;
+constexpr std::uint32_t wanted_boot_slots = 8;
+
+std::uint64_t align_up(std::uint64_t value, std::uint64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+using Auxv = std::map<std::uint64_t, std::uint64_t>;
+
+Auxv read_auxv(const Procfs &procfs, pid_t tid)
+{
+    const std::string raw = procfs.read_if_alive(tid, "auxv").value_or("");
+    Auxv auxv;
+    for (std::size_t at = 0; at + sizeof(ElfW(auxv_t)) <= raw.size(); at += sizeof(ElfW(auxv_t))) {
+        ElfW(auxv_t) entry{};
+        std::memcpy(&entry, raw.data() + at, sizeof entry);
+        auxv[entry.a_type] = entry.a_un.a_val;
+    }
+    return auxv;
+}
+
+/// The end of what the vdso's ELF image uses: its section headers come last.
+std::optional<RemotePtr> end_of_vdso(pid_t tid, RemotePtr vdso)
+{
+    ElfW(Ehdr) header{};
+    if (!read_exactly(tid, vdso, bytes_of(header)) ||
+        std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shnum == 0) {
+        return std::nullopt;
+    }
+    return vdso + header.e_shoff +
+           static_cast<std::uint64_t>(header.e_shnum) * header.e_shentsize;
+}
+
+/// The end of the program's executable segment.
+std::optional<RemotePtr> end_of_text(pid_t tid, const Auxv &auxv)
+{
+    const auto at = auxv.find(AT_PHDR);
+    const auto count = auxv.find(AT_PHNUM);
+    if (at == auxv.end() || count == auxv.end() || count->second == 0 || count->second > 64) {
+        return std::nullopt;
+    }
+    std::vector<ElfW(Phdr)> headers(count->second);
+    if (!read_exactly(tid, RemotePtr{at->second}, std::as_writable_bytes(std::span(headers)))) {
+        return std::nullopt;
+    }
+    const auto self = std::find_if(headers.begin(), headers.end(),
+                                   [](const auto &header) { return header.p_type == PT_PHDR; });
+    const std::uint64_t bias = self != headers.end() ? at->second - self->p_vaddr : 0;
+    const auto text = std::find_if(headers.begin(), headers.end(), [](const auto &header) {
+        return header.p_type == PT_LOAD && (header.p_flags & PF_X) != 0;
+    });
+    if (text == headers.end()) {
+        return std::nullopt;
+    }
+    return RemotePtr{bias + text->p_vaddr + text->p_filesz};
+}
+
+/// The rest of the page from `end` on, if it is large enough and unused: zero, or ours already.
+std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
+{
+    const RemotePtr begin{align_up(end.value(), 16)};
+    const std::uint64_t room = align_up(end.value(), page_size) - begin.value();
+    const std::uint64_t code = align_up(arch::code_size(), arch::boot_slot_size());
+    if (begin.value() >= align_up(end.value(), page_size) ||
+        room < code + arch::boot_slot_size()) {
+        return std::nullopt;
+    }
+    std::vector<std::byte> bytes(room);
+    if (!read_exactly(tid, begin, bytes)) {
+        return std::nullopt;
+    }
+    CodePlace place;
+    place.code = begin;
+    place.boot_slots = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>((room - code) / arch::boot_slot_size(), wanted_boot_slots));
+    const bool unused =
+        std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{}; });
+    // Our own code differs from another supervisor's in signature and marks only.
+    const std::vector<std::byte> plain = arch::make_code({}, {});
+    const std::size_t call = arch::call_entry();
+    const bool ours = std::equal(plain.begin() + static_cast<std::ptrdiff_t>(call),
+                                 plain.begin() + static_cast<std::ptrdiff_t>(call) + 16,
+                                 bytes.begin() + static_cast<std::ptrdiff_t>(call));
+    if (!unused && !ours) {
+        return std::nullopt;
+    }
+    return place;
+}
+
+} // namespace
+
+std::optional<Image> ImageHints::guess(pid_t tid) const
+{
+    const std::lock_guard lock(mutex_);
+    const auto found = by_tid_.find(tid);
+    return found != by_tid_.end() ? std::optional(found->second) : latest_;
+}
+
+std::vector<Image> ImageHints::with_code_at(RemotePtr code) const
+{
+    const std::lock_guard lock(mutex_);
+    const auto found = by_code_.find(code.value());
+    return found != by_code_.end() ? found->second : std::vector<Image>{};
+}
+
+void ImageHints::remember(pid_t tid, const Image &image)
+{
+    const std::lock_guard lock(mutex_);
+    latest_ = image;
+    if (by_tid_.size() > remembered) {
+        by_tid_.clear();
+    }
+    by_tid_[tid] = image;
+    if (by_code_.size() > remembered) {
+        by_code_.clear();
+    }
+    std::vector<Image> &images = by_code_[image.code.value()];
+    if (std::find(images.begin(), images.end(), image) == images.end()) {
+        if (images.size() > remembered) {
+            images.clear();
+        }
+        images.push_back(image);
+    }
+}
+
+SlotReservations::Lease::~Lease()
+{
+    if (table_ != nullptr) {
+        const std::lock_guard lock(table_->mutex_);
+        table_->reserved_.erase({area_, index_});
+    }
+}
+
+std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area)
+{
+    const std::lock_guard lock(mutex_);
+    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
+        if (reserved_.insert({area, index}).second) {
+            return Lease(*this, area, index);
+        }
+    }
+    return std::nullopt;
+}
+
+std::optional<SlotReservations::Lease> SlotReservations::reserve(RemotePtr area,
+                                                                 std::uint32_t index)
+{
+    const std::lock_guard lock(mutex_);
+    if (!reserved_.insert({area, index}).second) {
+        return std::nullopt;
+    }
+    return Lease(*this, area, index);
+}
+
+RemotePtr CodePlace::boot_slot(std::uint32_t index) const
+{
+    return code + align_up(arch::code_size(), arch::boot_slot_size()) +
+           index * arch::boot_slot_size();
+}
+
+std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid)
+{
+    const Auxv auxv = read_auxv(procfs, tid);
+    if (const auto vdso = auxv.find(AT_SYSINFO_EHDR); vdso != auxv.end()) {
+        if (const auto end = end_of_vdso(tid, RemotePtr{vdso->second})) {
+            if (auto place = place_in_tail(tid, *end)) {
+                return place;
+            }
+        }
+    }
+    if (const auto end = end_of_text(tid, auxv)) {
+        return place_in_tail(tid, *end);
+    }
+    return std::nullopt;
+}
+
+std::optional<std::uint32_t> Boots::begin(pid_t tid, const CodePlace &place)
+{
+    const std::lock_guard lock(mutex_);
+    std::set<std::uint32_t> taken;
+    std::erase_if(boots_, [&](const Boot &boot) {
+        if (boot.code != place.code) {
+            return ::kill(boot.tid, 0) != 0 && errno == ESRCH;
+        }
+        const Result<bool> shared = share_memory(tid, boot.tid);
+        if (!shared && shared.error().err == ESRCH) {
+            return true;
+        }
+        if (!shared || *shared) {
+            taken.insert(boot.index);
+        }
+        return false;
+    });
+    for (std::uint32_t index = 0; index < place.boot_slots; ++index) {
+        if (!taken.contains(index)) {
+            boots_.push_back({tid, place.code, place.boot_slot(index), index});
+            return index;
+        }
+    }
+    const auto own = std::find_if(boots_.begin(), boots_.end(), [&](const Boot &boot) {
+        return boot.tid == tid && boot.code == place.code;
+    });
+    if (own == boots_.end()) {
+        return std::nullopt;
+    }
+    std::rotate(own, own + 1, boots_.end()); // its oldest one, now its youngest
+    return boots_.back().index;
+}
+
+void Boots::end(pid_t tid, RemotePtr slot)
+{
+    const std::lock_guard lock(mutex_);
+    std::erase_if(boots_,
+                  [&](const Boot &boot) { return boot.tid == tid && boot.slot == slot; });
+}
+
+Result<bool> share_memory(pid_t one, pid_t other)
+{
+    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0UL, 0UL);
+    if (order < 0) {
+        return last_error("kcmp(KCMP_VM)", other);
+    }
+    return order == 0;
+}
+
+} // namespace clone2

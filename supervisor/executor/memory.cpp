@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "executor/memory.hpp"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <sstream>
+#include <string>
+
+namespace clone2
+{
+
+namespace
+{
+
+void *remote_address(RemotePtr pointer)
+{
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the system call's own type for it
+    return reinterpret_cast<void *>(pointer.value());
+}
+
+} // namespace
+
+Result<std::size_t> read_memory(pid_t tid, std::span<const RemoteRange> pieces)
+{
+    constexpr std::size_t limit = 1024; // IOV_MAX
+    std::array<iovec, limit> local;     // NOLINT(cppcoreguidelines-pro-type-member-init)
+    std::array<iovec, limit> remote;    // NOLINT(cppcoreguidelines-pro-type-member-init)
+    if (pieces.size() > limit) {
+        return Error{"process_vm_readv()", tid, EINVAL};
+    }
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+        local[i] = {pieces[i].to.data(), pieces[i].to.size()};
+        remote[i] = {remote_address(pieces[i].from), pieces[i].to.size()};
+    }
+    const ssize_t n =
+        ::process_vm_readv(tid, local.data(), pieces.size(), remote.data(), pieces.size(), 0);
+    if (n < 0) {
+        if (errno == EFAULT) {
+            return std::size_t{0};
+        }
+        return last_error("process_vm_readv()", tid);
+    }
+    return static_cast<std::size_t>(n);
+}
+
+Result<void> read_exactly(pid_t tid, RemotePtr from, std::span<std::byte> to)
+{
+    const RemoteRange piece{from, to};
+    const Result<std::size_t> n = read_memory(tid, {&piece, 1});
+    if (!n) {
+        return n.error();
+    }
+    if (*n != to.size()) {
+        return Error{"process_vm_readv()", tid, EFAULT};
+    }
+    return {};
+}
+
+Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> from)
+{
+    const iovec local{const_cast<std::byte *>(from.data()), from.size()};
+    const iovec remote{remote_address(to), from.size()};
+    const ssize_t n = ::process_vm_writev(tid, &local, 1, &remote, 1, 0);
+    if (n < 0) {
+        return last_error("process_vm_writev()", tid);
+    }
+    if (static_cast<std::size_t>(n) != from.size()) {
+        return Error{"process_vm_writev()", tid, EFAULT};
+    }
+    return {};
+}
+
+std::vector<Mapping> read_mappings(const Procfs &procfs, pid_t tid)
+{
+    std::vector<Mapping> mappings;
+    std::istringstream maps(procfs.read_if_alive(tid, "maps").value_or(""));
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long long begin = 0;
+        unsigned long long end = 0;
+        std::array<char, 5> permissions{};
+        // NOLINTNEXTLINE(cert-err34-c): the kernel's own format, checked by the count
+        if (std::sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, permissions.data()) != 3) {
+            continue;
+        }
+        mappings.push_back({RemotePtr{begin}, RemotePtr{end}, permissions[0] == 'r',
+                            permissions[1] == 'w', permissions[2] == 'x'});
+    }
+    return mappings;
+}
+
+Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
+                             std::span<std::byte> to)
+{
+    const Error fault{"read(/proc/mem)", tid, EFAULT};
+    const std::vector<Mapping> mappings = read_mappings(procfs, tid);
+    RemotePtr at = from;
+    if (from.value() + to.size() < from.value()) {
+        return fault;
+    }
+    const RemotePtr end = from + to.size();
+    for (const Mapping &mapping : mappings) {
+        if (mapping.begin <= at && at < mapping.end && (mapping.readable || mapping.writable)) {
+            at = mapping.end;
+        }
+    }
+    if (at < end) {
+        return fault;
+    }
+    // /proc/TID/mem would read PROT_NONE pages as well: hence the look at the mappings first.
+    const Result<Fd> memory = procfs.open(tid, "mem", O_RDONLY);
+    if (!memory) {
+        return memory.error();
+    }
+    const ssize_t n =
+        ::pread(memory->get(), to.data(), to.size(), static_cast<off_t>(from.value()));
+    if (n < 0 || static_cast<std::size_t>(n) != to.size()) {
+        return fault;
+    }
+    return {};
+}
+
+} // namespace clone2

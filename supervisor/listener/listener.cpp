@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "listener/listener.hpp"
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <linux/seccomp.h>
+#include <system_error>
+
+namespace clone2
+{
+
+namespace
+{
+
+// Newer than Debian 12's headers (linux/seccomp.h, 6.6).
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+constexpr std::uint64_t sync_wake_up = 1; // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+
+/// Room for structs that a later kernel has made larger.
+template <typename T>
+union Extensible {
+    T value;
+    std::array<std::byte, 512> room;
+    Extensible() { std::memset(this, 0, sizeof *this); }
+};
+
+} // namespace
+
+Listener::Listener(Fd fd, bool wait_killable)
+    : fd_(std::move(fd)), wait_killable_(wait_killable), notification_size_(0), response_size_(0)
+{
+    seccomp_notif_sizes sizes{};
+    if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
+        throw std::system_error(errno, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
+    }
+    notification_size_ = std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif));
+    response_size_ = std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp));
+    if (notification_size_ > sizeof(Extensible<seccomp_notif>) ||
+        response_size_ > sizeof(Extensible<seccomp_notif_resp>)) {
+        throw std::system_error(E2BIG, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
+    }
+    // One caller and one answer: the waker goes to sleep next, so stay on its CPU.
+    (void)::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync_wake_up);
+}
+
+Result<Notification> Listener::receive()
+{
+    Extensible<seccomp_notif> buffer; // must be zero: the kernel refuses anything else
+    if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &buffer.value) != 0) {
+        return last_error("ioctl(NOTIF_RECV)");
+    }
+    const seccomp_notif &raw = buffer.value;
+    Notification notification;
+    notification.id = raw.id;
+    notification.tid = static_cast<pid_t>(raw.pid);
+    notification.arch = raw.data.arch;
+    notification.nr = raw.data.nr;
+    notification.instruction_pointer = raw.data.instruction_pointer;
+    std::copy(std::begin(raw.data.args), std::end(raw.data.args), notification.args.begin());
+    return notification;
+}
+
+bool Listener::still_valid(std::uint64_t id) const
+{
+    return ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
+{
+    Extensible<seccomp_notif_resp> buffer;
+    buffer.value.id = id;
+    if (value < 0) {
+        buffer.value.error = static_cast<std::int32_t>(value);
+    } else {
+        buffer.value.val = value;
+    }
+    if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) != 0) {
+        return last_error("ioctl(NOTIF_SEND)");
+    }
+    return {};
+}
+
+bool Listener::hung_up() const
+{
+    pollfd poll_fd{fd_.get(), POLLIN, 0};
+    return ::poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0 &&
+           (poll_fd.revents & POLLIN) == 0;
+}
+
+} // namespace clone2

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// Compiled twice (see meson.build): with BOOST_ASIO_HAS_IO_URING and BOOST_ASIO_DISABLE_EPOLL,
+// and without. Each variant renames the namespace boost::asio by a macro of its own, so that no
+// inline function of one is ever linked into the other (one-definition rule).
+#include "loop/event_loop.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace clone2
+{
+
+namespace
+{
+
+class AsioWatch final : public EventLoop::Watch
+{
+public:
+    AsioWatch(boost::asio::io_context &context, int fd) : descriptor_(context, fd) {}
+    ~AsioWatch() override { descriptor_.release(); }
+
+    void wait_readable(EventLoop::Handler handler) override
+    {
+        descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                               [handler = std::move(handler)](const boost::system::error_code &) {
+                                   handler();
+                               });
+    }
+
+private:
+    boost::asio::posix::stream_descriptor descriptor_;
+};
+
+class AsioLoop final : public EventLoop
+{
+public:
+    AsioLoop() : work_(boost::asio::make_work_guard(context_)) {}
+
+    std::unique_ptr<Watch> watch(int fd) override
+    {
+        return std::make_unique<AsioWatch>(context_, fd);
+    }
+
+    void after(std::chrono::milliseconds delay, Handler handler) override
+    {
+        auto timer = std::make_shared<boost::asio::steady_timer>(context_, delay);
+        timer->async_wait(
+            [timer, handler = std::move(handler)](const boost::system::error_code &) {
+                handler();
+            });
+    }
+
+    bool run_one() override { return context_.run_one() != 0; }
+    void stop() override { context_.stop(); }
+    [[nodiscard]] const char *name() const override { return CLONE2_LOOP_NAME; }
+
+private:
+    boost::asio::io_context context_;
+    boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+};
+
+} // namespace
+
+std::unique_ptr<EventLoop> CLONE2_MAKE_LOOP()
+{
+    return std::make_unique<AsioLoop>();
+}
+
+} // namespace clone2

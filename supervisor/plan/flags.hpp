@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace clone2
+{
+
+/// Names of the flags set in the upper 56 bits (the exit signal not among them), "CLONE_VM" and
+/// so on; what has no name is given as one hexadecimal number.
+[[nodiscard]] std::vector<std::string> flag_names(std::uint64_t flags);
+
+/// "CLONE_VM|CLONE_VFORK|SIGCHLD", as strace writes it; "0" for nothing.
+[[nodiscard]] std::string describe_flags(std::uint64_t flags);
+
+/// "EBUSY"; "errno 4711" for an unknown value.
+[[nodiscard]] std::string errno_name(int err);
+
+/// "SIGCHLD", "SIGRT_3" or a number, as strace writes them.
+[[nodiscard]] std::string signal_name(unsigned signal);
+
+} // namespace clone2

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+#include "service/service.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <linux/sched.h>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// Picks of pids for one call before it is told EBUSY. Each failed pick is followed by a search
+/// of /proc, so that a second failure means that somebody took the pid in between.
+constexpr std::uint32_t max_attempts = 32;
+
+std::int64_t now_ns(clockid_t clock)
+{
+    timespec now{};
+    ::clock_gettime(clock, &now);
+    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+}
+
+/// Leading entries of set_tid that the caller did not ask for.
+unsigned extra_entries(const CloneCall &call)
+{
+    return (call.flags & CLONE_NEWPID) != 0 && call.set_tid_size > 0 ? 1 : 0;
+}
+
+/// The pids that were asked for, oldest first, out of what became of them.
+std::vector<pid_t> asked_pids(const SlotCall &slot)
+{
+    const unsigned extra = extra_entries(slot.call);
+    const std::uint32_t asked = std::min<std::uint32_t>(slot.nr_pids, max_pids);
+    std::vector<pid_t> pids(asked, 0);
+    for (std::uint32_t i = extra; i < slot.call.set_tid_size && i - extra < asked; ++i) {
+        if ((slot.call.to_pick & (1ULL << i)) == 0) {
+            pids[asked - 1 - (i - extra)] = slot.call.set_tid[i];
+        }
+    }
+    return pids;
+}
+
+std::vector<pid_t> asked_pids(const Request &request)
+{
+    if (request.nr_pids > max_pids || !request.pids_readable) {
+        return {};
+    }
+    const auto asked = request.asked();
+    return {asked.begin(), asked.end()};
+}
+
+Refusal refusal_for(const Error &error)
+{
+    switch (error.err) {
+    case EPERM:
+        return {EPERM, error.to_string() +
+                           "; the caller is traced by a debugger or strace, or the supervisor "
+                           "may not trace it"};
+    case EAGAIN:
+        return {EAGAIN, "too many calls under way in this address space"};
+    case ENOSYS:
+        return {ENOSYS, "no room for the trampoline in the target: neither the vdso nor the "
+                        "program's text has an unused tail"};
+    default:
+        return {error.err, error.to_string()};
+    }
+}
+
+} // namespace
+
+Service::Service(std::shared_ptr<const Procfs> procfs, AuditSink &audit, Diagnostics &diagnostics)
+    : procfs_(procfs), audit_(audit), diagnostics_(diagnostics), inspector_(procfs),
+      picker_(procfs), executor_(procfs)
+{
+}
+
+Service::Served Service::serve(NotificationSource &source, const Notification &notification)
+{
+    const Call call{source, notification, now_ns(CLOCK_MONOTONIC)};
+    Result<Observation> seen = executor_.observe(notification);
+    if (!seen) {
+        give_up(call, seen.error(), nullptr);
+        return Served::yes;
+    }
+    if (auto *report = std::get_if<Observation::Report>(&seen->what)) {
+        serve_report(call, std::move(*report));
+        return Served::yes;
+    }
+    if (const auto *report = std::get_if<Observation::BootReport>(&seen->what)) {
+        serve_boot_report(call, *report);
+        return Served::yes;
+    }
+    return serve_program_call(call, std::get<Observation::ProgramCall>(std::move(seen->what)));
+}
+
+Result<Service::Planned> Service::make_plan(pid_t tid, const Request &request)
+{
+    Planned planned;
+    std::optional<Facts> facts;
+    if (needs_facts(request)) {
+        Result<TargetNamespaces> target = inspector_.inspect(tid);
+        if (!target) {
+            return target.error();
+        }
+        facts = target->facts(request.nr_pids);
+        planned.target = std::move(*target);
+    }
+    planned.plan = plan(request, facts);
+    if (auto *call = std::get_if<CloneCall>(&planned.plan); call != nullptr && call->to_pick != 0) {
+        picker_.pick(tid, *planned.target, call->to_pick, extra_entries(*call),
+                     std::span(call->set_tid).first(call->set_tid_size));
+    }
+    return planned;
+}
+
+Service::Served Service::serve_program_call(const Call &call, Observation::ProgramCall seen)
+{
+    if (!seen.args_readable) {
+        refuse(call, nullptr, {EFAULT, "args unreadable"});
+        return Served::yes;
+    }
+    const Result<Planned> planned = make_plan(call.notification.tid, seen.request);
+    if (!planned) {
+        give_up(call, planned.error(), &seen.request);
+        return Served::yes;
+    }
+    if (const auto *refusal = std::get_if<Refusal>(&planned->plan)) {
+        refuse(call, &seen.request, *refusal);
+        return Served::yes;
+    }
+    const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
+                                seen.request.nr_pids, audit_.wants_successes(), call.started_ns};
+    const Result<Redirected> started =
+        executor_.start(call.source, call.notification, order, seen);
+    if (!started) {
+        give_up(call, started.error(), &seen.request);
+        return Served::yes;
+    }
+    return *started == Redirected::refused ? Served::later : Served::yes;
+}
+
+void Service::serve_boot_report(const Call &call, const Observation::BootReport &report)
+{
+    const pid_t tid = call.notification.tid;
+    const auto refuse_boot = [&](const Request *request, const Refusal &refusal) {
+        CallRecord record;
+        record.result = -refusal.err;
+        record.why = refusal.why;
+        if (request != nullptr) {
+            record.flags = request->flags;
+            record.nr_pids = request->nr_pids;
+            record.pids = asked_pids(*request);
+        }
+        audit(call, std::move(record));
+        (void)executor_.refuse_boot(call.source, call.notification, refusal.err);
+    };
+    // The call is planned anew: between the two looks its arguments may have changed.
+    const Result<Observation::ProgramCall> seen = executor_.read_request(tid, report.call.args);
+    if (!seen) {
+        refuse_boot(nullptr, refusal_for(seen.error()));
+        return;
+    }
+    if (!seen->args_readable) {
+        refuse_boot(nullptr, {EFAULT, "args unreadable"});
+        return;
+    }
+    if (report.result < 0) {
+        refuse_boot(&seen->request, {ENOMEM, "no memory in the target for the calls' data"});
+        return;
+    }
+    const Result<Planned> planned = make_plan(tid, seen->request);
+    if (!planned) {
+        refuse_boot(&seen->request, refusal_for(planned.error()));
+        return;
+    }
+    if (const auto *refusal = std::get_if<Refusal>(&planned->plan)) {
+        refuse_boot(&seen->request, *refusal);
+        return;
+    }
+    const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
+                                seen->request.nr_pids, audit_.wants_successes(), call.started_ns};
+    const Result<void> done =
+        executor_.finish_boot(call.source, call.notification, report, order);
+    if (!done) {
+        refuse_boot(&seen->request, refusal_for(done.error()));
+        return;
+    }
+    diagnostics_.info("thread " + std::to_string(tid) + " (" + procfs_->comm(tid) +
+                      "): trampoline installed");
+}
+
+bool Service::try_other_pids(const Call &call, Observation::Report &report, Refusal &refusal)
+{
+    CloneCall &clone = report.call.call;
+    if (report.result != -EEXIST || clone.to_pick == 0) {
+        return false;
+    }
+    const Result<TargetNamespaces> target = inspector_.inspect(call.notification.tid);
+    if (!target) {
+        return false;
+    }
+    const pid_t busy =
+        picker_.repick(*target, clone.to_pick, extra_entries(clone),
+                       std::span(clone.set_tid).first(clone.set_tid_size));
+    if (busy != 0) {
+        refusal = {EBUSY, "pid " + std::to_string(busy) + " is in use"};
+        return false;
+    }
+    if (++report.call.attempts > max_attempts) {
+        refusal = {EBUSY, "no free pid found"};
+        return false;
+    }
+    return executor_.retry(call.source, call.notification, report).has_value();
+}
+
+void Service::serve_report(const Call &call, Observation::Report report)
+{
+    CallRecord record;
+    record.flags = report.call.request_flags;
+    record.nr_pids = report.call.nr_pids;
+    record.pids = asked_pids(report.call);
+    record.result = report.result;
+    if (report.result < 0) {
+        const auto err = static_cast<int>(-report.result);
+        Facts facts{max_pids, true};
+        if (report.call.nr_pids != 0) {
+            // Gone meanwhile: the answer reaches nobody.
+            if (const auto target = inspector_.inspect(call.notification.tid)) {
+                facts = target->facts(report.call.nr_pids);
+            }
+        }
+        Refusal refusal = judge_failure(report.call.nr_pids, facts, err);
+        if (refusal.err == EBUSY && try_other_pids(call, report, refusal)) {
+            return;
+        }
+        record.result = -refusal.err;
+        record.why = refusal.why;
+    }
+    const std::int64_t result = record.result;
+    Call whole = call;
+    whole.started_ns = report.call.started_ns;
+    audit(whole, std::move(record));
+    (void)executor_.finish(call.source, call.notification, result);
+}
+
+void Service::refuse(const Call &call, const Request *request, const Refusal &refusal)
+{
+    CallRecord record;
+    record.result = -refusal.err;
+    record.why = refusal.why;
+    if (request != nullptr) {
+        record.flags = request->flags;
+        record.nr_pids = request->nr_pids;
+        record.pids = asked_pids(*request);
+    }
+    audit(call, std::move(record));
+    (void)call.source.answer(call.notification.id, -refusal.err);
+}
+
+void Service::give_up(const Call &call, const Error &error, const Request *request)
+{
+    if (error.target_gone()) {
+        // Usually nobody waits any more; if somebody does (its /proc entry is hidden), answer.
+        (void)call.source.answer(call.notification.id, -EPERM);
+        return;
+    }
+    const Refusal refusal = refusal_for(error);
+    diagnostics_.warn("clone2 of thread " + std::to_string(call.notification.tid) + " (" +
+                      procfs_->comm(call.notification.tid) + ") refused: " + refusal.why);
+    refuse(call, request, refusal);
+}
+
+void Service::audit(const Call &call, CallRecord record)
+{
+    record.tid = call.notification.tid;
+    if (audit_.wants_details()) {
+        record.comm = procfs_->comm(record.tid);
+        if (const auto target = inspector_.inspect(record.tid)) {
+            record.level = target->level;
+        }
+    }
+    record.time_ns = now_ns(CLOCK_REALTIME);
+    record.latency_us = (now_ns(CLOCK_MONOTONIC) - call.started_ns) / 1000;
+    audit_.record(record);
+}
+
+} // namespace clone2

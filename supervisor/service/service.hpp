@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "audit/record.hpp"
+#include "base/diagnostics.hpp"
+#include "base/procfs.hpp"
+#include "executor/executor.hpp"
+#include "listener/listener.hpp"
+#include "target/namespaces.hpp"
+#include "target/pid_picker.hpp"
+
+#include <memory>
+#include <string>
+
+namespace clone2
+{
+
+/// The one place that wires the stages of a call: listener, request, plan, executor, audit.
+/// Thread-safe: many threads serve different notifications at once.
+class Service
+{
+public:
+    Service(std::shared_ptr<const Procfs> procfs, AuditSink &audit, Diagnostics &diagnostics);
+
+    enum class Served {
+        yes,  ///< answered, or the target is gone
+        later ///< not now: call again with the same notification after a moment
+    };
+
+    /// Sees one notification through on the calling thread. May block as long as the target
+    /// can't run (frozen) or its memory can't be read (userfaultfd, FUSE). Every notification
+    /// whose target lives has been answered when this returns `yes`.
+    [[nodiscard]] Served serve(NotificationSource &source, const Notification &notification);
+
+    [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
+
+private:
+    /// One call on its way through serve().
+    struct Call {
+        NotificationSource &source;
+        const Notification &notification;
+        std::int64_t started_ns;
+    };
+    /// What is planned for a request, with the looks at the target that it took.
+    struct Planned {
+        Plan plan;
+        std::optional<TargetNamespaces> target;
+    };
+
+    Served serve_program_call(const Call &call, Observation::ProgramCall seen);
+    void serve_report(const Call &call, Observation::Report report);
+    void serve_boot_report(const Call &call, const Observation::BootReport &report);
+    [[nodiscard]] Result<Planned> make_plan(pid_t tid, const Request &request);
+    [[nodiscard]] bool try_other_pids(const Call &call, Observation::Report &report,
+                                      Refusal &refusal);
+    void refuse(const Call &call, const Request *request, const Refusal &refusal);
+    void give_up(const Call &call, const Error &error, const Request *request);
+    void audit(const Call &call, CallRecord record);
+
+    std::shared_ptr<const Procfs> procfs_;
+    AuditSink &audit_;
+    Diagnostics &diagnostics_;
+    NamespaceInspector inspector_;
+    PidPicker picker_;
+    Executor executor_;
+};
+
+} // namespace clone2

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "target/namespaces.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+#include <optional>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::uint64_t initial_userns_inode = 0xEFFFFFFD; // linux/proc_ns.h, since 3.8
+constexpr unsigned cap_checkpoint_restore = 40;            // 5.9
+
+std::uint64_t inode_of(int fd)
+{
+    struct stat status {};
+    return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+std::shared_ptr<Fd> related_namespace(int fd, unsigned long request)
+{
+    const int related = ::ioctl(fd, request);
+    return related >= 0 ? std::make_shared<Fd>(related) : nullptr;
+}
+
+/// The credentials that decide, as this user namespace sees them.
+struct Credentials {
+    bool capable = false; ///< in its own user namespace
+    uid_t euid = 0;
+    std::uint64_t userns = 0; ///< inode
+};
+
+/// Whether the target may choose pids in what `owner` owns: the kernel's cap_capable().
+/// `owner` null: not visible from here, so an ancestor of our own user namespace.
+bool capable_over(const Credentials &target, std::shared_ptr<Fd> owner)
+{
+    while (owner) {
+        if (inode_of(owner->get()) == target.userns) {
+            return target.capable;
+        }
+        std::shared_ptr<Fd> parent = related_namespace(owner->get(), NS_GET_PARENT);
+        uid_t creator = 0;
+        if (parent && inode_of(parent->get()) == target.userns &&
+            ::ioctl(owner->get(), NS_GET_OWNER_UID, &creator) == 0 && creator == target.euid) {
+            return true;
+        }
+        owner = std::move(parent);
+    }
+    return false;
+}
+
+bool has_capability(pid_t tid)
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, tid};
+    std::array<__user_cap_data_struct, 2> data{};
+    if (::syscall(SYS_capget, &header, data.data()) != 0) {
+        return false;
+    }
+    const std::uint64_t effective =
+        (static_cast<std::uint64_t>(data[1].effective) << 32) | data[0].effective;
+    return (effective & ((1ULL << CAP_SYS_ADMIN) | (1ULL << cap_checkpoint_restore))) != 0;
+}
+
+std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
+{
+    const std::optional<std::string> uids = procfs.status_field(tid, "Uid");
+    if (!uids) {
+        return std::nullopt;
+    }
+    // "real effective saved fs"
+    const std::size_t at = uids->find_first_of(" \t");
+    uid_t euid = 0;
+    if (at == std::string::npos ||
+        std::from_chars(uids->data() + at + 1, uids->data() + uids->size(), euid).ec !=
+            std::errc()) {
+        return std::nullopt;
+    }
+    return euid;
+}
+
+} // namespace
+
+int probe_nesting_level()
+{
+    std::array<pid_t, max_pids> ones{};
+    ones.fill(1);
+    int level = -1;
+    for (unsigned entries = 1; entries < max_pids; ++entries) {
+        clone_args args{};
+        args.exit_signal = SIGCHLD;
+        args.set_tid = reinterpret_cast<std::uint64_t>(ones.data());
+        args.set_tid_size = entries;
+        const long pid = ::syscall(SYS_clone3, &args, CLONE_ARGS_SIZE_VER1);
+        if (pid == 0) {
+            ::_exit(0); // can't be: the innermost pid 1 is in use as long as we live
+        }
+        if (errno != EEXIST && errno != EPERM) {
+            break;
+        }
+        level = static_cast<int>(entries) - 1;
+    }
+    return level;
+}
+
+Facts TargetNamespaces::facts(std::uint32_t nr_pids) const
+{
+    Facts facts;
+    facts.level = level;
+    facts.privileged = nr_pids <= chain.size() || privileged_beyond;
+    for (std::size_t i = 0; i < chain.size() && i < nr_pids; ++i) {
+        facts.privileged = facts.privileged && chain[i].privileged;
+    }
+    return facts;
+}
+
+NamespaceInspector::NamespaceInspector(std::shared_ptr<const Procfs> procfs)
+    : procfs_(std::move(procfs)), own_level_(0), own_pidns_(0), in_initial_userns_(false)
+{
+    const int level = probe_nesting_level();
+    own_level_ = level < 0 ? 0 : static_cast<unsigned>(level);
+    const pid_t self = ::getpid();
+    if (const auto fd = procfs_->open(self, "ns/pid", O_RDONLY)) {
+        own_pidns_ = inode_of(fd->get());
+    }
+    if (const auto fd = procfs_->open(self, "ns/user", O_RDONLY)) {
+        in_initial_userns_ = inode_of(fd->get()) == initial_userns_inode;
+    }
+}
+
+Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
+{
+    Credentials target;
+    target.capable = has_capability(tid);
+    const std::optional<uid_t> euid = effective_uid(*procfs_, tid);
+    if (!euid) {
+        return Error{"read(/proc/status)", tid, ESRCH};
+    }
+    target.euid = *euid;
+    Result<Fd> userns = procfs_->open(tid, "ns/user", O_RDONLY);
+    if (!userns) {
+        return userns.error();
+    }
+    target.userns = inode_of(userns->get());
+
+    TargetNamespaces found;
+    Result<Fd> first = procfs_->open(tid, "ns/pid_for_children", O_RDONLY);
+    if (!first && first.error().err == ENOENT) {
+        // unshare(CLONE_NEWPID), no child so far: the kernel shows the namespace only once it
+        // has an init. Its parent is the active one, its owner the caller's user namespace.
+        PidNamespace unborn;
+        unborn.privileged = capable_over(target, std::make_shared<Fd>(userns->release()));
+        found.chain.push_back(unborn);
+        first = procfs_->open(tid, "ns/pid", O_RDONLY);
+    }
+    if (!first) {
+        return first.error();
+    }
+    auto current = std::make_shared<Fd>(first->release());
+    while (current) {
+        PidNamespace entry;
+        entry.fd = current;
+        entry.inode = inode_of(current->get());
+        entry.privileged = capable_over(target, related_namespace(current->get(), NS_GET_USERNS));
+        found.chain.push_back(entry);
+        if (entry.inode == own_pidns_) {
+            break;
+        }
+        current = related_namespace(current->get(), NS_GET_PARENT);
+    }
+    found.level = own_level_ + static_cast<unsigned>(found.chain.size()) - 1;
+    // Further out nothing can be seen. All those namespaces are owned by our own user namespace
+    // or an ancestor: from the initial one, whoever may do it here may do it there.
+    found.privileged_beyond = in_initial_userns_ && found.chain.back().privileged;
+    return found;
+}
+
+} // namespace clone2
