@@ -150,7 +150,8 @@ int run_command(const Options &options)
         }
         reaper_end.reset();
         program_end.reset();
-        ::_exit(serve(options, std::move(listener_end), std::move(serving_end), std::move(log)));
+        ::_exit(serve(options, std::move(listener_end), std::move(serving_end), std::move(log),
+                      reaper));
     }
     log.reset();
     serving_end.reset();
@@ -168,6 +169,12 @@ int run_command(const Options &options)
     } else if (options.stats && send_value(command_end, finish_request)) {
         pollfd polled{command_end.get(), POLLIN, 0};
         (void)::poll(&polled, 1, finish_timeout_ms);
+    }
+    if (status && status->alone) {
+        // Then the serving process ends now: wait for it, so that it does not stay a zombie
+        // where nobody reaps orphans.
+        command_end.reset();
+        (void)::waitpid(serving, nullptr, 0);
     }
     return end_as(status, options);
 }

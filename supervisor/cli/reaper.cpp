@@ -53,17 +53,15 @@ void enter_namespaces()
     }
 }
 
-void tell(const Fd &status, int wait_status)
+ProgramStatus decode(int wait_status)
 {
-    ProgramStatus program;
     if (WIFSTOPPED(wait_status)) {
-        program = {ProgramStatus::Kind::stopped, WSTOPSIG(wait_status)};
-    } else if (WIFSIGNALED(wait_status)) {
-        program = {ProgramStatus::Kind::killed, WTERMSIG(wait_status)};
-    } else {
-        program = {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status)};
+        return {ProgramStatus::Kind::stopped, WSTOPSIG(wait_status), false};
     }
-    send_value(status, program); // the command may be gone: nobody to tell then
+    if (WIFSIGNALED(wait_status)) {
+        return {ProgramStatus::Kind::killed, WTERMSIG(wait_status), false};
+    }
+    return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }
 
 /// Until no child is left. `child`: the one that signals go to; `status`: may be empty.
@@ -82,19 +80,26 @@ void tell(const Fd &status, int wait_status)
     for (;;) {
         int wait_status = 0;
         pid_t pid = 0;
+        std::optional<ProgramStatus> ended;
         while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | __WALL)) > 0) {
             if (pid != child) {
                 continue;
             }
+            // The command may be gone: then there is nobody to tell.
             child_lives = WIFSTOPPED(wait_status);
-            if (status) {
-                tell(status, wait_status);
-            }
             if (!child_lives) {
-                status.reset();
+                ended = decode(wait_status);
+            } else if (status) {
+                send_value(status, decode(wait_status));
             }
         }
-        if (pid < 0 && errno == ECHILD) {
+        const bool alone = pid < 0 && errno == ECHILD;
+        if (ended && status) {
+            ended->alone = alone;
+            send_value(status, *ended);
+            status.reset();
+        }
+        if (alone) {
             ::_exit(0);
         }
         std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {status.get(), POLLIN, 0}}};

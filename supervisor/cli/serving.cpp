@@ -6,6 +6,7 @@
 #include "service/server.hpp"
 
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -98,7 +99,7 @@ private:
 
 } // namespace
 
-int serve(const Options &options, Fd program, Fd command, Fd log)
+int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
     // Children come to us only when the reaper was killed: the kernel reaps them.
@@ -132,6 +133,8 @@ int serve(const Options &options, Fd program, Fd command, Fd log)
         }
         program.reset();
         server.run();
+        // It ends with its last child; nobody is to find it a zombie.
+        (void)::waitpid(reaper, nullptr, 0);
         if (options.wait_all) {
             audit.finish();
         }

@@ -28,6 +28,8 @@ struct SocketPair {
 struct ProgramStatus {
     enum class Kind { stopped, exited, killed } kind = Kind::exited;
     int value = 0; ///< signal, or exit status
+    /// It has left no process behind: the serving process ends, too.
+    bool alone = false;
 };
 
 /// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS.

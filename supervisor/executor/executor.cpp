@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <linux/sched.h>
 #include <system_error>
 
 namespace clone2
@@ -245,9 +246,9 @@ SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index)
     return slot;
 }
 
-template <typename Write>
-Result<Redirected> Executor::redirect(NotificationSource &source, const Notification &notification,
-                                      RemotePtr entry, RemotePtr slot, Write write)
+template <typename Act>
+Result<Redirected> Executor::stop_and(NotificationSource &source, const Notification &notification,
+                                      std::int64_t answer, Act act)
 {
     Result<Tracee> seized = Tracee::seize(notification.tid);
     if (!seized) {
@@ -257,34 +258,44 @@ Result<Redirected> Executor::redirect(NotificationSource &source, const Notifica
         return seized.error();
     }
     Tracee &tracee = *seized;
-    const bool answered_first = source.wait_killable();
+    const bool answered = source.wait_killable();
     // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
     // learn that the tid is still the caller's. With it, the answer's success says so.
-    if (!answered_first && !source.still_valid(notification.id)) {
+    if (!answered && !source.still_valid(notification.id)) {
         return Redirected::gone;
     }
     if (!tracee.interrupt()) {
         return Redirected::gone;
     }
-    // ENOSYS is what stays in force if we die before the commit point.
-    if (answered_first && !source.answer(notification.id, -ENOSYS)) {
+    if (answered && !source.answer(notification.id, answer)) {
         return Redirected::gone;
     }
     if (!tracee.wait_for_stop()) {
         return Redirected::gone;
     }
-    Result<void> done = write(tracee);
-    if (done) {
-        done = answered_first ? arch::redirect(tracee, entry, slot)
-                              : arch::redirect_interrupted(tracee, notification, entry, slot);
-    }
-    if (!done) {
+    if (const Result<void> done = act(tracee, answered); !done) {
         return done.error().target_gone() || done.error().err == ESTALE
                    ? Result<Redirected>(Redirected::gone)
                    : Result<Redirected>(done.error());
     }
     (void)tracee.detach();
     return Redirected::done;
+}
+
+template <typename Write>
+Result<Redirected> Executor::redirect(NotificationSource &source, const Notification &notification,
+                                      RemotePtr entry, RemotePtr slot, Write write)
+{
+    // ENOSYS is what stays in force if we die before the commit point.
+    return stop_and(source, notification, -ENOSYS,
+                    [&](Tracee &tracee, bool answered) -> Result<void> {
+                        if (auto written = write(tracee); !written) {
+                            return written;
+                        }
+                        return answered ? arch::redirect(tracee, entry, slot)
+                                        : arch::redirect_interrupted(tracee, notification, entry,
+                                                                     slot);
+                    });
 }
 
 Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
@@ -321,11 +332,15 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     if (!place) {
         return Error{"room for the trampoline", tid, ENOSYS};
     }
-    const std::optional<std::uint32_t> index = boots_.begin(tid, *place);
-    if (!index) {
+    std::vector<RemotePtr> slots;
+    for (std::uint32_t index = 0; index < place->boot_slots; ++index) {
+        slots.push_back(place->boot_slot(index));
+    }
+    const std::optional<RemotePtr> slot = slot_users_.begin(tid, slots);
+    if (!slot) {
         return Redirected::refused;
     }
-    const RemotePtr boot_slot = place->boot_slot(*index);
+    const RemotePtr boot_slot = *slot;
     BootCall call;
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
@@ -348,13 +363,13 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
 Result<void> Executor::finish_boot(NotificationSource &source, const Notification &notification,
                                    const Observation::BootReport &report, const Order &order)
 {
-    const pid_t tid = notification.tid;
-    // Held open, the file is this address space for good; the check proves which one it is.
-    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
-    if (!memory) {
-        return memory.error();
+    if (report.result < 0) {
+        return finish_boot_sparely(source, notification, report, order);
     }
-    const std::optional<Lease> lease = reservations_.reserve(report.image.area, 0);
+    const pid_t tid = notification.tid;
+    // Fresh memory, but another worker may just be at work on a relative's area of the same
+    // address: any slot will do.
+    const std::optional<Lease> lease = reservations_.reserve_any(report.image.area);
     if (!lease) {
         return Error{"trampoline slots", tid, EAGAIN};
     }
@@ -364,19 +379,74 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     call.saved_args = {report.call.args[0], report.call.args[1]};
     const AreaHeader header{signature_, report.image.code.value()};
     const std::vector<std::byte> bytes = arch::encode_slot(call, lease->slot());
+    const std::array<WaitingWrite, 2> writes{
+        {{lease->slot(), bytes}, {report.image.area, const_bytes_of(header)}}};
+    if (auto written = write_waiting(source, notification, writes); !written) {
+        return written;
+    }
+    hints_.remember(tid, report.image);
+    slot_users_.end(tid, report.slot);
+    return source.answer(notification.id, static_cast<std::int64_t>(lease->slot().value()));
+}
+
+Result<void> Executor::finish_boot_sparely(NotificationSource &source,
+                                           const Notification &notification,
+                                           const Observation::BootReport &report,
+                                           const Order &order)
+{
+    const pid_t tid = notification.tid;
+    const Error no_memory{"mmap() in the target", tid, ENOMEM};
+    // A thread would go on using the slot when its creator has left it long since. A vfork child
+    // is done with it before its parent is.
+    const bool child_outlasts =
+        (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    if (!place || child_outlasts) {
+        return no_memory;
+    }
+    std::vector<RemotePtr> slots;
+    for (std::uint32_t index = 0; index < place->spare_slots; ++index) {
+        slots.push_back(place->spare_slot(index));
+    }
+    const std::optional<RemotePtr> slot = slot_users_.begin(tid, slots);
+    if (!slot) {
+        return no_memory;
+    }
+    SlotCall call = slot_call(order, tid, 0);
+    call.spare = true;
+    call.report_success = true; // we have to see its end
+    call.return_address = report.call.return_address;
+    call.nr = report.call.nr;
+    call.saved_args = {report.call.args[0], report.call.args[1]};
+    const std::vector<std::byte> bytes = arch::encode_slot(call, *slot);
+    const WaitingWrite write{*slot, bytes};
+    if (!write_waiting(source, notification, {&write, 1})) {
+        slot_users_.end(tid, *slot);
+        return no_memory;
+    }
+    slot_users_.end(tid, report.slot);
+    return source.answer(notification.id, static_cast<std::int64_t>(slot->value()));
+}
+
+Result<void> Executor::write_waiting(NotificationSource &source, const Notification &notification,
+                                     std::span<const WaitingWrite> writes) const
+{
+    const pid_t tid = notification.tid;
+    // Held open, the file is this address space for good; the check proves which one it is.
+    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
+    if (!memory) {
+        return memory.error();
+    }
     if (!source.still_valid(notification.id)) {
         return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
     }
-    const auto put = [&](RemotePtr to, std::span<const std::byte> from) {
-        return ::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) ==
-               static_cast<ssize_t>(from.size());
-    };
-    if (!put(lease->slot(), bytes) || !put(report.image.area, const_bytes_of(header))) {
-        return last_error("write(/proc/mem)", tid);
+    for (const auto &[to, from] : writes) {
+        if (::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) !=
+            static_cast<ssize_t>(from.size())) {
+            return last_error("write(/proc/mem)", tid);
+        }
     }
-    hints_.remember(tid, report.image);
-    boots_.end(tid, report.slot);
-    return source.answer(notification.id, static_cast<std::int64_t>(lease->slot().value()));
+    return {};
 }
 
 Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
@@ -386,27 +456,31 @@ Result<void> Executor::refuse_boot(NotificationSource &source, const Notificatio
 }
 
 Result<void> Executor::finish(NotificationSource &source, const Notification &notification,
-                              std::int64_t result)
+                              const Observation::Report &report, std::int64_t result)
 {
-    // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
-    return source.answer(notification.id, result < 0 ? result : 1);
+    if (!report.call.spare) {
+        // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
+        return source.answer(notification.id, result < 0 ? result : 1);
+    }
+    // When the target is back in its program in one step, the slot is free without a doubt. If we
+    // die before, our code takes it there.
+    const Result<Redirected> left = stop_and(
+        source, notification, result < 0 ? result : 1,
+        [&](Tracee &tracee, bool) { return arch::leave(tracee, report.call, result); });
+    if (!left) {
+        return source.answer(notification.id, result < 0 ? result : 1);
+    }
+    slot_users_.end(notification.tid, report.slot);
+    return {};
 }
 
 Result<void> Executor::retry(NotificationSource &source, const Notification &notification,
                              const Observation::Report &report)
 {
-    const pid_t tid = notification.tid;
-    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
-    if (!memory) {
-        return memory.error();
-    }
-    if (!source.still_valid(notification.id)) {
-        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
-    }
     const std::vector<std::byte> bytes = arch::encode_slot(report.call, report.slot);
-    if (::pwrite(memory->get(), bytes.data(), bytes.size(),
-                 static_cast<off_t>(report.slot.value())) != static_cast<ssize_t>(bytes.size())) {
-        return last_error("write(/proc/mem)", tid);
+    const WaitingWrite write{report.slot, bytes};
+    if (auto written = write_waiting(source, notification, {&write, 1}); !written) {
+        return written;
     }
     return source.answer(notification.id, 0);
 }

@@ -82,15 +82,16 @@ public:
                                            const Notification &notification, const Order &order,
                                            Observation::ProgramCall &observed);
 
-    /// Answers a boot report: into the call, or out of it with an errno.
+    /// Answers a boot report: into the call, or out of it with an errno. Where the target had no
+    /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
     Result<void> finish_boot(NotificationSource &source, const Notification &notification,
                              const Observation::BootReport &report, const Order &order);
     Result<void> refuse_boot(NotificationSource &source, const Notification &notification,
                              int err);
 
-    /// Answers a report: the call's final result (-errno; ignored by the code on success).
+    /// Answers a report: the call's final result, a pid or -errno.
     Result<void> finish(NotificationSource &source, const Notification &notification,
-                        std::int64_t result);
+                        const Observation::Report &report, std::int64_t result);
     /// Answers a report of EEXIST: again, with these set_tid entries.
     Result<void> retry(NotificationSource &source, const Notification &notification,
                        const Observation::Report &report);
@@ -105,10 +106,27 @@ private:
     void read_pids(pid_t tid, RemotePtr pids, Request &request) const;
     [[nodiscard]] Result<Redirected> boot(NotificationSource &source,
                                           const Notification &notification);
+    /// Seizes the waiting thread, answers it, and calls `act(tracee, answered)` at the stop on
+    /// its way back; not answered: its notification was cut short by the stop.
+    template <typename Act>
+    [[nodiscard]] Result<Redirected> stop_and(NotificationSource &source,
+                                              const Notification &notification,
+                                              std::int64_t answer, Act act);
     template <typename Write>
     [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
                                               const Notification &notification, RemotePtr entry,
                                               RemotePtr slot, Write write);
+    /// A piece of memory of a target that waits for our answer.
+    struct WaitingWrite {
+        RemotePtr to;
+        std::span<const std::byte> from;
+    };
+    /// Writes them (through page protections) as long as the notification is valid.
+    Result<void> write_waiting(NotificationSource &source, const Notification &notification,
+                               std::span<const WaitingWrite> writes) const;
+    Result<void> finish_boot_sparely(NotificationSource &source,
+                                     const Notification &notification,
+                                     const Observation::BootReport &report, const Order &order);
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;
@@ -116,7 +134,7 @@ private:
     Marks marks_;
     ImageHints hints_;
     SlotReservations reservations_;
-    Boots boots_;
+    SlotUsers slot_users_;
 };
 
 } // namespace clone2

@@ -24,6 +24,8 @@ namespace
 constexpr std::size_t remembered = 4096;
 constexpr std::uint64_t page_size = 4096;
 constexpr std::uint32_t wanted_boot_slots = 8;
+constexpr std::uint32_t wanted_spare_slots = 2;
+constexpr std::uint64_t spare_slot_stride = 320;
 
 std::uint64_t align_up(std::uint64_t value, std::uint64_t to)
 {
@@ -98,6 +100,9 @@ std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
     place.code = begin;
     place.boot_slots = static_cast<std::uint32_t>(
         std::min<std::uint64_t>((room - code) / arch::boot_slot_size(), wanted_boot_slots));
+    const std::uint64_t spare_room = room - code - place.boot_slots * arch::boot_slot_size();
+    place.spare_slots = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(spare_room / spare_slot_stride, wanted_spare_slots));
     const bool unused =
         std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{}; });
     // Our own code differs from another supervisor's in signature and marks only.
@@ -183,6 +188,11 @@ RemotePtr CodePlace::boot_slot(std::uint32_t index) const
            index * arch::boot_slot_size();
 }
 
+RemotePtr CodePlace::spare_slot(std::uint32_t index) const
+{
+    return boot_slot(boot_slots) + index * spare_slot_stride;
+}
+
 std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid)
 {
     const Auxv auxv = read_auxv(procfs, tid);
@@ -199,44 +209,44 @@ std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid)
     return std::nullopt;
 }
 
-std::optional<std::uint32_t> Boots::begin(pid_t tid, const CodePlace &place)
+std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> slots)
 {
     const std::lock_guard lock(mutex_);
-    std::set<std::uint32_t> taken;
-    std::erase_if(boots_, [&](const Boot &boot) {
-        if (boot.code != place.code) {
-            return ::kill(boot.tid, 0) != 0 && errno == ESRCH;
+    std::set<RemotePtr> taken;
+    std::erase_if(users_, [&](const User &user) {
+        if (std::find(slots.begin(), slots.end(), user.slot) == slots.end()) {
+            return ::kill(user.tid, 0) != 0 && errno == ESRCH;
         }
-        const Result<bool> shared = share_memory(tid, boot.tid);
+        const Result<bool> shared = share_memory(tid, user.tid);
         if (!shared && shared.error().err == ESRCH) {
             return true;
         }
         if (!shared || *shared) {
-            taken.insert(boot.index);
+            taken.insert(user.slot);
         }
         return false;
     });
-    for (std::uint32_t index = 0; index < place.boot_slots; ++index) {
-        if (!taken.contains(index)) {
-            boots_.push_back({tid, place.code, place.boot_slot(index), index});
-            return index;
+    for (const RemotePtr slot : slots) {
+        if (!taken.contains(slot)) {
+            users_.push_back({tid, slot});
+            return slot;
         }
     }
-    const auto own = std::find_if(boots_.begin(), boots_.end(), [&](const Boot &boot) {
-        return boot.tid == tid && boot.code == place.code;
+    const auto own = std::find_if(users_.begin(), users_.end(), [&](const User &user) {
+        return user.tid == tid && std::find(slots.begin(), slots.end(), user.slot) != slots.end();
     });
-    if (own == boots_.end()) {
+    if (own == users_.end()) {
         return std::nullopt;
     }
-    std::rotate(own, own + 1, boots_.end()); // its oldest one, now its youngest
-    return boots_.back().index;
+    std::rotate(own, own + 1, users_.end()); // its oldest one, now its youngest
+    return users_.back().slot;
 }
 
-void Boots::end(pid_t tid, RemotePtr slot)
+void SlotUsers::end(pid_t tid, RemotePtr slot)
 {
     const std::lock_guard lock(mutex_);
-    std::erase_if(boots_,
-                  [&](const Boot &boot) { return boot.tid == tid && boot.slot == slot; });
+    std::erase_if(users_,
+                  [&](const User &user) { return user.tid == tid && user.slot == slot; });
 }
 
 Result<bool> share_memory(pid_t one, pid_t other)

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -94,41 +95,43 @@ private:
 };
 
 /// Room for the code in a target: unused bytes at the end of a page that is mapped executable
-/// and private to the process once written.
+/// and private to the process once written. Behind the code lie the boot slots and, where there
+/// is room, spare slots: for calls of a target that has no memory left for the area. The target
+/// can only read them, so the supervisor itself has to see when they are free.
 struct CodePlace {
     RemotePtr code;
-    std::uint32_t boot_slots = 0; ///< boot slots that fit behind the code, >= 1
+    std::uint32_t boot_slots = 0; ///< >= 1
+    std::uint32_t spare_slots = 0;
 
     [[nodiscard]] RemotePtr boot_slot(std::uint32_t index) const;
+    [[nodiscard]] RemotePtr spare_slot(std::uint32_t index) const;
 };
 
 /// Finds it: the vdso's tail, else the tail of the program's own text. nullopt: the target is
 /// gone or has neither.
 [[nodiscard]] std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid);
 
-/// Which threads are booting an image now, and with which boot slot. Thread-safe.
+/// Which threads use which of a code place's slots, boot slots or spare slots. Thread-safe.
 ///
-/// A thread may be in several boots at once: a signal handler that calls clone2 can come in
-/// between. A boot that never reports back (the thread left it by longjmp, another one called
-/// exec) keeps its slot until the thread is gone or needs it itself.
-class Boots
+/// A thread may use several at once: a signal handler that calls clone2 can come in between. One
+/// that never reports back (it left by longjmp, another thread called exec) keeps its slot until
+/// it is gone, or until it needs the slot itself.
+class SlotUsers
 {
 public:
-    /// A boot slot for `tid` that no other boot in the same address space uses. nullopt: all
-    /// are in use by other threads.
-    [[nodiscard]] std::optional<std::uint32_t> begin(pid_t tid, const CodePlace &place);
-    /// The boot with this slot's address has reported back and was answered with success.
+    /// A slot for `tid` that no other thread of the same address space uses: one of `slots`.
+    /// nullopt: all are in use by other threads.
+    [[nodiscard]] std::optional<RemotePtr> begin(pid_t tid, std::span<const RemotePtr> slots);
+    /// The thread has no more use for it.
     void end(pid_t tid, RemotePtr slot);
 
 private:
-    struct Boot {
+    struct User {
         pid_t tid = 0;
-        RemotePtr code;
         RemotePtr slot;
-        std::uint32_t index = 0;
     };
     std::mutex mutex_;
-    std::vector<Boot> boots_; ///< oldest first
+    std::vector<User> users_; ///< oldest first
 };
 
 /// Whether two threads share their memory (kcmp(2)). ESRCH where one is gone.

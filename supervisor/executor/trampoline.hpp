@@ -53,6 +53,7 @@ struct SlotState {
 struct SlotCall {
     SlotState state;
     std::uint32_t index = 0;
+    bool spare = false;          ///< a read-only slot behind the code, see CodePlace
     bool report_success = false; ///< the target tells of a success too (for the log)
     std::uint64_t return_address = 0;
     std::uint64_t nr = 0;
@@ -101,6 +102,10 @@ namespace arch
 [[nodiscard]] std::size_t boot_slot_size();
 [[nodiscard]] std::vector<std::byte> encode_boot_slot(const BootCall &call);
 [[nodiscard]] BootCall decode_boot_slot(std::span<const std::byte> bytes);
+
+/// Takes the stopped tracee, whose report from a spare slot has been answered, out of our code
+/// in one step: back behind its own call, with the call's result.
+[[nodiscard]] Result<void> leave(const Tracee &tracee, const SlotCall &call, std::int64_t result);
 
 /// Sends the stopped tracee, whose system call has been answered, to `entry` with `slot`.
 /// A crash before the last register is written leaves the answered call in force.

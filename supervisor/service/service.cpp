@@ -61,6 +61,8 @@ Refusal refusal_for(const Error &error)
                            "may not trace it"};
     case EAGAIN:
         return {EAGAIN, "too many calls under way in this address space"};
+    case ENOMEM:
+        return {ENOMEM, "no memory in the target for the calls' data"};
     case ENOSYS:
         return {ENOSYS, "no room for the trampoline in the target: neither the vdso nor the "
                         "program's text has an unused tail"};
@@ -167,10 +169,6 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
         refuse_boot(nullptr, {EFAULT, "args unreadable"});
         return;
     }
-    if (report.result < 0) {
-        refuse_boot(&seen->request, {ENOMEM, "no memory in the target for the calls' data"});
-        return;
-    }
     const Result<Planned> planned = make_plan(tid, seen->request);
     if (!planned) {
         refuse_boot(&seen->request, refusal_for(planned.error()));
@@ -243,7 +241,7 @@ void Service::serve_report(const Call &call, Observation::Report report)
     Call whole = call;
     whole.started_ns = report.call.started_ns;
     audit(whole, std::move(record));
-    (void)executor_.finish(call.source, call.notification, result);
+    (void)executor_.finish(call.source, call.notification, report, result);
 }
 
 void Service::refuse(const Call &call, const Request *request, const Refusal &refusal)
@@ -262,9 +260,8 @@ void Service::refuse(const Call &call, const Request *request, const Refusal &re
 
 void Service::give_up(const Call &call, const Error &error, const Request *request)
 {
-    if (error.target_gone()) {
-        // Usually nobody waits any more; if somebody does (its /proc entry is hidden), answer.
-        (void)call.source.answer(call.notification.id, -EPERM);
+    // A thread on its way out gives EPERM to ptrace as well: that it waits no more tells.
+    if (!call.source.still_valid(call.notification.id)) {
         return;
     }
     const Refusal refusal = refusal_for(error);

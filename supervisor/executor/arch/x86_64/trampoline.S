@@ -77,6 +77,8 @@ clone2_trampoline_report_mark:
         lea     r11, [rdi - SLOT_CLONE_ARGS]
         mov     rsi, [r11 + SLOT_RSI]
         mov     rdi, [r11 + SLOT_RDI]
+        mov     ecx, [r11 + SLOT_PARENT_BUSY]
+        jrcxz   .Lleave                 /* a spare slot: read-only, the supervisor frees it */
         mov     rcx, [r11 + SLOT_RET]
         mov     dword ptr [r11 + SLOT_PARENT_BUSY], 0
         jmp     rcx
@@ -91,12 +93,11 @@ clone2_trampoline_report_mark:
         mov     rsi, [r11 + SLOT_RSI]
         mov     rdi, [r11 + SLOT_RDI]
         mov     ecx, [r11 + SLOT_CHILD_BUSY]
-        jrcxz   .Lchild_own_memory
+        jrcxz   .Lleave                 /* own memory: storing would copy a page for nothing */
         mov     rcx, [r11 + SLOT_RET]
         mov     dword ptr [r11 + SLOT_CHILD_BUSY], 0
         jmp     rcx
-.Lchild_own_memory:
-        /* Storing here would cost the child a page copy for nothing. */
+.Lleave:
         mov     rcx, [r11 + SLOT_RET]
         jmp     rcx
 

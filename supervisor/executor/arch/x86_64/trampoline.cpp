@@ -91,6 +91,8 @@ static_assert(offsetof(BootSlot, r9) == BOOT_R9);
 static_assert(offsetof(BootSlot, ret) == BOOT_RET);
 static_assert(offsetof(BootSlot, nr) == BOOT_NR);
 
+constexpr std::uint16_t spare_index = 0xffff;
+
 // Between a system call and its mark: a two-byte jump over the mark.
 constexpr std::uint64_t jump_size = 2;
 
@@ -205,9 +207,10 @@ std::uint64_t set_tid_offset()
 std::vector<std::byte> encode_slot(const SlotCall &call, RemotePtr slot)
 {
     Slot raw{};
-    raw.parent_busy = 1;
+    // A spare slot can't be written by the target, so it has no flags to clear.
+    raw.parent_busy = call.spare ? 0 : 1;
     // Parent and child both use the slot only where they share memory.
-    raw.child_busy = (call.call.flags & CLONE_VM) != 0 ? 1 : 0;
+    raw.child_busy = !call.spare && (call.call.flags & CLONE_VM) != 0 ? 1 : 0;
     raw.owner = call.state.owner;
     raw.report = call.report_success ? 1 : 0;
     raw.ret = call.return_address;
@@ -220,7 +223,7 @@ std::vector<std::byte> encode_slot(const SlotCall &call, RemotePtr slot)
     raw.request_flags = call.request_flags;
     raw.nr_pids = call.nr_pids;
     raw.attempts = static_cast<std::uint16_t>(call.attempts);
-    raw.index = static_cast<std::uint16_t>(call.index);
+    raw.index = call.spare ? spare_index : static_cast<std::uint16_t>(call.index);
     raw.flags = call.call.flags;
     raw.pidfd = call.call.pidfd;
     raw.child_tid = call.call.child_tid;
@@ -243,6 +246,7 @@ SlotCall decode_slot(std::span<const std::byte> bytes)
     SlotCall call;
     call.state = {raw.parent_busy, raw.child_busy, raw.owner};
     call.index = raw.index;
+    call.spare = raw.index == spare_index;
     call.report_success = raw.report != 0;
     call.return_address = raw.ret;
     call.nr = raw.nr;
@@ -282,6 +286,24 @@ BootCall decode_boot_slot(std::span<const std::byte> bytes)
 {
     const auto raw = from_bytes<BootSlot>(bytes);
     return BootCall{{raw.rdi, raw.rsi, raw.rdx, raw.r10, raw.r8, raw.r9}, raw.ret, raw.nr};
+}
+
+Result<void> leave(const Tracee &tracee, const SlotCall &call, std::int64_t result)
+{
+    user_regs_struct regs{};
+    if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_GETREGS)", tracee.tid());
+    }
+    regs.orig_rax = ~0ULL; // no system call to restart any more
+    regs.rax = static_cast<unsigned long long>(result);
+    regs.rdi = call.saved_args[0];
+    regs.rsi = call.saved_args[1];
+    regs.rcx = call.return_address;
+    regs.rip = call.return_address;
+    if (::ptrace(PTRACE_SETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_SETREGS)", tracee.tid());
+    }
+    return {};
 }
 
 Result<void> redirect(const Tracee &tracee, RemotePtr entry, RemotePtr slot)
