@@ -62,9 +62,9 @@ private:
 class CommandLink
 {
 public:
-    CommandLink(EventLoop &loop, Server &server, Fd socket, const Audit &audit, bool keep_stderr)
-        : server_(server), socket_(std::move(socket)), watch_(loop.watch(socket_.get())),
-          audit_(audit), keep_stderr_(keep_stderr)
+    CommandLink(EventLoop &loop, Fd socket, const Audit &audit, bool keep_stderr)
+        : socket_(std::move(socket)), watch_(loop.watch(socket_.get())), audit_(audit),
+          keep_stderr_(keep_stderr)
     {
         wait();
     }
@@ -72,7 +72,7 @@ public:
 private:
     void wait()
     {
-        watch_->wait_readable(server_.counted([this] { on_readable(); }));
+        watch_->wait_readable([this] { on_readable(); });
     }
 
     void on_readable()
@@ -90,7 +90,6 @@ private:
         wait();
     }
 
-    Server &server_;
     Fd socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
     const Audit &audit_;
@@ -127,7 +126,7 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         Server server(*loop, service, diagnostics);
         server.add_listener(std::move(*listener), offer.wait_killable);
-        const CommandLink link(*loop, server, std::move(command), audit, options.log == "-");
+        const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         if (!send_value(program, finish_request)) {
             return own_failure;
         }

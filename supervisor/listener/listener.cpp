@@ -89,11 +89,17 @@ Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
     return {};
 }
 
-bool Listener::hung_up() const
+Listener::Pending Listener::pending() const
 {
     pollfd poll_fd{fd_.get(), POLLIN, 0};
-    return ::poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0 &&
-           (poll_fd.revents & POLLIN) == 0;
+    if (::poll(&poll_fd, 1, 0) != 1) {
+        return Pending::none;
+    }
+    if ((poll_fd.revents & POLLIN) != 0) {
+        return Pending::notification;
+    }
+    return (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? Pending::hung_up
+                                                                   : Pending::none;
 }
 
 } // namespace clone2

@@ -45,8 +45,9 @@ public:
     [[nodiscard]] bool wait_killable() const override { return wait_killable_; }
 
     [[nodiscard]] int fd() const { return fd_.get(); }
-    /// All targets are gone: nothing will ever arrive here again (POLLHUP).
-    [[nodiscard]] bool hung_up() const;
+    /// What is there to receive. hung_up: all targets are gone, nothing will ever arrive again.
+    enum class Pending { none, notification, hung_up };
+    [[nodiscard]] Pending pending() const;
 
 private:
     Fd fd_;

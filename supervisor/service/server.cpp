@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "service/server.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
@@ -11,61 +12,53 @@ namespace clone2
 namespace
 {
 
-/// Idle threads beyond this many end.
-constexpr int max_idle = 4;
+/// Parked threads beyond this many end.
+constexpr unsigned max_parked = 4;
 /// A thread that boots the same address space needs some 100 us; try again after that.
 constexpr std::chrono::milliseconds serve_again{1};
+/// No call ended for so long: somebody is held up.
+constexpr std::chrono::milliseconds held_up{2};
+/// The watchdog goes to sleep after so many of these without a call.
+constexpr unsigned quiet_rounds = 20;
 
 } // namespace
 
 void Server::add_listener(Fd fd, bool wait_killable)
 {
     const auto served = std::make_shared<Served>(loop_, std::move(fd), wait_killable);
-    ++listeners_;
-    wait(served);
+    const Lock lock(mutex_);
+    listeners_.push_back(served);
+    arm(served);
 }
 
-void Server::wait(const std::shared_ptr<Served> &served)
+void Server::arm(const std::shared_ptr<Served> &served)
 {
-    served->watch->wait_readable(counted([this, served] { on_readable(served); }));
-}
-
-EventLoop::Handler Server::counted(EventLoop::Handler handler)
-{
-    return [this, handler = std::move(handler)] {
-        if (--idle_ == 0) {
-            start_worker();
-        }
-        handler();
-    };
-}
-
-void Server::on_readable(const std::shared_ptr<Served> &served)
-{
-    // Looked at first: where all targets are gone, an older kernel's RECV waits for ever.
-    if (served->listener.hung_up()) {
-        diagnostics_.info("the last target is gone");
-        if (--listeners_ == 0) {
-            loop_.stop();
-        }
+    if (served->armed || served->ended) {
         return;
     }
-    const Result<Notification> notification = served->listener.receive();
-    // From here on another thread takes the next one.
-    wait(served);
-    if (notification) {
-        serve(served, *notification);
+    served->armed = true;
+    served->watch->wait_readable([this, served] {
+        const Lock lock(mutex_);
+        served->armed = false;
+        make_ready(served);
+    });
+}
+
+void Server::make_ready(const std::shared_ptr<Served> &served)
+{
+    if (!served->ready && !served->ended) {
+        served->ready = true;
+        ready_.push_back(served);
     }
 }
 
-void Server::serve(const std::shared_ptr<Served> &served, const Notification &notification)
+void Server::call_worker()
 {
-    if (service_.serve(served->listener, notification) == Service::Served::later) {
-        loop_.after(serve_again, counted([this, served, notification] {
-                        if (served->listener.still_valid(notification.id)) {
-                            serve(served, notification);
-                        }
-                    }));
+    if (parked_ > called_) {
+        ++called_;
+        wake_worker_.notify_one();
+    } else {
+        start_worker();
     }
 }
 
@@ -75,8 +68,9 @@ void Server::start_worker()
     try {
         std::thread([this] {
             work(true);
+            const Lock lock(mutex_);
             --workers_;
-            workers_.notify_all();
+            worker_ended_.notify_all();
         }).detach();
     } catch (const std::system_error &error) {
         --workers_; // the next calls wait until a thread is free again
@@ -86,23 +80,136 @@ void Server::start_worker()
 
 void Server::work(bool may_end)
 {
-    do {
-        ++idle_;
-        if (!loop_.run_one()) {
+    Lock lock(mutex_);
+    while (!stopped_) {
+        if (!again_.empty()) {
+            const auto [served, notification] = again_.front();
+            again_.pop_front();
+            if (served->listener.still_valid(notification.id)) {
+                serve(lock, served, notification);
+            }
+        } else if (!ready_.empty()) {
+            take(lock);
+        } else if (!leading_) {
+            lead(lock);
+        } else if (may_end && parked_ >= max_parked) {
             return;
+        } else {
+            ++parked_;
+            wake_worker_.wait(lock, [this] { return called_ > 0 || stopped_; });
+            --parked_;
+            called_ -= called_ > 0 ? 1 : 0;
         }
-    } while (!may_end || idle_ < max_idle);
+    }
+}
+
+void Server::lead(Lock &lock)
+{
+    leading_ = true;
+    lock.unlock();
+    const bool more = loop_.run_one(); // handlers only mark what is ready
+    lock.lock();
+    leading_ = false;
+    stopped_ = stopped_ || !more;
+}
+
+void Server::take(Lock &lock)
+{
+    const std::shared_ptr<Served> served = ready_.front();
+    ready_.pop_front();
+    served->ready = false;
+    // Looked at under the lock, so that RECV finds what was seen: an older kernel's RECV waits
+    // for ever where all targets are gone.
+    switch (served->listener.pending()) {
+    case Listener::Pending::none:
+        arm(served);
+        return;
+    case Listener::Pending::hung_up:
+        diagnostics_.info("the last target is gone");
+        served->ended = true;
+        std::erase(listeners_, served);
+        if (listeners_.empty()) {
+            stopped_ = true;
+            loop_.stop();
+            wake_worker_.notify_all();
+            wake_watchdog_.notify_all();
+        }
+        return;
+    case Listener::Pending::notification:
+        break;
+    }
+    const Result<Notification> notification = served->listener.receive();
+    if (!notification) {
+        make_ready(served); // that one died; there may be others
+        return;
+    }
+    if (served->listener.pending() == Listener::Pending::notification) {
+        make_ready(served);
+        call_worker();
+    }
+    serve(lock, served, *notification);
+}
+
+void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
+                   const Notification &notification)
+{
+    ++serving_;
+    if (!watching_) {
+        watching_ = true;
+        wake_watchdog_.notify_one();
+    }
+    lock.unlock();
+    const Service::Served result = service_.serve(served->listener, notification);
+    lock.lock();
+    --serving_;
+    ++served_;
+    arm(served);
+    if (result == Service::Served::later) {
+        loop_.after(serve_again, [this, served, notification] {
+            const Lock guard(mutex_);
+            again_.emplace_back(served, notification);
+        });
+    }
+}
+
+void Server::watch_over()
+{
+    Lock lock(mutex_);
+    while (!stopped_) {
+        wake_watchdog_.wait(lock, [this] { return watching_ || stopped_; });
+        for (unsigned quiet = 0; quiet < quiet_rounds && !stopped_;) {
+            const std::uint64_t before = served_;
+            wake_watchdog_.wait_for(lock, held_up, [this] { return stopped_; });
+            if (served_ != before) {
+                quiet = 0;
+                continue;
+            }
+            ++quiet;
+            if (serving_ == 0) {
+                continue;
+            }
+            // Held up. Whatever only the held-up threads would look after is now for others.
+            for (const std::shared_ptr<Served> &served : listeners_) {
+                if (!served->armed) {
+                    make_ready(served);
+                }
+            }
+            if (!ready_.empty() || !again_.empty() || !leading_) {
+                call_worker();
+            }
+        }
+        watching_ = false;
+    }
 }
 
 void Server::run()
 {
-    if (listeners_ > 0) {
-        work(false);
-    }
+    std::thread watchdog([this] { watch_over(); });
+    work(false);
+    watchdog.join();
     // Nobody can be held up for long any more: the targets are gone.
-    for (int left = workers_; left != 0; left = workers_) {
-        workers_.wait(left);
-    }
+    Lock lock(mutex_);
+    worker_ended_.wait(lock, [this] { return workers_ == 0; });
 }
 
 } // namespace clone2

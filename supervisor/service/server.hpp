@@ -7,17 +7,25 @@
 #include "loop/event_loop.hpp"
 #include "service/service.hpp"
 
-#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <utility>
 
 namespace clone2
 {
 
 /// Serves listeners: any number of them, on as many threads as are needed.
 ///
-/// A thread that serves a call may be held up by its target for any time, so there is always one
-/// more that waits for the next notification: when the last idle one takes a call, it starts
-/// another. add_listener() is thread-safe; run() is for one thread, once.
+/// One thread, the leader, waits in the event loop. What it is told of, it serves itself, without
+/// handing over to another thread: that is the fast way as long as there is one call at a time.
+/// Another thread joins in when there is a second call waiting. A call may hold up its thread for
+/// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
+/// nothing is being served, then sees to it that somebody else is the leader.
+///
+/// add_listener() is thread-safe; run() is for one thread, once.
 class Server
 {
 public:
@@ -31,9 +39,6 @@ public:
     void add_listener(Fd fd, bool wait_killable);
     /// Serves until no listener is left.
     void run();
-    /// Every handler that run()'s loop is to call has to be wrapped by this: it keeps the count
-    /// of idle threads.
-    [[nodiscard]] EventLoop::Handler counted(EventLoop::Handler handler);
 
 private:
     struct Served {
@@ -43,20 +48,43 @@ private:
         }
         Listener listener;
         std::unique_ptr<EventLoop::Watch> watch;
+        bool armed = false; ///< the event loop watches it
+        bool ready = false; ///< in ready_
+        bool ended = false;
     };
+    using Lock = std::unique_lock<std::mutex>;
 
-    void wait(const std::shared_ptr<Served> &served);
-    void on_readable(const std::shared_ptr<Served> &served);
-    void serve(const std::shared_ptr<Served> &served, const Notification &notification);
     void work(bool may_end);
+    void watch_over();
+    void lead(Lock &lock);
+    void take(Lock &lock);
+    void serve(Lock &lock, const std::shared_ptr<Served> &served,
+               const Notification &notification);
+    void make_ready(const std::shared_ptr<Served> &served);
+    void arm(const std::shared_ptr<Served> &served);
+    void call_worker();
     void start_worker();
 
     EventLoop &loop_;
     Service &service_;
     Diagnostics &diagnostics_;
-    std::atomic<int> idle_{0};
-    std::atomic<int> listeners_{0};
-    std::atomic<int> workers_{0};
+
+    std::mutex mutex_; ///< for all below
+    std::condition_variable wake_worker_;
+    std::condition_variable wake_watchdog_;
+    std::condition_variable worker_ended_;
+    std::deque<std::shared_ptr<Served>> ready_;      ///< something to receive, or so it seemed
+    /// To be served another time.
+    std::deque<std::pair<std::shared_ptr<Served>, Notification>> again_;
+    std::deque<std::shared_ptr<Served>> listeners_;
+    unsigned workers_ = 0;  ///< started threads, without run()'s own and the watchdog
+    unsigned parked_ = 0;   ///< threads in wake_worker_
+    unsigned called_ = 0;   ///< of these, woken but not yet running
+    unsigned serving_ = 0;  ///< threads that serve a call
+    std::uint64_t served_ = 0; ///< calls so far
+    bool leading_ = false;  ///< a thread is in the event loop
+    bool watching_ = false; ///< the watchdog is awake
+    bool stopped_ = false;
 };
 
 } // namespace clone2
