@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+// x86-64: patterns for all registers, and the comparison afterwards.
+#include "arch.h"
+#include "offsets.h"
+
+#include <cpuid.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+_Static_assert(offsetof(struct arch_state, gpr) == RAX, "RAX");
+_Static_assert(offsetof(struct arch_state, rflags) == RFLAGS, "RFLAGS");
+_Static_assert(offsetof(struct arch_state, fs_base) == FS_BASE, "FS_BASE");
+_Static_assert(offsetof(struct arch_state, gs_base) == GS_BASE, "GS_BASE");
+_Static_assert(offsetof(struct arch_state, scratch) == SCRATCH, "SCRATCH");
+_Static_assert(offsetof(struct arch_state, fx) == FX, "FX");
+_Static_assert(offsetof(struct arch_state, ymm) == YMM, "YMM");
+_Static_assert(sizeof(struct arch_state) == STATE_SIZE, "STATE_SIZE");
+_Static_assert(offsetof(struct arch_call, out) == OUT_PARENT, "OUT_PARENT");
+_Static_assert(offsetof(struct arch_call, saved) == SAVED_RBX, "SAVED_RBX");
+_Static_assert(offsetof(struct arch_call, child) == CHILD, "CHILD");
+_Static_assert(offsetof(struct arch_call, use_avx) == USE_AVX, "USE_AVX");
+
+long arch_call_rbx(struct arch_call *c);
+long arch_call_r14(struct arch_call *c);
+
+const uint64_t arch_bad_addresses[] = {
+    0,
+    1,
+    8,
+    4095,
+    ARCH_USER_END - 4096, // the last page of user space is never mapped
+    ARCH_USER_END - 8,
+    ARCH_USER_END,
+    ARCH_USER_END + 4096,
+    1ULL << 48,
+    0x5a5a5a5a5a5a5a5aULL,
+    1ULL << 63,
+    0xffff800000000000ULL,
+    0xffffffff81000000ULL,
+    0xffffffffff600000ULL, // the vsyscall page is no memory for the kernel's copy
+    0xfffffffffffff000ULL,
+    0xffffffffffffffd8ULL,
+    0xfffffffffffffff8ULL,
+    0xffffffffffffffffULL,
+};
+const size_t arch_bad_addresses_count = sizeof arch_bad_addresses / sizeof arch_bad_addresses[0];
+
+enum { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15 };
+
+static const char *const gpr_name[16] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
+                                         "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+// CF PF AF ZF SF DF OF: all that a program can set without side effects.
+#define FLAGS_MASK 0xcd5ULL
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+static uint32_t cpu_has_avx(void)
+{
+    static int known = -1;
+    if (known < 0) {
+        unsigned a, b, c, d;
+        known = 0;
+        if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE) && (c & bit_AVX)) {
+            uint32_t low, high;
+            __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+            known = (low & 6) == 6;
+        }
+    }
+    return (uint32_t)known;
+}
+
+uint64_t arch_thread_pointer(void)
+{
+    uint64_t value = 0;
+    arch_raw(SYS_arch_prctl, ARCH_GET_FS_CODE, (uint64_t)(uintptr_t)&value, 0, 0, 0, 0);
+    return value;
+}
+
+// fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
+// The x87 instruction and data pointers are left 0: some processors don't keep them.
+static void fill_fx(struct arch_state *s, uint64_t *seed)
+{
+    memset(s->fx, 0, sizeof s->fx);
+    static const uint16_t control[4] = {0x037f, 0x077f, 0x0b7f, 0x0f7f};
+    uint16_t fcw = control[next_random(seed) & 3];
+    uint16_t fsw = 0x3800; // top 7: one value on the stack
+    uint32_t mxcsr = 0x1f80 | (uint32_t)(next_random(seed) & 0x603f);
+    memcpy(s->fx, &fcw, 2);
+    memcpy(s->fx + 2, &fsw, 2);
+    s->fx[4] = 0x80;
+    memcpy(s->fx + 24, &mxcsr, 4);
+    for (int i = 0; i < 8; i++) {
+        uint64_t mantissa = next_random(seed) | (1ULL << 63);
+        uint16_t exponent = 0x3fff;
+        memcpy(s->fx + 32 + 16 * i, &mantissa, 8);
+        memcpy(s->fx + 40 + 16 * i, &exponent, 2);
+    }
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < 4; j++) {
+            uint64_t v = next_random(seed);
+            memcpy(s->ymm[i] + 8 * j, &v, 8);
+        }
+        memcpy(s->fx + 160 + 16 * i, s->ymm[i], 16);
+    }
+}
+
+void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed)
+{
+    memset(c->out, 0x5a, offsetof(struct arch_state, scratch));
+    memset(&c->out[1], 0x5a, offsetof(struct arch_state, scratch));
+    for (int i = 0; i < 16; i++)
+        c->in.gpr[i] = next_random(&seed);
+    c->in.gpr[rax] = (uint64_t)s->nr;
+    c->in.gpr[rdi] = s->arg[0];
+    c->in.gpr[rsi] = s->arg[1];
+    if (s->arg[2])
+        c->in.gpr[rdx] = s->arg[2];
+    if (s->arg[3])
+        c->in.gpr[r10] = s->arg[3];
+    if (s->arg[4])
+        c->in.gpr[r8] = s->arg[4];
+    if (s->arg[5])
+        c->in.gpr[r9] = s->arg[5];
+    c->in.gpr[rsp] = s->sp;
+    c->in.gpr[(seed & 1) ? rbx : r14] = (uint64_t)(uintptr_t)c;
+    c->in.rflags = 0x202 | (next_random(&seed) & FLAGS_MASK);
+    uint64_t base = 0;
+    arch_raw(SYS_arch_prctl, ARCH_GET_GS_CODE, (uint64_t)(uintptr_t)&base, 0, 0, 0, 0);
+    c->in.gs_base = base;
+    c->in.fs_base = arch_thread_pointer();
+    fill_fx(&c->in, &seed);
+    c->use_avx = cpu_has_avx();
+}
+
+long arch_perform(struct arch_call *c)
+{
+    if (c->in.gpr[rbx] == (uint64_t)(uintptr_t)c)
+        return arch_call_rbx(c);
+    return arch_call_r14(c);
+}
+
+static int differ(char *why, size_t size, const char *name, uint64_t want, uint64_t got)
+{
+    if (want == got)
+        return 0;
+    snprintf(why, size, "%s: expected 0x%llx, got 0x%llx", name, (unsigned long long)want,
+             (unsigned long long)got);
+    return -1;
+}
+
+static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
+                        const void *got, size_t n)
+{
+    if (memcmp(want, got, n) == 0)
+        return 0;
+    uint64_t a = 0;
+    uint64_t b = 0;
+    memcpy(&a, want, n < 8 ? n : 8);
+    memcpy(&b, got, n < 8 ? n : 8);
+    snprintf(why, size, "%s%d: expected 0x%llx..., got 0x%llx... (%zu bytes compared)", name, index,
+             (unsigned long long)a, (unsigned long long)b, n);
+    return -1;
+}
+
+int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
+                 size_t size)
+{
+    const struct arch_state *in = &c->in;
+    const struct arch_state *out = &c->out[who];
+    for (int i = 0; i < 16; i++) {
+        if (i == rax || i == rcx || i == r11)
+            continue; // any system call may change these
+        if (differ(why, size, gpr_name[i], i == rsp ? sp : in->gpr[i], out->gpr[i]))
+            return -1;
+    }
+    if (differ(why, size, "rflags", in->rflags & FLAGS_MASK, out->rflags & FLAGS_MASK) ||
+        differ(why, size, "fs base", tls ? tls : in->fs_base, out->fs_base) ||
+        differ(why, size, "gs base", in->gs_base, out->gs_base))
+        return -1;
+    if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
+        differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
+        differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
+        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4))
+        return -1;
+    for (int i = 0; i < 8; i++) {
+        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10))
+            return -1;
+    }
+    for (int i = 0; i < 16; i++) {
+        if (differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16))
+            return -1;
+        if (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32))
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// What the suite needs to know of the architecture: x86-64.
+#ifndef CONFORMANCE_ARCH_H
+#define CONFORMANCE_ARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARCH_DEFAULT_NR 387
+#define ARCH_RED_ZONE 128
+
+struct arch_state {
+    uint64_t gpr[16]; // rax rbx rcx rdx rsi rdi rbp rsp r8-r15
+    uint64_t rflags;
+    uint64_t fs_base;
+    uint64_t gs_base;
+    uint64_t scratch;    // stack to use once all is stored
+    uint64_t padding[4]; // fx must be 16-byte aligned
+    unsigned char fx[512];
+    unsigned char ymm[16][32];
+} __attribute__((aligned(64)));
+
+struct arch_call {
+    struct arch_state in;
+    struct arch_state out[2]; // [0]: parent, [1]: child
+    uint64_t saved[8];
+    int (*child)(struct arch_call *c); // runs in the child; its value is the exit status
+    uint32_t use_avx;
+};
+
+// The six arguments of one system call, whatever its number.
+struct arch_syscall {
+    long nr;
+    uint64_t arg[6];
+    uint64_t sp; // the caller's stack pointer during the call: any value will do
+};
+
+// Fills in->in with patterns made from seed and the call's own registers.
+void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
+// Makes the call. The parent gets the result (-errno on failure).
+long arch_perform(struct arch_call *c);
+// Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
+// and the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
+int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
+                 size_t size);
+static inline long arch_result(const struct arch_call *c, int who)
+{
+    return (long)c->out[who].gpr[0];
+}
+
+static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int who)
+{
+    return c->out[who].fs_base;
+}
+
+// The first address that no program has (without asking for more by mmap).
+#define ARCH_USER_END (1ULL << 47)
+// Addresses at which nothing is ever readable.
+extern const uint64_t arch_bad_addresses[];
+extern const size_t arch_bad_addresses_count;
+// The value of the thread pointer register, and the argument register that clone(2) reads it from.
+uint64_t arch_thread_pointer(void);
+#define ARCH_TLS_ARG 4
+#define ARCH_CLONE_CHILD_TID_ARG 3
+
+static inline long arch_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                            uint64_t f)
+{
+    register uint64_t r10 __asm__("r10") = d;
+    register uint64_t r8 __asm__("r8") = e;
+    register uint64_t r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory", "cc");
+    return result;
+}
+
+#endif

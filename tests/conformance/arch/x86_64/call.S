@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+//
+// long arch_call_rbx(struct arch_call *c), long arch_call_r14(struct arch_call *c)
+//
+// Load every register from c->in, execute `syscall`, store every register in c->out[0] (parent, or
+// the call failed) or c->out[1] (child). The parent returns the result; the child runs c->child(c)
+// on its own scratch stack and exits its task with the value.
+//
+// Rules: after the system call only rax, rcx and r11 are free, nothing may touch the stack (it can
+// be at the edge of a page, or no memory at all) and nothing may touch the flags until they are
+// stored. One register must hold the address of c; there are two variants, so that between them
+// every register carries a pattern.
+#include "offsets.h"
+
+.macro CHECKED_CALL name, base
+    .globl \name
+    .type \name, @function
+\name:
+    mov %rbx, SAVED_RBX(%rdi)
+    mov %rbp, SAVED_RBP(%rdi)
+    mov %r12, SAVED_R12(%rdi)
+    mov %r13, SAVED_R13(%rdi)
+    mov %r14, SAVED_R14(%rdi)
+    mov %r15, SAVED_R15(%rdi)
+    mov %rsp, SAVED_RSP(%rdi)
+    mov (%rsp), %rax
+    mov %rax, SAVED_RIP(%rdi)
+    mov %rdi, %rax
+    fxrstor64 FX(%rax)
+    cmpl $0, USE_AVX(%rax)
+    je 1f
+    .set i, 0
+    .rept 16
+    ymm_load %i
+    .set i, i + 1
+    .endr
+1:
+    pushq RFLAGS(%rax)
+    popfq
+    mov RBX(%rax), %rbx
+    mov RCX(%rax), %rcx
+    mov RDX(%rax), %rdx
+    mov RSI(%rax), %rsi
+    mov RDI(%rax), %rdi
+    mov RBP(%rax), %rbp
+    mov R8(%rax), %r8
+    mov R9(%rax), %r9
+    mov R10(%rax), %r10
+    mov R11(%rax), %r11
+    mov R12(%rax), %r12
+    mov R13(%rax), %r13
+    mov R14(%rax), %r14
+    mov R15(%rax), %r15
+    mov %rax, %\base
+    mov RSP(%rax), %rsp
+    mov RAX(%rax), %rax
+    syscall
+    mov %rax, %rcx
+    jrcxz 2f
+    lea OUT_PARENT(%\base), %r11
+    jmp 3f
+2:
+    lea OUT_CHILD(%\base), %r11
+3:
+    mov %rax, RAX(%r11)
+    mov %rbx, RBX(%r11)
+    mov %rdx, RDX(%r11)
+    mov %rsi, RSI(%r11)
+    mov %rdi, RDI(%r11)
+    mov %rbp, RBP(%r11)
+    mov %rsp, RSP(%r11)
+    mov %r8, R8(%r11)
+    mov %r9, R9(%r11)
+    mov %r10, R10(%r11)
+    mov %r12, R12(%r11)
+    mov %r13, R13(%r11)
+    mov %r14, R14(%r11)
+    mov %r15, R15(%r11)
+    mov SCRATCH(%r11), %rsp
+    pushfq
+    popq RFLAGS(%r11)
+    cld
+    mov %\base, %r12
+    mov %r11, %rbx
+    jmp arch_call_finish
+    .size \name, . - \name
+.endm
+
+// .rept counts in a symbol, a register name needs its value: hence the extra macro.
+.altmacro
+.macro ymm_load n
+    vmovdqu (YMM + 32 * \n)(%rax), %ymm\n
+.endm
+.macro ymm_store n
+    vmovdqu %ymm\n, (YMM + 32 * \n)(%rbx)
+.endm
+
+    .text
+    CHECKED_CALL arch_call_rbx, rbx
+    CHECKED_CALL arch_call_r14, r14
+
+// rbx: where this task's registers are stored; r12: c. All general registers are stored.
+    .type arch_call_finish, @function
+arch_call_finish:
+    fxsave64 FX(%rbx)
+    cmpl $0, USE_AVX(%r12)
+    je 1f
+    .set i, 0
+    .rept 16
+    ymm_store %i
+    .set i, i + 1
+    .endr
+    vzeroupper
+1:
+    fninit
+    ldmxcsr default_mxcsr(%rip)
+    mov $SYS_ARCH_PRCTL, %eax
+    mov $ARCH_GET_FS_CODE, %edi
+    lea FS_BASE(%rbx), %rsi
+    syscall
+    mov $SYS_ARCH_PRCTL, %eax
+    mov $ARCH_GET_GS_CODE, %edi
+    lea GS_BASE(%rbx), %rsi
+    syscall
+    lea OUT_CHILD(%r12), %rax
+    cmp %rax, %rbx
+    je 2f
+    mov RAX(%rbx), %rax
+    mov %r12, %rdi
+    // The stack slot of the return address may have been used by a child that shares the memory.
+    mov SAVED_RIP(%rdi), %rdx
+    mov SAVED_RBX(%rdi), %rbx
+    mov SAVED_RBP(%rdi), %rbp
+    mov SAVED_R12(%rdi), %r12
+    mov SAVED_R13(%rdi), %r13
+    mov SAVED_R14(%rdi), %r14
+    mov SAVED_R15(%rdi), %r15
+    mov SAVED_RSP(%rdi), %rsp
+    mov %rdx, (%rsp)
+    ret
+2:
+    mov %r12, %rdi
+    call *CHILD(%r12)
+    mov %eax, %edi
+    mov $SYS_EXIT, %eax
+    syscall
+    ud2
+    .size arch_call_finish, . - arch_call_finish
+
+    .section .rodata
+    .balign 4
+default_mxcsr:
+    .long 0x1f80
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// Random structures: only the errors of the specification, no stray child, no hang.
+#define _GNU_SOURCE
+#include "call.h"
+#include "harness.h"
+#include "nest.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const int allowed[] = {EFAULT, EINVAL, EPERM, EBUSY, EAGAIN, ENOMEM, ENOSPC, EMFILE};
+
+static int is_allowed(long result)
+{
+    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
+        if (result == -allowed[i])
+            return 1;
+    }
+    return 0;
+}
+
+static int child_sets_go(struct call *c)
+{
+    c->go = 1;
+    return 0;
+}
+
+// Bytes that look like something: zeros, small numbers, single bits, garbage.
+static uint64_t interesting(void)
+{
+    switch (random_below(6)) {
+    case 0:
+        return 0;
+    case 1:
+        return random_below(8);
+    case 2:
+        return 1ULL << random_below(64);
+    case 3:
+        return ~0ULL - random_below(4);
+    case 4:
+        return random_u64() & random_u64() & random_u64();
+    default:
+        return random_u64();
+    }
+}
+
+// Exit signals that would end the caller are no fault of a provider.
+static uint64_t tame(uint64_t flags)
+{
+    static const uint64_t signals[] = {0, SIGCHLD, SIGURG, SIGWINCH, 65, 0x80, 0xff};
+    flags = (flags & ~0xffULL) | signals[random_below(7)];
+    // Each new namespace costs the kernel milliseconds at its end.
+    if (random_below(50))
+        flags &= ~(uint64_t)CLONE_NEWNET;
+    if (random_below(8))
+        flags &= ~(uint64_t)(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID);
+    // When the new namespace's pid 1 ends, the kernel sets its SIGCHLD to SIG_IGN: with a shared
+    // table of handlers that's also the caller's, whose children then can't be waited for.
+    if (flags & CLONE_SIGHAND)
+        flags &= ~(uint64_t)CLONE_NEWPID;
+    if (random_below(10))
+        flags &= 0xffffffffULL;
+    return flags;
+}
+
+static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
+{
+    pid_t pids[8];
+    for (size_t i = 0; i < 8; i++)
+        pids[i] = random_below(3) ? (pid_t)random_below(3000) : (pid_t)interesting();
+    call_set(c, tame(interesting()), 8, pids);
+    c->own_args.nr_pids = random_below(4) ? random_below(3) : (uint32_t)interesting();
+    c->own_args.parent_tid = random_below(2) ? (uint32_t)(uintptr_t)low : (uint32_t)interesting();
+    c->own_args.child_tid =
+        random_below(2) ? (uint32_t)(uintptr_t)low + 64 : (uint32_t)interesting();
+    c->own_args.child_stack = random_below(2) ? 0 : (uint64_t)(uintptr_t)stack + 4096;
+    if (random_below(20) == 0 && !(c->own_args.flags & CLONE_VM))
+        c->own_args.child_stack = 8 + (interesting() >> 18);
+    c->tls = (uint64_t)(uintptr_t)stack;
+    // Don't let a number at random hit memory of the program.
+    if (c->own_args.flags &
+        (CLONE_PARENT_SETTID | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)) {
+        c->own_args.parent_tid = (uint32_t)(uintptr_t)low;
+        c->own_args.child_tid = (uint32_t)(uintptr_t)low + 64;
+    }
+    c->child = child_sets_go;
+    int bad_pids = random_below(16) == 0;
+    if (bad_pids)
+        c->pids = (void *)(uintptr_t)interesting();
+    long got = call_run(c);
+    if (got < 0) {
+        EXPECT(is_allowed(got), "%s: error %s is not in the specification", call_text(c),
+               result_text(got));
+        return;
+    }
+    while (!__atomic_load_n(&c->go, __ATOMIC_SEQ_CST))
+        sleep_us(20);
+    if (c->own_args.flags & CLONE_PARENT && !(c->own_args.flags & CLONE_THREAD)) {
+        call_check_child(c);
+        while (kill((pid_t)got, 0) == 0) // reaped by the parent, which waits for all
+            sleep_us(50);
+    } else {
+        call_finish(c, (pid_t)got);
+    }
+    if (c->own_args.flags & CLONE_PIDFD)
+        close(*(int *)(void *)low);
+}
+
+enum { ROUNDS = 10000, BATCH = 250 };
+
+static void fuzz_batch(void)
+{
+    struct call *c = call_new();
+    unsigned char *low = low_page(1);
+    unsigned char *stack = guarded_pages(2, 0);
+    for (int i = 0; i < BATCH; i++)
+        fuzz_one(c, low, stack);
+    expect_no_children("after a batch");
+}
+
+// In batches of one process each, as CLONE_FS and the like may change the caller.
+static void fuzz(void)
+{
+    for (int i = 0; i < ROUNDS / BATCH; i++) {
+        pid_t pid = spawn();
+        if (pid == 0) {
+            fuzz_batch();
+            _exit(0);
+        }
+        // Siblings made with CLONE_PARENT are ours as well.
+        for (;;) {
+            int status;
+            pid_t dead = waitpid(-1, &status, __WALL);
+            if (dead < 0 && errno == ECHILD)
+                break;
+            if (report->claimed)
+                _exit(1);
+            if (dead == pid)
+                EXPECT(status == 0, "the caller ended with status 0x%x", status);
+        }
+    }
+}
+
+// Structures of random bytes, mostly invalid.
+static void fuzz_bytes(void)
+{
+    struct call *c = call_new();
+    for (int i = 0; i < 3000; i++) {
+        uint64_t words[5];
+        for (int j = 0; j < 5; j++)
+            words[j] = random_u64();
+        call_set(c, 0, 0, NULL);
+        memcpy(&c->own_args, words, sizeof words);
+        c->own_args.flags |= 1ULL << (33 + random_below(31));
+        c->child = child_is_bad;
+        call_expect(c, -EINVAL);
+        // Without upper flags: the combination of many flags is refused, or nr_pids is too large.
+        c->own_args.flags = tame(words[0] & 0xffffffff) | CLONE_SIGHAND;
+        c->own_args.flags &= ~(uint64_t)CLONE_VM;
+        c->own_args.nr_pids |= 64;
+        call_expect(c, -EINVAL);
+        c->own_args.nr_pids = 0;
+        call_expect(c, -EINVAL);
+    }
+}
+
+const struct check fuzz_checks[] = {
+    {"fuzz", "10000 random calls", fuzz},
+    {"fuzz-bytes", "structures of random bytes", fuzz_bytes},
+    {0},
+};

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: MIT
+// Signals: masks, pending signals, storms, SIGSTOP and SIGCONT.
+#define _GNU_SOURCE
+#include "call.h"
+#include "harness.h"
+#include "nest.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+static const uint64_t thread_flags =
+    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+
+static long signals_seen;
+
+static void count_signal(int number)
+{
+    (void)number;
+    __atomic_add_fetch(&signals_seen, 1, __ATOMIC_RELAXED);
+}
+
+static void raw_mask(uint64_t *mask)
+{
+    arch_raw(SYS_rt_sigprocmask, SIG_SETMASK, 0, (uint64_t)(uintptr_t)mask, 8, 0, 0);
+}
+
+static int child_reads_mask(struct call *c)
+{
+    uint64_t mask = 0;
+    uint64_t pending = 0;
+    raw_mask(&mask);
+    arch_raw(SYS_rt_sigpending, (uint64_t)(uintptr_t)&pending, 8, 0, 0, 0, 0);
+    c->value[0] = (long)mask;
+    c->value[1] = (long)pending;
+    return 0;
+}
+
+static void masks(void)
+{
+    struct call *c = call_new();
+    const uint64_t kinds[] = {SIGCHLD, SIGCHLD | CLONE_VM | CLONE_VFORK, thread_flags};
+    for (int i = 0; i < 60; i++) {
+        uint64_t mask = i < 3 ? ~0ULL : random_u64();
+        uint64_t before;
+        uint64_t after;
+        arch_raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)(uintptr_t)&mask, 0, 8, 0, 0);
+        raw_mask(&before);
+        CALL_SET(c, kinds[i % 3], 650);
+        c->child = child_reads_mask;
+        call_finish(c, call_expect_soon(c, 650));
+        raw_mask(&after);
+        EXPECT(before == after, "%s: the caller's signal mask was 0x%llx, is 0x%llx", call_text(c),
+               (unsigned long long)before, (unsigned long long)after);
+        EXPECT(before == (uint64_t)c->value[0], "%s: the mask is 0x%llx, the child's 0x%llx",
+               call_text(c), (unsigned long long)before, (unsigned long long)c->value[0]);
+        CALL_SET(c, kinds[i % 3], 1);
+        call_expect(c, -EBUSY);
+        raw_mask(&after);
+        EXPECT(before == after, "%s: failed; the caller's signal mask was 0x%llx, is 0x%llx",
+               call_text(c), (unsigned long long)before, (unsigned long long)after);
+    }
+}
+
+static void pending(void)
+{
+    struct call *c = call_new();
+    struct sigaction action = {.sa_handler = count_signal};
+    sigset_t set;
+    NEED(sigaction(SIGUSR1, &action, NULL));
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    for (int i = 0; i < 20; i++) {
+        NEED(sigprocmask(SIG_BLOCK, &set, NULL));
+        signals_seen = 0;
+        raise(SIGUSR1);
+        CALL_SET(c, SIGCHLD, i & 1 ? 1 : 660);
+        c->child = child_reads_mask;
+        if (i & 1) {
+            call_expect(c, -EBUSY);
+        } else {
+            call_ok(c, 660);
+            expect_long("signals pending in the child", 0, c->value[1]);
+        }
+        expect_long("signals handled while blocked", 0, signals_seen);
+        NEED(sigprocmask(SIG_UNBLOCK, &set, NULL));
+        expect_long("signals handled when unblocked", 1, signals_seen);
+    }
+}
+
+static int child_reads_alternate_stack(struct call *c)
+{
+    stack_t stack = {0};
+    arch_raw(SYS_sigaltstack, 0, (uint64_t)(uintptr_t)&stack, 0, 0, 0, 0);
+    c->value[0] = stack.ss_flags;
+    c->value[1] = (long)stack.ss_size;
+    return 0;
+}
+
+static void alternate_stack(void)
+{
+    struct call *c = call_new();
+    use_alternate_stack();
+    const uint64_t kinds[] = {SIGCHLD, SIGCHLD | CLONE_VM | CLONE_VFORK, SIGCHLD | CLONE_VM,
+                              thread_flags};
+    for (int i = 0; i < 4; i++) {
+        long want[2];
+        call_set(c, kinds[i], 0, NULL);
+        c->child = child_reads_alternate_stack;
+        call_finish(c, (pid_t)call_run_clone(c));
+        memcpy(want, c->value, sizeof want);
+        CALL_SET(c, kinds[i], 670);
+        c->child = child_reads_alternate_stack;
+        call_finish(c, call_expect_soon(c, 670));
+        expect_long("ss_flags in the child", want[0], c->value[0]);
+        expect_long("ss_size in the child", want[1], c->value[1]);
+    }
+    stack_t stack = {0};
+    NEED(sigaltstack(NULL, &stack));
+    expect_long("ss_flags in the caller", 0, stack.ss_flags);
+    expect_long("ss_size in the caller", 64 << 10, (long)stack.ss_size);
+}
+
+// Repeats a call that a handler without SA_RESTART interrupted: only a provider outside the kernel
+// may say so, and then nothing has happened.
+static long run_through_eintr(struct call *c, int restart, long *interrupted)
+{
+    for (;;) {
+        long got = call_run(c);
+        if (got != -EINTR)
+            return got;
+        EXPECT(!restart, "%s: EINTR although the handler has SA_RESTART", call_text(c));
+        EXPECT(!options.eintr_never, "%s: EINTR", call_text(c));
+        ++*interrupted;
+    }
+}
+
+static void storm(int restart, int rounds)
+{
+    struct call *c = call_new();
+    long interrupted = 0;
+    struct sigaction action = {.sa_handler = count_signal,
+                               .sa_flags = SA_ONSTACK | (restart ? SA_RESTART : 0)};
+    // 5 kHz
+    struct itimerval timer = {{0, 200}, {0, 200}};
+    struct itimerval off = {{0, 0}, {0, 0}};
+    unsigned char *stack = guarded_pages(17, 0);
+    use_alternate_stack();
+    NEED(sigaction(SIGALRM, &action, NULL));
+    NEED(setitimer(ITIMER_REAL, &timer, NULL));
+    for (int i = 0; i < rounds; i++) {
+        pid_t want = 2000 + i % 1000;
+        int kind = i % 8;
+        call_set(c,
+                 kind == 1   ? SIGCHLD | CLONE_VM | CLONE_VFORK
+                 : kind == 2 ? thread_flags
+                             : SIGCHLD,
+                 kind != 3, &want);
+        if (kind == 2) {
+            // A thread has no alternate stack: it needs a true one for the handler.
+            c->own_args.child_stack = (uint64_t)(uintptr_t)stack + 16 * page_size();
+        } else if (kind == 4) {
+            c->own_pids[0] = want = 1;
+        } else if (kind == 5) {
+            c->own_pids[0] = want = -1;
+        }
+        long got = run_through_eintr(c, restart, &interrupted);
+        long right = kind == 3 ? 0 : kind == 4 ? -EBUSY : kind == 5 ? -EINVAL : want;
+        EXPECT(right ? got == right : got > 0, "%s under a storm of signals: expected %s, got %s%s",
+               call_text(c), right ? result_text(right) : "a pid", result_text(got),
+               call_stray_text(c));
+        if (got > 0)
+            call_finish(c, (pid_t)got);
+    }
+    NEED(setitimer(ITIMER_REAL, &off, NULL));
+    EXPECT(signals_seen > 0, "no signal arrived");
+    note("%ld signals, %ld EINTR in %d calls", signals_seen, interrupted, rounds);
+    expect_no_children("after the storm");
+}
+
+static void storm_restart(void)
+{
+    storm(1, 2000);
+}
+
+static void storm_no_restart(void)
+{
+    storm(0, 2000);
+}
+
+// Without an alternate stack handlers use the caller's own, below the red zone.
+static void storm_on_stack(void)
+{
+    struct call *c = call_new();
+    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
+    struct itimerval timer = {{0, 200}, {0, 200}};
+    struct itimerval off = {{0, 0}, {0, 0}};
+    unsigned char *stack = guarded_pages(16, 0);
+    NEED(sigaction(SIGALRM, &action, NULL));
+    NEED(setitimer(ITIMER_REAL, &timer, NULL));
+    uint64_t sp = (uint64_t)(uintptr_t)stack + 15 * page_size();
+    memset(stack + 15 * page_size() - ARCH_RED_ZONE, 0x21, ARCH_RED_ZONE + 64);
+    for (int i = 0; i < 500; i++) {
+        CALL_SET(c, SIGCHLD, i % 5 ? 2000 + i : 1);
+        c->sp = sp;
+        if (i % 5)
+            call_ok(c, 2000 + i);
+        else
+            call_expect(c, -EBUSY);
+        for (int j = -ARCH_RED_ZONE; j < 64; j++)
+            EXPECT(stack[15 * (long)page_size() + j] == 0x21, "%s: the stack was changed at sp%+d",
+                   call_text(c), j);
+    }
+    NEED(setitimer(ITIMER_REAL, &off, NULL));
+}
+
+// A helper stops and continues the caller at random moments.
+static void stopped_caller(void *arg)
+{
+    struct call *c = call_new();
+    (void)arg;
+    for (int i = 0; i < 400; i++) {
+        pid_t want = i % 7 == 6 ? 1 : 2000 + i;
+        call_set(c, i % 3 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK, 1, &want);
+        if (want == 1)
+            call_expect(c, -EBUSY);
+        else
+            call_ok(c, want);
+    }
+}
+
+static void stops(void)
+{
+    pid_t target = spawn();
+    if (target == 0) {
+        stopped_caller(NULL);
+        _exit(0);
+    }
+    pid_t helper = spawn();
+    if (helper == 0) {
+        for (;;) {
+            sleep_us(random_below(1500));
+            kill(target, SIGSTOP);
+            sleep_us(random_below(700));
+            kill(target, SIGCONT);
+        }
+    }
+    join(target);
+    NEED(kill(helper, SIGKILL));
+    wait_status(helper);
+}
+
+// A fatal signal that is handled nowhere ends the caller as usual.
+static void fatal_signal(void)
+{
+    for (int i = 0; i < 50; i++) {
+        pid_t base = 2000 + i % 8 * 1000;
+        pid_t target = spawn();
+        if (target == 0) {
+            struct call *c = call_new();
+            for (int j = 0;; j++) {
+                CALL_SET(c, SIGCHLD, base + j % 1000);
+                call_ok(c, base + j % 1000);
+            }
+        }
+        sleep_us(random_below(6000));
+        NEED(kill(target, i & 1 ? SIGTERM : SIGUSR2));
+        int status = wait_status(target);
+        EXPECT(!report->claimed, "see there");
+        expect_long("the status of a caller that got a fatal signal", i & 1 ? SIGTERM : SIGUSR2,
+                    status);
+        // Its last child may still be there.
+        for (pid_t pid = base; pid < base + 1000; pid++) {
+            while (kill(pid, 0) == 0)
+                sleep_us(500);
+        }
+    }
+}
+
+const struct check signals_checks[] = {
+    {"signal-masks", "the signal mask of caller and child", masks},
+    {"signals-pending", "pending signals stay with the caller", pending},
+    {"alternate-stack", "sigaltstack of caller and child", alternate_stack},
+    {"storm-restart", "5 kHz of signals, SA_RESTART: never EINTR", storm_restart},
+    {"storm-no-restart", "5 kHz of signals without SA_RESTART", storm_no_restart},
+    {"storm-on-stack", "handlers on the caller's stack", storm_on_stack},
+    {"stop-continue", "SIGSTOP and SIGCONT at random moments", stops},
+    {"fatal-signal", "a fatal signal in the middle of calls", fatal_signal},
+    {0},
+};

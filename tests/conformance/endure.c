@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+//
+// "endure SECONDS [THREADS]": calls without pause, for drivers that end the provider meanwhile. A
+// provider that has gone leaves ENOSYS behind, for good; anything else that is wrong is a failure.
+#define _GNU_SOURCE
+#include "call.h"
+#include "harness.h"
+#include "nest.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 64, CALLS_AFTER_ENOSYS = 200, PATIENCE = 60 };
+
+struct state {
+    time_t end;
+    long calls;
+    long missing; // ENOSYS
+    int stop;
+    struct report report;
+};
+
+static struct state *state;
+
+static time_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec;
+}
+
+static long run(struct call *c, int i)
+{
+    const uint64_t thread =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    pid_t pid = 1; // always in use: -EBUSY, or -EPERM without privilege
+    unsigned failing = i % 8 == 7;
+    call_set(c,
+             i % 8 == 2   ? SIGCHLD | CLONE_VM | CLONE_VFORK
+             : i % 8 == 3 ? thread
+                          : SIGCHLD,
+             failing, &pid);
+    // Some with a chosen number, which may happen to be in use: this namespace isn't ours alone.
+    if (i % 8 == 5) {
+        pid = 20000 + (pid_t)random_below(12000);
+        call_set(c, SIGCHLD, 1, &pid);
+    }
+    for (;;) {
+        // Of calls from several threads, one that began earlier may end later: only a call that
+        // begins after ENOSYS was seen must give ENOSYS.
+        long missing_before = __atomic_load_n(&state->missing, __ATOMIC_SEQ_CST);
+        long got = call_run(c);
+        __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
+        if (got == -ENOSYS) {
+            if (__atomic_add_fetch(&state->missing, 1, __ATOMIC_SEQ_CST) > CALLS_AFTER_ENOSYS)
+                __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
+            return got;
+        }
+        EXPECT(missing_before == 0, "%s: %s after ENOSYS had been seen", call_text(c),
+               result_text(got));
+        if (got == -EINTR && !options.eintr_never)
+            continue;
+        if (failing)
+            EXPECT(got == -EBUSY || got == -EPERM, "%s: expected -EBUSY or -EPERM, got %s",
+                   call_text(c), result_text(got));
+        else if (i % 8 == 5)
+            EXPECT(got == pid || got == -EBUSY || got == -EPERM,
+                   "%s: expected %d, -EBUSY or -EPERM, got %s", call_text(c), (int)pid,
+                   result_text(got));
+        else
+            EXPECT(got > 0, "%s: expected a pid, got %s", call_text(c), result_text(got));
+        return got;
+    }
+}
+
+static void *endure(void *arg)
+{
+    struct call *c = call_new();
+    (void)arg;
+    for (int i = 0; now() < state->end && !__atomic_load_n(&state->stop, __ATOMIC_SEQ_CST); i++) {
+        long got = run(c, i);
+        if (got > 0)
+            call_finish(c, (pid_t)got);
+    }
+    return NULL;
+}
+
+static void endure_all(int threads)
+{
+    pthread_t thread[THREADS_MAX];
+    for (int i = 1; i < threads; i++) {
+        if (pthread_create(&thread[i], NULL, endure, NULL) != 0)
+            broken("pthread_create");
+    }
+    endure(NULL);
+    for (int i = 1; i < threads; i++)
+        pthread_join(thread[i], NULL);
+    expect_no_children("at the end");
+    _exit(0);
+}
+
+int endure_main(int argc, char **argv)
+{
+    int threads = argc > 1 ? atoi(argv[1]) : 1;
+    if (argc < 1 || threads < 1 || threads > THREADS_MAX) {
+        fprintf(stderr, "usage: endure SECONDS [THREADS], at most %d threads\n", THREADS_MAX);
+        return 99;
+    }
+    state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (state == MAP_FAILED)
+        return 99;
+    report = &state->report;
+    random_seed(options.seed);
+    state->end = now() + atoi(argv[0]);
+    pid_t pid = fork();
+    if (pid == 0)
+        endure_all(threads);
+    int status = 0;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        if (now() > state->end + PATIENCE) {
+            kill(pid, SIGKILL);
+            printf("endure: FAIL: hang after %ld calls, %ld ENOSYS\n", state->calls,
+                   state->missing);
+            return 1;
+        }
+        sleep_us(5000);
+    }
+    if (state->report.claimed || status != 0) {
+        printf("endure: FAIL: %s (status 0x%x) after %ld calls, %ld ENOSYS\n",
+               state->report.claimed ? state->report.text : "the caller died", status, state->calls,
+               state->missing);
+        return 1;
+    }
+    printf("endure: %ld calls, %ld ENOSYS\n", state->calls, state->missing);
+    return 0;
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Outcomes, child processes, random numbers: what every check uses.
+#ifndef CONFORMANCE_HARNESS_H
+#define CONFORMANCE_HARNESS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct check {
+    const char *name;
+    const char *what;
+    void (*run)(void);
+};
+
+// Each file of checks ends its table with an entry without name.
+extern const struct check *const check_tables[];
+
+enum outcome { OUTCOME_NONE, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_BROKEN };
+
+// Lives in memory shared by all processes of one check; the first outcome counts.
+struct report {
+    int outcome;
+    int claimed;
+    pid_t init; // the check's namespace init, as the suite sees it
+    int fd;     // of this memory
+    char text[1000];
+};
+
+struct options {
+    long nr;         // the number of clone2
+    uint64_t seed;   // CLONE2_SEED
+    int verbose;     // -v
+    int privileged;  // pid namespaces can be made without a user namespace
+    int eintr_never; // CLONE2_EINTR=never: the provider has no window for EINTR
+    int self;        // descriptor of this program, for exec
+    const char *program;
+};
+
+extern struct options options;
+extern struct report *report;
+
+void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void broken(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#define EXPECT(condition, ...)                                                                     \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            fail(__VA_ARGS__);                                                                     \
+    } while (0)
+
+// For the test's own set-up: value -1 means errno tells why.
+#define NEED(call) need((long)(call), #call, __FILE__, __LINE__)
+long need(long value, const char *call, const char *file, int line);
+
+void expect_long(const char *what, long want, long got);
+const char *errno_name(int error);
+// "77", or "-EBUSY".
+const char *result_text(long result);
+
+// fork() that ends the check as broken when it fails.
+pid_t spawn(void);
+// Waits for pid; ends the caller quietly if the child recorded an outcome, fails on another death.
+void join(pid_t pid);
+int wait_status(pid_t pid);
+// Runs fn in a forked child and joins it.
+void in_child(void (*fn)(void *), void *arg);
+void expect_no_children(const char *when);
+
+uint64_t random_u64(void);
+uint32_t random_below(uint32_t n);
+void random_seed(uint64_t seed);
+uint64_t mix(uint64_t x);
+void sleep_us(unsigned us);
+
+// Reads a small file; returns the length or -1.
+long read_file(const char *path, char *buffer, size_t size);
+int write_file(const char *path, const char *text);
+
+// sandbox.c: starts the check in fresh namespaces; the pid is the runner's.
+pid_t sandbox_start(const struct check *check, struct report *r);
+// 0, or -1 if no pid namespace can be made at all; sets options.privileged.
+int sandbox_probe(void);
+int become_user_namespace_root(void); // unshare(CLONE_NEWUSER) with root mapped
+
+// inner.c: a second program image inside a check.
+// Runs "inner NAME" of this program by exec; doesn't return.
+void exec_inner(const char *name) __attribute__((noreturn));
+int inner_main(const char *name);
+
+int endure_main(int argc, char **argv);
+
+#endif
