@@ -103,6 +103,8 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
     ::prctl(PR_SET_NAME, "clone2-serve");
     // Children come to us only when the reaper was killed: the kernel reaps them.
     std::signal(SIGCHLD, SIG_IGN); // NOLINT(cert-err33-c)
+    // A log into a pipe that nobody reads any more is a lost line, not our end.
+    std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
     Diagnostics diagnostics(options.verbosity);

@@ -10,8 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <cstring>
 #include <linux/sched.h>
+#include <sstream>
 #include <system_error>
 
 namespace clone2
@@ -25,6 +27,12 @@ struct Behind {
     std::array<std::byte, 2> jump;
     std::uint64_t mark;
 } __attribute__((packed));
+
+constexpr std::uint64_t page_size = 4096;
+/// How much of a stack is searched for signal frames.
+constexpr std::uint64_t max_stack = 8ULL << 20;
+/// A new thread needs some ten instructions to leave our code.
+constexpr std::int64_t child_has_left_ns = 10'000'000'000;
 
 std::int64_t as_result(std::uint64_t value)
 {
@@ -176,6 +184,9 @@ bool Executor::is_free(pid_t tid, const SlotState &state) const
     if (state.free()) {
         return true;
     }
+    if (state.owner == tid) {
+        return false; // a signal handler has interrupted that call, or has left it for good
+    }
     // A fork child inherits the slots of its parent's calls, and nobody there to free them.
     const Result<bool> shared = share_memory(tid, state.owner);
     if (shared) {
@@ -209,7 +220,22 @@ std::optional<Image> Executor::find_image(pid_t tid)
     return std::nullopt;
 }
 
-std::optional<SlotReservations::Lease> Executor::find_slot(pid_t tid, const Image &image)
+std::optional<SlotReservations::Lease> Executor::find_slot(NotificationSource &source,
+                                                           const Notification &notification,
+                                                           const Image &image)
+{
+    std::optional<Lease> lease = find_free_slot(notification.tid, image);
+    if (!lease) {
+        free_abandoned_slots(source, notification, image);
+        lease = find_free_slot(notification.tid, image);
+    }
+    if (lease) {
+        reservations_.prefer(image.area, lease->index());
+    }
+    return lease;
+}
+
+std::optional<SlotReservations::Lease> Executor::find_free_slot(pid_t tid, const Image &image)
 {
     std::vector<SlotState> states(arch::slot_count());
     std::vector<RemoteRange> pieces(states.size());
@@ -231,6 +257,76 @@ std::optional<SlotReservations::Lease> Executor::find_slot(pid_t tid, const Imag
         }
     }
     return std::nullopt;
+}
+
+/// Whether a signal handler of this thread, which waits for our answer, has interrupted our
+/// code: then the address where to go on lies in the signal's frame, on the stack above it.
+bool Executor::is_inside_code(pid_t tid, const Image &image) const
+{
+    const std::string state = procfs_->read_if_alive(tid, "syscall").value_or("");
+    // "number six-arguments stack-pointer program-counter"
+    std::istringstream words(state);
+    std::string word;
+    for (int skip = 0; skip < 7; ++skip) {
+        words >> word;
+    }
+    std::uint64_t sp = 0;
+    if (!(words >> std::hex >> sp) || sp == 0) {
+        return true;
+    }
+    const RemotePtr end = image.code + arch::code_size();
+    std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
+    for (RemotePtr at{sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
+         at.value() - sp < max_stack;) {
+        const std::uint64_t size = page_size - at.value() % page_size;
+        const auto words_here = std::span(chunk).first(size / sizeof(std::uint64_t));
+        if (!read_exactly(tid, at, std::as_writable_bytes(words_here))) {
+            return false; // the end of the stack
+        }
+        if (std::any_of(words_here.begin(), words_here.end(), [&](std::uint64_t value) {
+                return image.code.value() <= value && value < end.value();
+            })) {
+            return true;
+        }
+        at = at + size;
+    }
+    return true;
+}
+
+/// Frees the slots of the caller's own calls that it will never come back to: their signal
+/// handlers have left by longjmp. Slow, and asked for only when no slot is left.
+void Executor::free_abandoned_slots(NotificationSource &source, const Notification &notification,
+                                    const Image &image) const
+{
+    const pid_t tid = notification.tid;
+    if (is_inside_code(tid, image)) {
+        return;
+    }
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::int64_t now_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+    const std::array<std::uint32_t, 2> not_busy{};
+    std::vector<WaitingWrite> writes;
+    std::vector<std::byte> bytes(arch::slot_size());
+    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
+        const RemotePtr slot = image.area + arch::slot_offset(index);
+        if (!read_exactly(tid, slot, bytes)) {
+            return;
+        }
+        const SlotCall call = arch::decode_slot(bytes);
+        if (call.state.owner != tid || call.state.free()) {
+            continue;
+        }
+        // A child in the same memory may still be on its way out of our code: not a vfork child,
+        // for which its parent would be waiting, and no other one after so long a time.
+        const bool child_left = call.state.child_busy == 0 ||
+                                (call.call.flags & CLONE_VFORK) != 0 ||
+                                now_ns - call.started_ns > child_has_left_ns;
+        if (child_left) {
+            writes.push_back({slot, const_bytes_of(not_busy)});
+        }
+    }
+    (void)write_waiting(source, notification, writes);
 }
 
 SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index) const
@@ -310,7 +406,7 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
         hints_.remember(tid, *observed.image);
     }
     if (!observed.slot) {
-        observed.slot = find_slot(tid, *observed.image);
+        observed.slot = find_slot(source, notification, *observed.image);
         if (!observed.slot) {
             return Error{"trampoline slots", tid, EAGAIN};
         }

@@ -101,7 +101,13 @@ private:
 
     [[nodiscard]] std::optional<Image> find_image(pid_t tid);
     [[nodiscard]] bool proved(pid_t tid, const Image &image) const;
-    [[nodiscard]] std::optional<Lease> find_slot(pid_t tid, const Image &image);
+    [[nodiscard]] std::optional<Lease> find_slot(NotificationSource &source,
+                                                 const Notification &notification,
+                                                 const Image &image);
+    [[nodiscard]] std::optional<Lease> find_free_slot(pid_t tid, const Image &image);
+    void free_abandoned_slots(NotificationSource &source, const Notification &notification,
+                              const Image &image) const;
+    [[nodiscard]] bool is_inside_code(pid_t tid, const Image &image) const;
     [[nodiscard]] bool is_free(pid_t tid, const SlotState &state) const;
     void read_pids(pid_t tid, RemotePtr pids, Request &request) const;
     [[nodiscard]] Result<Redirected> boot(NotificationSource &source,

@@ -164,12 +164,24 @@ SlotReservations::Lease::~Lease()
 std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area)
 {
     const std::lock_guard lock(mutex_);
-    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
+    const auto preferred = preferred_.find(area.value());
+    const std::uint32_t first = preferred != preferred_.end() ? preferred->second : 0;
+    for (std::uint32_t count = 0; count < arch::slot_count(); ++count) {
+        const std::uint32_t index = (first + count) % arch::slot_count();
         if (reserved_.insert({area, index}).second) {
             return Lease(*this, area, index);
         }
     }
     return std::nullopt;
+}
+
+void SlotReservations::prefer(RemotePtr area, std::uint32_t index)
+{
+    const std::lock_guard lock(mutex_);
+    if (preferred_.size() > remembered) {
+        preferred_.clear();
+    }
+    preferred_[area.value()] = index;
 }
 
 std::optional<SlotReservations::Lease> SlotReservations::reserve(RemotePtr area,

@@ -84,14 +84,17 @@ public:
         std::uint32_t index_;
     };
 
-    /// The lowest slot that nobody has reserved.
+    /// The next slot that nobody has reserved, from the one that was found free last.
     [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area);
+    /// This slot was found free after others were not: begin with it from now on.
+    void prefer(RemotePtr area, std::uint32_t index);
     /// This slot, unless somebody has reserved it.
     [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, std::uint32_t index);
 
 private:
     std::mutex mutex_;
     std::set<std::pair<RemotePtr, std::uint32_t>> reserved_;
+    std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< per area; a hint
 };
 
 /// Room for the code in a target: unused bytes at the end of a page that is mapped executable

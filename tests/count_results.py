@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Adds up the results in a folder: meson's logs (NAME.json) and single checks (NAME.check).
+
+A test whose last line counts its own checks ("3 passed, 0 failed, 1 skipped") stands for that
+many; one that ended in another way than its counts say stands for a failure as well.
+"""
+import json
+import pathlib
+import re
+import sys
+
+COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped(?:, (\d+) broken)?$", re.M)
+
+
+def of_test(entry):
+    """(passed, failed, skipped) of one line of meson's log."""
+    counts = COUNTS.findall(entry.get("stdout") or "")
+    good = entry["result"] in ("OK", "EXPECTEDFAIL")
+    if counts:
+        passed, failed, skipped, broken = (int(n or 0) for n in counts[-1])
+        failed += broken
+        if not good and entry["result"] != "SKIP" and failed == 0:
+            failed = 1
+        return passed, failed, skipped
+    if entry["result"] == "SKIP":
+        return 0, 0, 1
+    return (1, 0, 0) if good else (0, 1, 0)
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    total = [0, 0, 0]
+    seen = 0
+    for path in sorted(folder.glob("*.json")):
+        for line in path.read_text(errors="replace").splitlines():
+            entry = json.loads(line)
+            seen += 1
+            one = of_test(entry)
+            print(f"{path.stem}: {entry['name']}: {one[0]} passed, {one[1]} failed, {one[2]} skipped")
+            total = [a + b for a, b in zip(total, one)]
+    for path in sorted(folder.glob("*.check")):
+        seen += 1
+        good = path.read_text().strip() == "pass"
+        print(f"{path.stem}: {'passed' if good else 'FAILED'}")
+        total[0 if good else 1] += 1
+    if seen == 0:
+        total[1] += 1
+    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    return 1 if total[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# sh tests/lint.sh warnings|format|tidy: fails where there is something to say.
+set -eu
+cd "$(dirname "$0")/.."
+
+sources() {
+    git ls-files '*.c' '*.cpp' '*.h' '*.hpp'
+}
+
+case ${1:-} in
+warnings)
+    [ -f build-clang/build.ninja ] || meson setup build-clang -Dwerror=true
+    meson compile -C build-clang
+    ;;
+format)
+    sources | xargs clang-format --dry-run --Werror
+    ;;
+tidy)
+    # clang's own view of the flags, so that gcc's options don't count as findings.
+    [ -f build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup build-clang
+    git ls-files '*.cpp' '*.c' | grep -E '^(supervisor|examples)/' |
+        xargs -P "$(nproc)" -n 2 clang-tidy --quiet -p build-clang
+    ;;
+*)
+    echo "usage: sh tests/lint.sh warnings|format|tidy" >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,97 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Installs what is missing, builds, and runs all tests. Ends with "N passed, N failed, N skipped".
+#   --quick      without the sanitizers, clang and the linters
+set -eu
+cd "$(dirname "$0")/.."
+
+quick=no
+for argument in "$@"; do
+    case $argument in
+    --quick) quick=yes ;;
+    *)
+        echo "usage: sh tests/run.sh [--quick]" >&2
+        exit 2
+        ;;
+    esac
+done
+
+# Chosen pids, namespaces and ptrace need root; what has to work without it is run as nobody.
+if [ "$(id -u)" != 0 ]; then
+    exec sudo sh "$0" "$@"
+fi
+
+sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg-config \
+    libseccomp-dev liburing-dev libboost1.81-dev doctest-dev nlohmann-json3-dev \
+    python3 procps strace gdb perl musl-tools util-linux bubblewrap
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT INT TERM
+# A test that can't run here is a failure, unless its feature is listed as absent.
+CLONE2_MUST_RUN=1
+export CLONE2_MUST_RUN
+
+step() {
+    printf '\n== %s\n' "$*"
+}
+
+# build DIRECTORY [MESON OPTION...]: sets up once, compiles, warnings are errors.
+build() {
+    directory=$1
+    shift
+    [ -f "$directory/build.ninja" ] || meson setup "$directory" -Dwerror=true "$@" >/dev/null
+    meson compile -C "$directory" 2>&1 | grep -E 'error|warning|FAILED' || true
+    ninja -C "$directory" -n 2>/dev/null | grep -q 'no work to do' || {
+        echo "the build in $directory failed:" >&2
+        meson compile -C "$directory" >&2 || true
+        exit 1
+    }
+}
+
+# run NAME DIRECTORY [MESON TEST ARGUMENT...]: runs tests, keeps their results.
+run() {
+    name=$1
+    directory=$2
+    shift 2
+    meson test -C "$directory" --no-rebuild --print-errorlogs --logbase "$name" "$@" || true
+    cp "$directory/meson-logs/$name.json" "$results/$name.json"
+}
+
+# check NAME COMMAND...: one more test, passed by exit status 0.
+check() {
+    name=$1
+    shift
+    if "$@" >"$results/$name.out" 2>&1; then
+        echo pass >"$results/$name.check"
+        echo "ok $name"
+    else
+        echo fail >"$results/$name.check"
+        echo "FAIL $name: $*"
+        tail -n 60 "$results/$name.out"
+    fi
+}
+
+step "build (gcc)"
+build build
+step "tests"
+run tests build
+
+if [ "$quick" = no ]; then
+    step "build (AddressSanitizer and UndefinedBehaviorSanitizer)"
+    build build-asan -Db_sanitize=address,undefined -Db_lundef=false
+    step "tests under them"
+    run asan build-asan --suite sanitized
+    step "build (ThreadSanitizer)"
+    build build-tsan -Db_sanitize=thread -Db_lundef=false
+    step "tests under it"
+    run tsan build-tsan --suite sanitized
+
+    step "clang and the linters"
+    check clang-warnings env CC=clang CXX=clang++ sh tests/lint.sh warnings
+    check clang-format sh tests/lint.sh format
+    check clang-tidy sh tests/lint.sh tidy
+fi
+
+step "results"
+python3 tests/count_results.py "$results"
