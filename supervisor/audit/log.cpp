@@ -64,11 +64,11 @@ std::string describe_pids(const CallRecord &record)
 
 std::string format_text(const CallRecord &record)
 {
-    std::string line = format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
-                       printable(record.comm) + "\" level=" +
-                       (record.level ? std::to_string(*record.level) : std::string("?")) +
-                       " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) +
-                       ") = ";
+    std::string line =
+        format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
+        printable(record.comm) +
+        "\" level=" + (record.level ? std::to_string(*record.level) : std::string("?")) +
+        " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) + ") = ";
     if (record.result < 0) {
         line += "-1 " + errno_name(static_cast<int>(-record.result));
         if (!record.why.empty()) {
@@ -104,8 +104,7 @@ std::string format_json(const CallRecord &record)
 
 bool CallLog::write(const CallRecord &record) const
 {
-    const std::string line =
-        format_ == LogFormat::json ? format_json(record) : format_text(record);
+    const std::string line = format_ == LogFormat::json ? format_json(record) : format_text(record);
     ssize_t n = 0;
     do {
         n = ::write(file_.get(), line.data(), line.size());

@@ -38,8 +38,8 @@ std::uint64_t top_of(std::size_t bucket)
 
 void Stats::add(std::int64_t result, std::int64_t latency_us)
 {
-    const std::size_t bucket = bucket_of(static_cast<std::uint64_t>(std::max<std::int64_t>(
-        latency_us, 0)));
+    const std::size_t bucket =
+        bucket_of(static_cast<std::uint64_t>(std::max<std::int64_t>(latency_us, 0)));
     const std::lock_guard lock(mutex_);
     ++by_errno_[result < 0 ? static_cast<int>(-result) : 0];
     ++histogram_[std::min(bucket, histogram_.size() - 1)];

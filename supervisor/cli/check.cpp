@@ -139,8 +139,8 @@ Feature loop_feature(LoopChoice choice)
     Feature feature{"io_uring", true, false, "", ""};
     try {
         feature.found = make_event_loop(LoopChoice::io_uring)->name() + std::string(" works");
-        feature.consequence = choice == LoopChoice::epoll ? "epoll is used as asked for"
-                                                          : "io_uring is used";
+        feature.consequence =
+            choice == LoopChoice::epoll ? "epoll is used as asked for" : "io_uring is used";
     } catch (const std::system_error &error) {
         feature.present = false;
         feature.found = "refused: " + reason(error.code().value());
@@ -205,15 +205,15 @@ std::vector<Feature> probe_features(LoopChoice loop)
     features.push_back({"set_tid", level >= 0, true,
                         level >= 0 ? "clone3 takes chosen pids" : "clone3 refuses set_tid",
                         level >= 0 ? "pids can be chosen" : "no pid can be chosen"});
-    features.push_back({"nesting", level >= 0, false,
-                        level >= 0 ? "pid namespace level " + std::to_string(level) : "unknown",
-                        level >= 0 ? "a call made from here may name up to " +
-                                         std::to_string(level + 1) + " pids"
-                                   : "unknown how many pids a call may name"});
-    features.push_back({"ptrace", ptrace_error == 0, true,
-                        ptrace_error == 0 ? "descendants can be traced" : reason(ptrace_error),
-                        ptrace_error == 0 ? "targets can be sent into the call"
-                                          : "calls get EPERM"});
+    features.push_back(
+        {"nesting", level >= 0, false,
+         level >= 0 ? "pid namespace level " + std::to_string(level) : "unknown",
+         level >= 0 ? "a call made from here may name up to " + std::to_string(level + 1) + " pids"
+                    : "unknown how many pids a call may name"});
+    features.push_back(
+        {"ptrace", ptrace_error == 0, true,
+         ptrace_error == 0 ? "descendants can be traced" : reason(ptrace_error),
+         ptrace_error == 0 ? "targets can be sent into the call" : "calls get EPERM"});
     features.push_back(room_feature());
     features.push_back({"kcmp", shares, false, shares ? "works" : "missing",
                         shares ? "slots inherited by fork are found and used again"
@@ -227,10 +227,9 @@ std::vector<Feature> probe_features(LoopChoice loop)
                         listener.no_new_privs ? "has to be set" : "need not be set",
                         listener.no_new_privs ? "set-user-ID programs run without their privilege"
                                               : "set-user-ID programs work"});
-    features.push_back({"userns", userns, false,
-                        userns ? "user namespaces can be made" : "refused",
-                        userns ? "--pidns works without privilege"
-                               : "--pidns needs CAP_SYS_ADMIN"});
+    features.push_back(
+        {"userns", userns, false, userns ? "user namespaces can be made" : "refused",
+         userns ? "--pidns works without privilege" : "--pidns needs CAP_SYS_ADMIN"});
     features.push_back(native_feature());
     return features;
 }

@@ -30,25 +30,26 @@ std::string escape(const std::string &text)
 int main()
 {
     using namespace clone2::cli;
-    std::string page = ".TH CLONE2\\-SUPERVISE 1 \"\" \"clone2\\-supervise " CLONE2_VERSION "\"\n"
-                       ".SH NAME\nclone2\\-supervise \\- run a program with the clone2 system call\n"
-                       ".SH SYNOPSIS\n.B clone2\\-supervise\n[\\fIOPTION\\fR...] [\\-\\-] "
-                       "\\fIPROGRAM\\fR [\\fIARG\\fR...]\n.br\n"
-                       ".B clone2\\-supervise \\-\\-check\\fR[=\\fIFEATURE\\fR]\n"
-                       ".SH DESCRIPTION\n"
-                       "Runs PROGRAM so that it and all its descendants have the system call\n"
-                       "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
-                       "pid namespaces. The program need not be changed, nor the kernel.\n"
-                       "Standard input and output, the terminal and job control are the\n"
-                       "program's own; SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,\n"
-                       "SIGALRM, SIGWINCH, SIGTSTP and SIGCONT sent to clone2\\-supervise are\n"
-                       "handed on to it. Processes that PROGRAM leaves behind are served on in\n"
-                       "the background until the last one has ended.\n"
-                       ".PP\n"
-                       "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
-                       "program, in the user namespace that owns each pid namespace concerned;\n"
-                       "\\-\\-pidns gives that to unprivileged users.\n"
-                       ".SH OPTIONS\n";
+    std::string page =
+        ".TH CLONE2\\-SUPERVISE 1 \"\" \"clone2\\-supervise " CLONE2_VERSION "\"\n"
+        ".SH NAME\nclone2\\-supervise \\- run a program with the clone2 system call\n"
+        ".SH SYNOPSIS\n.B clone2\\-supervise\n[\\fIOPTION\\fR...] [\\-\\-] "
+        "\\fIPROGRAM\\fR [\\fIARG\\fR...]\n.br\n"
+        ".B clone2\\-supervise \\-\\-check\\fR[=\\fIFEATURE\\fR]\n"
+        ".SH DESCRIPTION\n"
+        "Runs PROGRAM so that it and all its descendants have the system call\n"
+        "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
+        "pid namespaces. The program need not be changed, nor the kernel.\n"
+        "Standard input and output, the terminal and job control are the\n"
+        "program's own; SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,\n"
+        "SIGALRM, SIGWINCH, SIGTSTP and SIGCONT sent to clone2\\-supervise are\n"
+        "handed on to it. Processes that PROGRAM leaves behind are served on in\n"
+        "the background until the last one has ended.\n"
+        ".PP\n"
+        "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
+        "program, in the user namespace that owns each pid namespace concerned;\n"
+        "\\-\\-pidns gives that to unprivileged users.\n"
+        ".SH OPTIONS\n";
     for (const OptionText &option : option_texts()) {
         page += ".TP\n.B ";
         if (option.short_name != 0) {

@@ -20,10 +20,8 @@ constexpr std::array texts{
                "fresh /proc; without privilege in a new user namespace, too, as its root"},
     OptionText{0, "log", "FILE|-", "append one line for each call to FILE, or write it to stderr"},
     OptionText{0, "log-format", "text|json", "the form of these lines (default text)"},
-    OptionText{0, "stats", nullptr,
-               "at the end, print counts of results and latencies to stderr"},
-    OptionText{0, "wait-all", nullptr,
-               "wait for all processes that PROGRAM has left behind, too"},
+    OptionText{0, "stats", nullptr, "at the end, print counts of results and latencies to stderr"},
+    OptionText{0, "wait-all", nullptr, "wait for all processes that PROGRAM has left behind, too"},
     OptionText{0, "exit-status", "signal|128",
                "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
     OptionText{0, "event-loop", "auto|io_uring|epoll",
@@ -51,17 +49,15 @@ struct Given {
 
 const OptionText *find_long(std::string_view name)
 {
-    const auto *const found = std::find_if(texts.begin(), texts.end(), [&](const auto &option) {
-        return name == option.long_name;
-    });
+    const auto *const found = std::find_if(
+        texts.begin(), texts.end(), [&](const auto &option) { return name == option.long_name; });
     return found != texts.end() ? found : nullptr;
 }
 
 const OptionText *find_short(char name)
 {
-    const auto *const found = std::find_if(texts.begin(), texts.end(), [&](const auto &option) {
-        return option.short_name == name;
-    });
+    const auto *const found = std::find_if(
+        texts.begin(), texts.end(), [&](const auto &option) { return option.short_name == name; });
     return found != texts.end() ? found : nullptr;
 }
 
@@ -228,7 +224,8 @@ std::optional<UsageError> apply(const Given &one, Options &options)
 
 std::string spelled(const OptionText &option)
 {
-    std::string text = option.short_name != 0 ? std::string("-") + option.short_name + ", " : "    ";
+    std::string text =
+        option.short_name != 0 ? std::string("-") + option.short_name + ", " : "    ";
     text += std::string("--") + option.long_name;
     if (option.argument != nullptr) {
         text += (option.argument[0] == '[' ? "" : " ") + std::string(option.argument);

@@ -9,7 +9,8 @@ namespace clone2::cli
 
 /// The serving process, after the fork of the reaper: takes the listener from `program`, serves
 /// it until the last target is gone, and answers the command's requests on `command`.
-/// `log`: empty where no log was asked for; `reaper`: the child that reaps. Returns the process's exit status.
+/// `log`: empty where no log was asked for; `reaper`: the child that reaps. Returns the process's
+/// exit status.
 int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper);
 
 /// From the command to the serving process: print what was asked for at the end.

@@ -3,17 +3,14 @@
 
 #include "executor/memory.hpp"
 
-#include <fcntl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <ctime>
 #include <cstring>
 #include <linux/sched.h>
-#include <sstream>
 #include <system_error>
 
 namespace clone2
@@ -28,12 +25,6 @@ struct Behind {
     std::uint64_t mark;
 } __attribute__((packed));
 
-constexpr std::uint64_t page_size = 4096;
-/// How much of a stack is searched for signal frames.
-constexpr std::uint64_t max_stack = 8ULL << 20;
-/// A new thread needs some ten instructions to leave our code.
-constexpr std::int64_t child_has_left_ns = 10'000'000'000;
-
 std::int64_t as_result(std::uint64_t value)
 {
     return static_cast<std::int64_t>(value);
@@ -42,7 +33,7 @@ std::int64_t as_result(std::uint64_t value)
 } // namespace
 
 Executor::Executor(std::shared_ptr<const Procfs> procfs)
-    : procfs_(std::move(procfs)), signature_{}, marks_{}
+    : procfs_(procfs), signature_{}, marks_{}, slots_(procfs)
 {
     std::array<std::uint64_t, 4> random{};
     if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
@@ -66,7 +57,7 @@ Result<Observation> Executor::observe(const Notification &notification)
     const std::optional<Image> guess = hints_.guess(tid);
     std::optional<Lease> lease;
     if (guess) {
-        lease = reservations_.reserve_any(guess->area);
+        lease = slots_.reserve_any(guess->area);
     }
 
     std::array<RemoteRange, 6> pieces;
@@ -141,7 +132,7 @@ Result<Observation> Executor::observe(const Notification &notification)
     if (lease && *read >= before_pids && header.signature == signature_ &&
         header.code == guess->code.value() && code == signature_) {
         seen.image = guess;
-        if (is_free(tid, state)) {
+        if (SlotFinder::is_free(tid, state)) {
             seen.slot = std::move(lease);
         }
     }
@@ -179,22 +170,6 @@ void Executor::read_pids(pid_t tid, RemotePtr pids, Request &request) const
         read_exactly(tid, pids, to).has_value() || read_write_only(*procfs_, tid, pids, to);
 }
 
-bool Executor::is_free(pid_t tid, const SlotState &state) const
-{
-    if (state.free()) {
-        return true;
-    }
-    if (state.owner == tid) {
-        return false; // a signal handler has interrupted that call, or has left it for good
-    }
-    // A fork child inherits the slots of its parent's calls, and nobody there to free them.
-    const Result<bool> shared = share_memory(tid, state.owner);
-    if (shared) {
-        return !*shared;
-    }
-    return shared.error().err == ESRCH && state.child_busy == 0;
-}
-
 bool Executor::proved(pid_t tid, const Image &image) const
 {
     AreaHeader header{};
@@ -218,115 +193,6 @@ std::optional<Image> Executor::find_image(pid_t tid)
         }
     }
     return std::nullopt;
-}
-
-std::optional<SlotReservations::Lease> Executor::find_slot(NotificationSource &source,
-                                                           const Notification &notification,
-                                                           const Image &image)
-{
-    std::optional<Lease> lease = find_free_slot(notification.tid, image);
-    if (!lease) {
-        free_abandoned_slots(source, notification, image);
-        lease = find_free_slot(notification.tid, image);
-    }
-    if (lease) {
-        reservations_.prefer(image.area, lease->index());
-    }
-    return lease;
-}
-
-std::optional<SlotReservations::Lease> Executor::find_free_slot(pid_t tid, const Image &image)
-{
-    std::vector<SlotState> states(arch::slot_count());
-    std::vector<RemoteRange> pieces(states.size());
-    for (std::uint32_t index = 0; index < states.size(); ++index) {
-        pieces[index] = {image.area + arch::slot_offset(index), bytes_of(states[index])};
-    }
-    const Result<std::size_t> read = read_memory(tid, pieces);
-    if (!read || *read != states.size() * sizeof(SlotState)) {
-        return std::nullopt;
-    }
-    for (std::uint32_t index = 0; index < states.size(); ++index) {
-        if (!is_free(tid, states[index])) {
-            continue;
-        }
-        std::optional<Lease> lease = reservations_.reserve(image.area, index);
-        SlotState now{};
-        if (lease && read_exactly(tid, lease->slot(), bytes_of(now)) && is_free(tid, now)) {
-            return lease;
-        }
-    }
-    return std::nullopt;
-}
-
-/// Whether a signal handler of this thread, which waits for our answer, has interrupted our
-/// code: then the address where to go on lies in the signal's frame, on the stack above it.
-bool Executor::is_inside_code(pid_t tid, const Image &image) const
-{
-    const std::string state = procfs_->read_if_alive(tid, "syscall").value_or("");
-    // "number six-arguments stack-pointer program-counter"
-    std::istringstream words(state);
-    std::string word;
-    for (int skip = 0; skip < 7; ++skip) {
-        words >> word;
-    }
-    std::uint64_t sp = 0;
-    if (!(words >> std::hex >> sp) || sp == 0) {
-        return true;
-    }
-    const RemotePtr end = image.code + arch::code_size();
-    std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
-    for (RemotePtr at{sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
-         at.value() - sp < max_stack;) {
-        const std::uint64_t size = page_size - at.value() % page_size;
-        const auto words_here = std::span(chunk).first(size / sizeof(std::uint64_t));
-        if (!read_exactly(tid, at, std::as_writable_bytes(words_here))) {
-            return false; // the end of the stack
-        }
-        if (std::any_of(words_here.begin(), words_here.end(), [&](std::uint64_t value) {
-                return image.code.value() <= value && value < end.value();
-            })) {
-            return true;
-        }
-        at = at + size;
-    }
-    return true;
-}
-
-/// Frees the slots of the caller's own calls that it will never come back to: their signal
-/// handlers have left by longjmp. Slow, and asked for only when no slot is left.
-void Executor::free_abandoned_slots(NotificationSource &source, const Notification &notification,
-                                    const Image &image) const
-{
-    const pid_t tid = notification.tid;
-    if (is_inside_code(tid, image)) {
-        return;
-    }
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::int64_t now_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-    const std::array<std::uint32_t, 2> not_busy{};
-    std::vector<WaitingWrite> writes;
-    std::vector<std::byte> bytes(arch::slot_size());
-    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
-        const RemotePtr slot = image.area + arch::slot_offset(index);
-        if (!read_exactly(tid, slot, bytes)) {
-            return;
-        }
-        const SlotCall call = arch::decode_slot(bytes);
-        if (call.state.owner != tid || call.state.free()) {
-            continue;
-        }
-        // A child in the same memory may still be on its way out of our code: not a vfork child,
-        // for which its parent would be waiting, and no other one after so long a time.
-        const bool child_left = call.state.child_busy == 0 ||
-                                (call.call.flags & CLONE_VFORK) != 0 ||
-                                now_ns - call.started_ns > child_has_left_ns;
-        if (child_left) {
-            writes.push_back({slot, const_bytes_of(not_busy)});
-        }
-    }
-    (void)write_waiting(source, notification, writes);
 }
 
 SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index) const
@@ -383,15 +249,14 @@ Result<Redirected> Executor::redirect(NotificationSource &source, const Notifica
                                       RemotePtr entry, RemotePtr slot, Write write)
 {
     // ENOSYS is what stays in force if we die before the commit point.
-    return stop_and(source, notification, -ENOSYS,
-                    [&](Tracee &tracee, bool answered) -> Result<void> {
-                        if (auto written = write(tracee); !written) {
-                            return written;
-                        }
-                        return answered ? arch::redirect(tracee, entry, slot)
-                                        : arch::redirect_interrupted(tracee, notification, entry,
-                                                                     slot);
-                    });
+    return stop_and(
+        source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+            if (auto written = write(tracee); !written) {
+                return written;
+            }
+            return answered ? arch::redirect(tracee, entry, slot)
+                            : arch::redirect_interrupted(tracee, notification, entry, slot);
+        });
 }
 
 Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
@@ -406,7 +271,7 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
         hints_.remember(tid, *observed.image);
     }
     if (!observed.slot) {
-        observed.slot = find_slot(source, notification, *observed.image);
+        observed.slot = slots_.find(source, notification, *observed.image);
         if (!observed.slot) {
             return Error{"trampoline slots", tid, EAGAIN};
         }
@@ -465,7 +330,7 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     const pid_t tid = notification.tid;
     // Fresh memory, but another worker may just be at work on a relative's area of the same
     // address: any slot will do.
-    const std::optional<Lease> lease = reservations_.reserve_any(report.image.area);
+    const std::optional<Lease> lease = slots_.reserve_any(report.image.area);
     if (!lease) {
         return Error{"trampoline slots", tid, EAGAIN};
     }
@@ -477,7 +342,7 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     const std::vector<std::byte> bytes = arch::encode_slot(call, lease->slot());
     const std::array<WaitingWrite, 2> writes{
         {{lease->slot(), bytes}, {report.image.area, const_bytes_of(header)}}};
-    if (auto written = write_waiting(source, notification, writes); !written) {
+    if (auto written = write_waiting(*procfs_, source, notification, writes); !written) {
         return written;
     }
     hints_.remember(tid, report.image);
@@ -516,33 +381,12 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     call.saved_args = {report.call.args[0], report.call.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, *slot);
     const WaitingWrite write{*slot, bytes};
-    if (!write_waiting(source, notification, {&write, 1})) {
+    if (!write_waiting(*procfs_, source, notification, {&write, 1})) {
         slot_users_.end(tid, *slot);
         return no_memory;
     }
     slot_users_.end(tid, report.slot);
     return source.answer(notification.id, static_cast<std::int64_t>(slot->value()));
-}
-
-Result<void> Executor::write_waiting(NotificationSource &source, const Notification &notification,
-                                     std::span<const WaitingWrite> writes) const
-{
-    const pid_t tid = notification.tid;
-    // Held open, the file is this address space for good; the check proves which one it is.
-    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
-    if (!memory) {
-        return memory.error();
-    }
-    if (!source.still_valid(notification.id)) {
-        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
-    }
-    for (const auto &[to, from] : writes) {
-        if (::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) !=
-            static_cast<ssize_t>(from.size())) {
-            return last_error("write(/proc/mem)", tid);
-        }
-    }
-    return {};
 }
 
 Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
@@ -560,9 +404,9 @@ Result<void> Executor::finish(NotificationSource &source, const Notification &no
     }
     // When the target is back in its program in one step, the slot is free without a doubt. If we
     // die before, our code takes it there.
-    const Result<Redirected> left = stop_and(
-        source, notification, result < 0 ? result : 1,
-        [&](Tracee &tracee, bool) { return arch::leave(tracee, report.call, result); });
+    const Result<Redirected> left =
+        stop_and(source, notification, result < 0 ? result : 1,
+                 [&](Tracee &tracee, bool) { return arch::leave(tracee, report.call, result); });
     if (!left) {
         return source.answer(notification.id, result < 0 ? result : 1);
     }
@@ -575,7 +419,7 @@ Result<void> Executor::retry(NotificationSource &source, const Notification &not
 {
     const std::vector<std::byte> bytes = arch::encode_slot(report.call, report.slot);
     const WaitingWrite write{report.slot, bytes};
-    if (auto written = write_waiting(source, notification, {&write, 1}); !written) {
+    if (auto written = write_waiting(*procfs_, source, notification, {&write, 1}); !written) {
         return written;
     }
     return source.answer(notification.id, 0);

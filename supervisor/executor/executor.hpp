@@ -4,6 +4,7 @@
 #include "base/procfs.hpp"
 #include "base/result.hpp"
 #include "executor/images.hpp"
+#include "executor/slots.hpp"
 #include "executor/trampoline.hpp"
 #include "listener/listener.hpp"
 #include "listener/notification.hpp"
@@ -86,8 +87,7 @@ public:
     /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
     Result<void> finish_boot(NotificationSource &source, const Notification &notification,
                              const Observation::BootReport &report, const Order &order);
-    Result<void> refuse_boot(NotificationSource &source, const Notification &notification,
-                             int err);
+    Result<void> refuse_boot(NotificationSource &source, const Notification &notification, int err);
 
     /// Answers a report: the call's final result, a pid or -errno.
     Result<void> finish(NotificationSource &source, const Notification &notification,
@@ -101,14 +101,6 @@ private:
 
     [[nodiscard]] std::optional<Image> find_image(pid_t tid);
     [[nodiscard]] bool proved(pid_t tid, const Image &image) const;
-    [[nodiscard]] std::optional<Lease> find_slot(NotificationSource &source,
-                                                 const Notification &notification,
-                                                 const Image &image);
-    [[nodiscard]] std::optional<Lease> find_free_slot(pid_t tid, const Image &image);
-    void free_abandoned_slots(NotificationSource &source, const Notification &notification,
-                              const Image &image) const;
-    [[nodiscard]] bool is_inside_code(pid_t tid, const Image &image) const;
-    [[nodiscard]] bool is_free(pid_t tid, const SlotState &state) const;
     void read_pids(pid_t tid, RemotePtr pids, Request &request) const;
     [[nodiscard]] Result<Redirected> boot(NotificationSource &source,
                                           const Notification &notification);
@@ -116,30 +108,21 @@ private:
     /// its way back; not answered: its notification was cut short by the stop.
     template <typename Act>
     [[nodiscard]] Result<Redirected> stop_and(NotificationSource &source,
-                                              const Notification &notification,
-                                              std::int64_t answer, Act act);
+                                              const Notification &notification, std::int64_t answer,
+                                              Act act);
     template <typename Write>
     [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
                                               const Notification &notification, RemotePtr entry,
                                               RemotePtr slot, Write write);
-    /// A piece of memory of a target that waits for our answer.
-    struct WaitingWrite {
-        RemotePtr to;
-        std::span<const std::byte> from;
-    };
-    /// Writes them (through page protections) as long as the notification is valid.
-    Result<void> write_waiting(NotificationSource &source, const Notification &notification,
-                               std::span<const WaitingWrite> writes) const;
-    Result<void> finish_boot_sparely(NotificationSource &source,
-                                     const Notification &notification,
+    Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;
     Signature signature_;
     Marks marks_;
+    SlotFinder slots_;
     ImageHints hints_;
-    SlotReservations reservations_;
     SlotUsers slot_users_;
 };
 

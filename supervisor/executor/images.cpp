@@ -54,8 +54,7 @@ std::optional<RemotePtr> end_of_vdso(pid_t tid, RemotePtr vdso)
         std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shnum == 0) {
         return std::nullopt;
     }
-    return vdso + header.e_shoff +
-           static_cast<std::uint64_t>(header.e_shnum) * header.e_shentsize;
+    return vdso + header.e_shoff + static_cast<std::uint64_t>(header.e_shnum) * header.e_shentsize;
 }
 
 /// The end of the program's executable segment.
@@ -88,8 +87,7 @@ std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
     const RemotePtr begin{align_up(end.value(), 16)};
     const std::uint64_t room = align_up(end.value(), page_size) - begin.value();
     const std::uint64_t code = align_up(arch::code_size(), arch::boot_slot_size());
-    if (begin.value() >= align_up(end.value(), page_size) ||
-        room < code + arch::boot_slot_size()) {
+    if (begin.value() >= align_up(end.value(), page_size) || room < code + arch::boot_slot_size()) {
         return std::nullopt;
     }
     std::vector<std::byte> bytes(room);
@@ -151,47 +149,6 @@ void ImageHints::remember(pid_t tid, const Image &image)
         }
         images.push_back(image);
     }
-}
-
-SlotReservations::Lease::~Lease()
-{
-    if (table_ != nullptr) {
-        const std::lock_guard lock(table_->mutex_);
-        table_->reserved_.erase({area_, index_});
-    }
-}
-
-std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area)
-{
-    const std::lock_guard lock(mutex_);
-    const auto preferred = preferred_.find(area.value());
-    const std::uint32_t first = preferred != preferred_.end() ? preferred->second : 0;
-    for (std::uint32_t count = 0; count < arch::slot_count(); ++count) {
-        const std::uint32_t index = (first + count) % arch::slot_count();
-        if (reserved_.insert({area, index}).second) {
-            return Lease(*this, area, index);
-        }
-    }
-    return std::nullopt;
-}
-
-void SlotReservations::prefer(RemotePtr area, std::uint32_t index)
-{
-    const std::lock_guard lock(mutex_);
-    if (preferred_.size() > remembered) {
-        preferred_.clear();
-    }
-    preferred_[area.value()] = index;
-}
-
-std::optional<SlotReservations::Lease> SlotReservations::reserve(RemotePtr area,
-                                                                 std::uint32_t index)
-{
-    const std::lock_guard lock(mutex_);
-    if (!reserved_.insert({area, index}).second) {
-        return std::nullopt;
-    }
-    return Lease(*this, area, index);
 }
 
 RemotePtr CodePlace::boot_slot(std::uint32_t index) const
@@ -257,8 +214,7 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
 void SlotUsers::end(pid_t tid, RemotePtr slot)
 {
     const std::lock_guard lock(mutex_);
-    std::erase_if(users_,
-                  [&](const User &user) { return user.tid == tid && user.slot == slot; });
+    std::erase_if(users_, [&](const User &user) { return user.tid == tid && user.slot == slot; });
 }
 
 Result<bool> share_memory(pid_t one, pid_t other)

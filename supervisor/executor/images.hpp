@@ -44,59 +44,6 @@ private:
     std::optional<Image> latest_;
 };
 
-/// Which slots are being filled right now, so that no two workers take the same one. Counted by
-/// the area's address alone: fork relatives, who share it, are kept apart more than they need.
-/// Thread-safe.
-class SlotReservations
-{
-public:
-    /// Holds one slot until destruction.
-    class Lease
-    {
-    public:
-        Lease(SlotReservations &table, RemotePtr area, std::uint32_t index)
-            : table_(&table), area_(area), index_(index)
-        {
-        }
-        Lease(Lease &&other) noexcept
-            : table_(std::exchange(other.table_, nullptr)), area_(other.area_),
-              index_(other.index_)
-        {
-        }
-        Lease &operator=(Lease &&other) noexcept
-        {
-            std::swap(table_, other.table_);
-            std::swap(area_, other.area_);
-            std::swap(index_, other.index_);
-            return *this;
-        }
-        Lease(const Lease &) = delete;
-        Lease &operator=(const Lease &) = delete;
-        ~Lease();
-
-        [[nodiscard]] std::uint32_t index() const { return index_; }
-        /// The slot's address in the target.
-        [[nodiscard]] RemotePtr slot() const { return area_ + arch::slot_offset(index_); }
-
-    private:
-        SlotReservations *table_;
-        RemotePtr area_;
-        std::uint32_t index_;
-    };
-
-    /// The next slot that nobody has reserved, from the one that was found free last.
-    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area);
-    /// This slot was found free after others were not: begin with it from now on.
-    void prefer(RemotePtr area, std::uint32_t index);
-    /// This slot, unless somebody has reserved it.
-    [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, std::uint32_t index);
-
-private:
-    std::mutex mutex_;
-    std::set<std::pair<RemotePtr, std::uint32_t>> reserved_;
-    std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< per area; a hint
-};
-
 /// Room for the code in a target: unused bytes at the end of a page that is mapped executable
 /// and private to the process once written. Behind the code lie the boot slots and, where there
 /// is room, spare slots: for calls of a target that has no memory left for the area. The target

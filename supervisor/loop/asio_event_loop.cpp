@@ -23,10 +23,9 @@ public:
 
     void wait_readable(EventLoop::Handler handler) override
     {
-        descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                               [handler = std::move(handler)](const boost::system::error_code &) {
-                                   handler();
-                               });
+        descriptor_.async_wait(
+            boost::asio::posix::stream_descriptor::wait_read,
+            [handler = std::move(handler)](const boost::system::error_code &) { handler(); });
     }
 
 private:
@@ -46,10 +45,9 @@ public:
     void after(std::chrono::milliseconds delay, Handler handler) override
     {
         auto timer = std::make_shared<boost::asio::steady_timer>(context_, delay);
-        timer->async_wait(
-            [timer, handler = std::move(handler)](const boost::system::error_code &) {
-                handler();
-            });
+        timer->async_wait([timer, handler = std::move(handler)](const boost::system::error_code &) {
+            handler();
+        });
     }
 
     bool run_one() override { return context_.run_one() != 0; }

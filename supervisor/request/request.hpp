@@ -27,13 +27,13 @@ constexpr std::size_t max_pids = 33;
 
 /// One call in the terms of the planner, whichever ABI it came in.
 struct Request {
-    std::uint64_t flags = 0;       ///< low 8 bits: exit signal
-    std::uint64_t child_stack = 0; ///< the child's stack pointer, 0: as the parent's
-    std::uint64_t parent_tid = 0;  ///< address for CLONE_PARENT_SETTID or CLONE_PIDFD
-    std::uint64_t child_tid = 0;   ///< address for CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID
-    std::uint64_t tls = 0;         ///< value for CLONE_SETTLS
-    std::uint32_t nr_pids = 0;     ///< as the caller gave it, also when beyond any limit
-    bool pids_readable = true;     ///< false: `pids` holds nothing
+    std::uint64_t flags = 0;            ///< low 8 bits: exit signal
+    std::uint64_t child_stack = 0;      ///< the child's stack pointer, 0: as the parent's
+    std::uint64_t parent_tid = 0;       ///< address for CLONE_PARENT_SETTID or CLONE_PIDFD
+    std::uint64_t child_tid = 0;        ///< address for CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID
+    std::uint64_t tls = 0;              ///< value for CLONE_SETTLS
+    std::uint32_t nr_pids = 0;          ///< as the caller gave it, also when beyond any limit
+    bool pids_readable = true;          ///< false: `pids` holds nothing
     std::array<pid_t, max_pids> pids{}; ///< the first min(nr_pids, max_pids), oldest first
 
     /// The pids that were read: at most max_pids.

@@ -58,8 +58,7 @@ private:
     void watch_over();
     void lead(Lock &lock);
     void take(Lock &lock);
-    void serve(Lock &lock, const std::shared_ptr<Served> &served,
-               const Notification &notification);
+    void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);
     void make_ready(const std::shared_ptr<Served> &served);
     void arm(const std::shared_ptr<Served> &served);
     void call_worker();
@@ -73,17 +72,17 @@ private:
     std::condition_variable wake_worker_;
     std::condition_variable wake_watchdog_;
     std::condition_variable worker_ended_;
-    std::deque<std::shared_ptr<Served>> ready_;      ///< something to receive, or so it seemed
+    std::deque<std::shared_ptr<Served>> ready_; ///< something to receive, or so it seemed
     /// To be served another time.
     std::deque<std::pair<std::shared_ptr<Served>, Notification>> again_;
     std::deque<std::shared_ptr<Served>> listeners_;
-    unsigned workers_ = 0;  ///< started threads, without run()'s own and the watchdog
-    unsigned parked_ = 0;   ///< threads in wake_worker_
-    unsigned called_ = 0;   ///< of these, woken but not yet running
-    unsigned serving_ = 0;  ///< threads that serve a call
+    unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
+    unsigned parked_ = 0;      ///< threads in wake_worker_
+    unsigned called_ = 0;      ///< of these, woken but not yet running
+    unsigned serving_ = 0;     ///< threads that serve a call
     std::uint64_t served_ = 0; ///< calls so far
-    bool leading_ = false;  ///< a thread is in the event loop
-    bool watching_ = false; ///< the watchdog is awake
+    bool leading_ = false;     ///< a thread is in the event loop
+    bool watching_ = false;    ///< the watchdog is awake
     bool stopped_ = false;
 };
 

@@ -135,8 +135,7 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
     }
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
                                 seen.request.nr_pids, audit_.wants_successes(), call.started_ns};
-    const Result<Redirected> started =
-        executor_.start(call.source, call.notification, order, seen);
+    const Result<Redirected> started = executor_.start(call.source, call.notification, order, seen);
     if (!started) {
         give_up(call, started.error(), &seen.request);
         return Served::yes;
@@ -180,8 +179,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
     }
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
                                 seen->request.nr_pids, audit_.wants_successes(), call.started_ns};
-    const Result<void> done =
-        executor_.finish_boot(call.source, call.notification, report, order);
+    const Result<void> done = executor_.finish_boot(call.source, call.notification, report, order);
     if (!done) {
         refuse_boot(&seen->request, refusal_for(done.error()));
         return;
@@ -200,9 +198,8 @@ bool Service::try_other_pids(const Call &call, Observation::Report &report, Refu
     if (!target) {
         return false;
     }
-    const pid_t busy =
-        picker_.repick(*target, clone.to_pick, extra_entries(clone),
-                       std::span(clone.set_tid).first(clone.set_tid_size));
+    const pid_t busy = picker_.repick(*target, clone.to_pick, extra_entries(clone),
+                                      std::span(clone.set_tid).first(clone.set_tid_size));
     if (busy != 0) {
         refusal = {EBUSY, "pid " + std::to_string(busy) + " is in use"};
         return false;

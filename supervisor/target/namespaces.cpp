@@ -27,7 +27,8 @@ constexpr unsigned cap_checkpoint_restore = 40;            // 5.9
 
 std::uint64_t inode_of(int fd)
 {
-    struct stat status {};
+    struct stat status {
+    };
     return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 

@@ -58,7 +58,8 @@ bool is_within(const Procfs &procfs, pid_t pid, std::uint64_t inode)
     }
     Fd ns = std::move(*opened);
     while (ns) {
-        struct stat status {};
+        struct stat status {
+        };
         if (::fstat(ns.get(), &status) == 0 && status.st_ino == inode) {
             return true;
         }

@@ -265,8 +265,8 @@ SlotCall decode_slot(std::span<const std::byte> bytes)
     call.call.tls = raw.tls;
     call.call.child_sp = raw.child_sp;
     call.call.set_tid = raw.set_tid;
-    call.call.set_tid_size = static_cast<std::uint32_t>(
-        std::min<std::uint64_t>(raw.set_tid_size, raw.set_tid.size()));
+    call.call.set_tid_size =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(raw.set_tid_size, raw.set_tid.size()));
     call.call.to_pick = raw.to_pick;
     return call;
 }

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#include "executor/slots.hpp"
+
+#include "executor/memory.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <linux/sched.h>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::uint64_t page_size = 4096;
+constexpr std::size_t remembered = 4096;
+/// How much of a stack is searched for signal frames.
+constexpr std::uint64_t max_stack = 8ULL << 20;
+/// A new thread needs some ten instructions to leave our code.
+constexpr std::int64_t child_has_left_ns = 10'000'000'000;
+
+} // namespace
+
+SlotReservations::Lease::~Lease()
+{
+    if (table_ != nullptr) {
+        const std::lock_guard lock(table_->mutex_);
+        table_->reserved_.erase({area_, index_});
+    }
+}
+
+std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area)
+{
+    const std::lock_guard lock(mutex_);
+    const auto preferred = preferred_.find(area.value());
+    const std::uint32_t first = preferred != preferred_.end() ? preferred->second : 0;
+    for (std::uint32_t count = 0; count < arch::slot_count(); ++count) {
+        const std::uint32_t index = (first + count) % arch::slot_count();
+        if (reserved_.insert({area, index}).second) {
+            return Lease(*this, area, index);
+        }
+    }
+    return std::nullopt;
+}
+
+void SlotReservations::prefer(RemotePtr area, std::uint32_t index)
+{
+    const std::lock_guard lock(mutex_);
+    if (preferred_.size() > remembered) {
+        preferred_.clear();
+    }
+    preferred_[area.value()] = index;
+}
+
+std::optional<SlotReservations::Lease> SlotReservations::reserve(RemotePtr area,
+                                                                 std::uint32_t index)
+{
+    const std::lock_guard lock(mutex_);
+    if (!reserved_.insert({area, index}).second) {
+        return std::nullopt;
+    }
+    return Lease(*this, area, index);
+}
+
+Result<void> write_waiting(const Procfs &procfs, NotificationSource &source,
+                           const Notification &notification, std::span<const WaitingWrite> writes)
+{
+    const pid_t tid = notification.tid;
+    // Held open, the file is this address space for good; the check proves which one it is.
+    const Result<Fd> memory = procfs.open(tid, "mem", O_WRONLY);
+    if (!memory) {
+        return memory.error();
+    }
+    if (!source.still_valid(notification.id)) {
+        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
+    }
+    for (const auto &[to, from] : writes) {
+        if (::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) !=
+            static_cast<ssize_t>(from.size())) {
+            return last_error("write(/proc/mem)", tid);
+        }
+    }
+    return {};
+}
+
+bool SlotFinder::is_free(pid_t tid, const SlotState &state)
+{
+    if (state.free()) {
+        return true;
+    }
+    if (state.owner == tid) {
+        return false; // a signal handler has interrupted that call, or has left it for good
+    }
+    // A fork child inherits the slots of its parent's calls, and nobody there to free them.
+    const Result<bool> shared = share_memory(tid, state.owner);
+    if (shared) {
+        return !*shared;
+    }
+    return shared.error().err == ESRCH && state.child_busy == 0;
+}
+
+std::optional<SlotReservations::Lease>
+SlotFinder::find(NotificationSource &source, const Notification &notification, const Image &image)
+{
+    std::optional<Lease> lease = find_free(notification.tid, image);
+    if (!lease) {
+        free_abandoned(source, notification, image);
+        lease = find_free(notification.tid, image);
+    }
+    if (lease) {
+        reservations_.prefer(image.area, lease->index());
+    }
+    return lease;
+}
+
+std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Image &image)
+{
+    std::vector<SlotState> states(arch::slot_count());
+    std::vector<RemoteRange> pieces(states.size());
+    for (std::uint32_t index = 0; index < states.size(); ++index) {
+        pieces[index] = {image.area + arch::slot_offset(index), bytes_of(states[index])};
+    }
+    const Result<std::size_t> read = read_memory(tid, pieces);
+    if (!read || *read != states.size() * sizeof(SlotState)) {
+        return std::nullopt;
+    }
+    for (std::uint32_t index = 0; index < states.size(); ++index) {
+        if (!is_free(tid, states[index])) {
+            continue;
+        }
+        std::optional<Lease> lease = reservations_.reserve(image.area, index);
+        SlotState now{};
+        if (lease && read_exactly(tid, lease->slot(), bytes_of(now)) && is_free(tid, now)) {
+            return lease;
+        }
+    }
+    return std::nullopt;
+}
+
+/// Whether a signal handler of this thread, which waits for our answer, has interrupted our
+/// code: then the address where to go on lies in the signal's frame, on the stack above it.
+bool SlotFinder::is_inside_code(pid_t tid, const Image &image) const
+{
+    const std::string state = procfs_->read_if_alive(tid, "syscall").value_or("");
+    // "number six-arguments stack-pointer program-counter"
+    std::istringstream words(state);
+    std::string word;
+    for (int skip = 0; skip < 7; ++skip) {
+        words >> word;
+    }
+    std::uint64_t sp = 0;
+    if (!(words >> std::hex >> sp) || sp == 0) {
+        return true;
+    }
+    const RemotePtr end = image.code + arch::code_size();
+    std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
+    for (RemotePtr at{sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
+         at.value() - sp < max_stack;) {
+        const std::uint64_t size = page_size - at.value() % page_size;
+        const auto words_here = std::span(chunk).first(size / sizeof(std::uint64_t));
+        if (!read_exactly(tid, at, std::as_writable_bytes(words_here))) {
+            return false; // the end of the stack
+        }
+        if (std::any_of(words_here.begin(), words_here.end(), [&](std::uint64_t value) {
+                return image.code.value() <= value && value < end.value();
+            })) {
+            return true;
+        }
+        at = at + size;
+    }
+    return true;
+}
+
+/// Frees the slots of the caller's own calls that it will never come back to: their signal
+/// handlers have left by longjmp. Slow, and asked for only when no slot is left.
+void SlotFinder::free_abandoned(NotificationSource &source, const Notification &notification,
+                                const Image &image) const
+{
+    const pid_t tid = notification.tid;
+    if (is_inside_code(tid, image)) {
+        return;
+    }
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::int64_t now_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+    const std::array<std::uint32_t, 2> not_busy{};
+    std::vector<WaitingWrite> writes;
+    std::vector<std::byte> bytes(arch::slot_size());
+    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
+        const RemotePtr slot = image.area + arch::slot_offset(index);
+        if (!read_exactly(tid, slot, bytes)) {
+            return;
+        }
+        const SlotCall call = arch::decode_slot(bytes);
+        if (call.state.owner != tid || call.state.free()) {
+            continue;
+        }
+        // A child in the same memory may still be on its way out of our code: not a vfork child,
+        // for which its parent would be waiting, and no other one after so long a time.
+        const bool child_left = call.state.child_busy == 0 ||
+                                (call.call.flags & CLONE_VFORK) != 0 ||
+                                now_ns - call.started_ns > child_has_left_ns;
+        if (child_left) {
+            writes.push_back({slot, const_bytes_of(not_busy)});
+        }
+    }
+    (void)write_waiting(*procfs_, source, notification, writes);
+}
+
+} // namespace clone2
