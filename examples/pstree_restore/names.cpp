@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+#include "tree.hpp"
+
+#include <cstdint>
+#include <cstdio>
+
+namespace pstree
+{
+
+namespace
+{
+
+/// Length of the valid UTF-8 sequence at `at`, or 0.
+std::size_t utf8_length(const std::string &text, std::size_t at)
+{
+    const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    const std::uint8_t first = byte(at);
+    std::size_t length = 0;
+    std::uint32_t code = 0;
+    std::uint32_t lowest = 0;
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xc2 && first <= 0xdf) {
+        length = 2;
+        code = first & 0x1fU;
+        lowest = 0x80;
+    } else if (first >= 0xe0 && first <= 0xef) {
+        length = 3;
+        code = first & 0x0fU;
+        lowest = 0x800;
+    } else if (first >= 0xf0 && first <= 0xf4) {
+        length = 4;
+        code = first & 0x07U;
+        lowest = 0x10000;
+    } else {
+        return 0;
+    }
+    if (at + length > text.size())
+        return 0;
+    for (std::size_t i = 1; i < length; i++) {
+        if ((byte(at + i) & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (byte(at + i) & 0x3fU);
+    }
+    const bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    const bool control = code >= 0x80 && code < 0xa0; // would move a terminal's cursor
+    return code < lowest || code > 0x10ffff || surrogate || control ? 0 : length;
+}
+
+int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+} // namespace
+
+std::string escape_name(const std::string &raw)
+{
+    std::string text;
+    for (std::size_t i = 0; i < raw.size();) {
+        const auto byte = static_cast<unsigned char>(raw[i]);
+        const std::size_t length = utf8_length(raw, i);
+        if (byte == '\\') {
+            text += "\\\\";
+            i++;
+        } else if (length == 0 || byte < 0x20 || byte == 0x7f) {
+            char escaped[8];
+            std::snprintf(escaped, sizeof(escaped), "\\x%02x", static_cast<unsigned>(byte));
+            text += escaped;
+            i++;
+        } else {
+            text.append(raw, i, length);
+            i += length;
+        }
+    }
+    return text;
+}
+
+std::optional<std::string> unescape_name(const std::string &text)
+{
+    std::string raw;
+    for (std::size_t i = 0; i < text.size(); i++) {
+        if (text[i] != '\\') {
+            raw += text[i];
+            continue;
+        }
+        if (i + 1 < text.size() && text[i + 1] == '\\') {
+            raw += '\\';
+            i++;
+            continue;
+        }
+        if (i + 3 >= text.size() || text[i + 1] != 'x')
+            return std::nullopt;
+        const int high = hex_digit(text[i + 2]);
+        const int low = hex_digit(text[i + 3]);
+        if (high < 0 || low < 0)
+            return std::nullopt;
+        raw += static_cast<char>(high * 16 + low);
+        i += 3;
+    }
+    return raw;
+}
+
+std::string to_text(const Pids &pids)
+{
+    std::string text = "{";
+    for (std::size_t i = 0; i < pids.size(); i++)
+        text += (i == 0 ? "" : " ") + std::to_string(pids[i]);
+    return text + "}";
+}
+
+} // namespace pstree
