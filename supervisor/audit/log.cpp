@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "audit/log.hpp"
 
+#include "base/printable.hpp"
 #include "plan/flags.hpp"
 
 #include <unistd.h>
@@ -31,23 +32,6 @@ std::string format_time(std::int64_t time_ns)
     return std::string(text.data(), n) + fraction.data();
 }
 
-/// A command name may hold any byte but NUL: one line stays one line.
-std::string printable(const std::string &bytes)
-{
-    std::string text;
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte < 0x20 || byte >= 0x7f || c == '\\' || c == '"') {
-            std::array<char, 8> escaped{};
-            (void)std::snprintf(escaped.data(), escaped.size(), "\\x%02x", byte);
-            text += escaped.data();
-        } else {
-            text += c;
-        }
-    }
-    return text;
-}
-
 std::string describe_pids(const CallRecord &record)
 {
     if (record.nr_pids > record.pids.size()) {
@@ -66,7 +50,7 @@ std::string format_text(const CallRecord &record)
 {
     std::string line =
         format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
-        printable(record.comm) +
+        printable(record.comm, "\\\"") +
         "\" level=" + (record.level ? std::to_string(*record.level) : std::string("?")) +
         " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) + ") = ";
     if (record.result < 0) {

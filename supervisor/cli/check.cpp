@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/check.hpp"
 
+#include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/wire.hpp"
 #include "executor/images.hpp"
@@ -255,7 +256,11 @@ int run_check(const Check &check)
             names += " " + feature.name;
         }
         std::fprintf(stderr, "clone2-supervise: --check: no feature '%s'; there are:%s\n",
-                     check.feature->c_str(), names.c_str());
+                     printable(*check.feature).c_str(), names.c_str());
+        return own_failure;
+    }
+    if (std::fflush(stdout) != 0) {
+        std::fprintf(stderr, "clone2-supervise: stdout: %s\n", reason(errno).c_str());
         return own_failure;
     }
     return good ? 0 : 1;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/command.hpp"
 
+#include "base/diagnostics.hpp"
+#include "base/printable.hpp"
 #include "cli/program.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serving.hpp"
@@ -42,7 +44,7 @@ Fd open_log(const Options &options)
                : ::open(options.log->c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
                         0644)};
     if (!log) {
-        fail("--log " + *options.log + ": " + reason());
+        fail("--log " + printable(*options.log) + ": " + reason());
     }
     return log;
 }
@@ -158,6 +160,11 @@ int run_command(const Options &options)
     listener_end.reset();
     program_end.reset();
     reaper_end.reset();
+
+    // Who reads what PROGRAM writes sees its end as soon as PROGRAM closes it.
+    close_standard(STDIN_FILENO);
+    close_standard(STDOUT_FILENO);
+    close_others({command_end.get(), status_end.get()});
 
     const std::optional<ProgramStatus> status = wait_for_program(status_end);
     if (options.wait_all) {

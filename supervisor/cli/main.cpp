@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/printable.hpp"
 #include "cli/check.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
@@ -33,7 +34,7 @@ void occupy_standard_descriptors()
 
 int usage_error(const std::string &message)
 {
-    std::fprintf(stderr, "clone2-supervise: %s\n", message.c_str());
+    std::fprintf(stderr, "clone2-supervise: %s\n", printable(message, "").c_str());
     return cli::own_failure;
 }
 

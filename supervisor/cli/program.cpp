@@ -2,6 +2,7 @@
 #include "cli/program.hpp"
 
 #include "base/diagnostics.hpp"
+#include "base/printable.hpp"
 #include "listener/filter.hpp"
 
 #include <unistd.h>
@@ -56,7 +57,7 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     restore_signals(inherited);
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;
-    Diagnostics::print("clone2-supervise: " + program.front() + ": " +
+    Diagnostics::print("clone2-supervise: " + printable(program.front()) + ": " +
                        std::strerror(err) + // NOLINT(concurrency-mt-unsafe): no threads here
                        "\n");
     ::_exit(err == ENOENT ? not_found : not_executable);

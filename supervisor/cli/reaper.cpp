@@ -73,6 +73,8 @@ ProgramStatus decode(int wait_status)
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         close_standard(fd);
     }
+    close_others({status.get()});
+    (void)!::chdir("/"); // no file system is kept busy
     sigset_t set = forwarded_signals();
     sigaddset(&set, SIGCHLD);
     const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};

@@ -6,6 +6,7 @@
 #include "service/server.hpp"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,9 +44,10 @@ public:
     [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
     [[nodiscard]] bool wants_details() const override { return log_.has_value(); }
 
-    void finish() const
+    /// Prints what was asked for at the end, once.
+    void finish()
     {
-        if (stats_asked_) {
+        if (stats_asked_ && !finished_.exchange(true)) {
             Diagnostics::print(stats_.summary());
         }
     }
@@ -56,13 +58,14 @@ private:
     Stats stats_;
     std::optional<CallLog> log_;
     std::atomic<bool> loss_told_{false};
+    std::atomic<bool> finished_{false};
 };
 
 /// The command's side of the serving process.
 class CommandLink
 {
 public:
-    CommandLink(EventLoop &loop, Fd socket, const Audit &audit, bool keep_stderr)
+    CommandLink(EventLoop &loop, Fd socket, Audit &audit, bool keep_stderr)
         : socket_(std::move(socket)), watch_(loop.watch(socket_.get())), audit_(audit),
           keep_stderr_(keep_stderr)
     {
@@ -92,9 +95,22 @@ private:
 
     Fd socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
-    const Audit &audit_;
+    Audit &audit_;
     bool keep_stderr_;
 };
+
+/// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.
+void raise_limits()
+{
+    for (const auto resource :
+         {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_NPROC}) {
+        rlimit limit{};
+        if (::getrlimit(resource, &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            ::setrlimit(resource, &limit);
+        }
+    }
+}
 
 } // namespace
 
@@ -105,8 +121,12 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
     std::signal(SIGCHLD, SIG_IGN); // NOLINT(cert-err33-c)
     // A log into a pipe that nobody reads any more is a lost line, not our end.
     std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
+    std::signal(SIGXFSZ, SIG_IGN); // NOLINT(cert-err33-c)
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
+    close_others({program.get(), command.get(), log.get()});
+    (void)!::chdir("/"); // no file system is kept busy
+    raise_limits();
     Diagnostics diagnostics(options.verbosity);
     try {
         const auto procfs = std::make_shared<const Procfs>();
@@ -136,9 +156,7 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
         server.run();
         // It ends with its last child; nobody is to find it a zombie.
         (void)::waitpid(reaper, nullptr, 0);
-        if (options.wait_all) {
-            audit.finish();
-        }
+        audit.finish();
     } catch (const std::exception &error) {
         diagnostics.warn(error.what());
         return own_failure;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -113,6 +114,19 @@ void close_standard(int fd)
     if (null && null.get() != fd) {
         ::dup2(null.get(), fd);
     }
+}
+
+void close_others(std::vector<int> kept)
+{
+    std::sort(kept.begin(), kept.end());
+    int from = STDERR_FILENO + 1;
+    for (const int fd : kept) {
+        if (fd > from) {
+            ::close_range(static_cast<unsigned>(from), static_cast<unsigned>(fd - 1), 0);
+        }
+        from = std::max(from, fd + 1);
+    }
+    ::close_range(static_cast<unsigned>(from), ~0U, 0);
 }
 
 void fail(const std::string &message)

@@ -72,6 +72,10 @@ struct InheritedSignals {
 [[nodiscard]] InheritedSignals take_over_signals();
 void restore_signals(const InheritedSignals &inherited);
 
+/// Closes all descriptors beyond the standard ones but these: what the caller had open is
+/// PROGRAM's alone, and whoever waits for its end must not wait for us.
+void close_others(std::vector<int> kept);
+
 /// Puts /dev/null in the place of a standard descriptor.
 void close_standard(int fd);
 
