@@ -172,9 +172,9 @@ Outcome Actor::start_threads(const Node &node) const
         clone_struct args = {};
         args.flags =
             CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-        args.child_stack = reinterpret_cast<std::uint64_t>(memory) + (i + 1) * thread_stack;
         args.nr_pids = static_cast<std::uint32_t>(tids.size());
-        const long tid = clone2_thread(number_, &args, tids.data(), run_thread, &start);
+        void *top = static_cast<char *>(memory) + (i + 1) * thread_stack;
+        const long tid = clone2_thread(number_, &args, tids.data(), top, run_thread, &start);
         if (tid < 0)
             return {Stage::thread, static_cast<int>(-tid), static_cast<int>(i)};
         while (start.named.load() == 0)

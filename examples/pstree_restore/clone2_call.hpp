@@ -41,12 +41,12 @@ inline long bare_syscall(long number, long a = 0, long b = 0, long c = 0, long d
     return result;
 }
 
-/// Starts a thread that calls run(argument), which must not return. args->child_stack is the top
-/// of its stack, a multiple of 16. Returns the thread's id or -errno.
-inline long clone2_thread(long number, clone_struct *args, pid_t *pids, void (*run)(void *),
-                          void *argument)
+/// Starts a thread that calls run(argument), which must not return, on the stack that ends at
+/// `top`, a multiple of 16. Returns the thread's id or -errno.
+inline long clone2_thread(long number, clone_struct *args, pid_t *pids, void *top,
+                          void (*run)(void *), void *argument)
 {
-    auto *stack = reinterpret_cast<std::uint64_t *>(args->child_stack);
+    auto *stack = static_cast<std::uint64_t *>(top);
     *--stack = reinterpret_cast<std::uint64_t>(argument);
     *--stack = reinterpret_cast<std::uint64_t>(run);
     args->child_stack = reinterpret_cast<std::uint64_t>(stack);

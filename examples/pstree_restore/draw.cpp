@@ -31,8 +31,9 @@ std::string thread_lines(const Process &process, const std::string &indent)
         const std::string tids = count == 1 ? to_text(threads[first].tids)
                                             : "{" + std::to_string(threads[first].tids[0]) + ".." +
                                                   std::to_string(threads[last].tids[0]) + "}";
-        lines += indent + "  " + tids + " " + escape_name(threads[first].name) +
-                 (count == 1 ? " (thread)" : " (" + std::to_string(count) + " threads)") + "\n";
+        lines += indent;
+        lines += "  " + tids + " " + escape_name(threads[first].name);
+        lines += count == 1 ? " (thread)\n" : " (" + std::to_string(count) + " threads)\n";
         first = last + 1;
     }
     return lines;
@@ -72,6 +73,8 @@ std::string draw(const Tree &tree)
         std::string bars;
         for (std::size_t depth = 1; depth < branch.depth && depth < deepest_drawn; depth++)
             bars += open[depth] ? "|   " : "    ";
+        if (branch.depth > deepest_drawn)
+            bars.clear();
         std::string lead = bars;
         if (branch.depth > deepest_drawn)
             lead += "... " + std::to_string(branch.depth) + " deep: ";

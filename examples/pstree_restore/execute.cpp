@@ -55,7 +55,8 @@ Restoration::Restoration(const Plan &plan, long number)
     // All orphans come here: adopted ones that belong here, and everybody at the end.
     if (prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0)
         throw std::system_error(errno, std::generic_category(), "prctl(PR_SET_CHILD_SUBREAPER)");
-    std::signal(SIGCHLD, SIG_DFL); // ignored, as it may be inherited, children vanish by themselves
+    (void)std::signal(SIGCHLD,
+                      SIG_DFL); // ignored, as it may be inherited, children reap themselves
 }
 
 Restoration::~Restoration()

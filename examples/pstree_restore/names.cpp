@@ -2,7 +2,6 @@
 #include "tree.hpp"
 
 #include <cstdint>
-#include <cstdio>
 
 namespace pstree
 {
@@ -70,9 +69,10 @@ std::string escape_name(const std::string &raw)
             text += "\\\\";
             i++;
         } else if (length == 0 || byte < 0x20 || byte == 0x7f) {
-            char escaped[8];
-            std::snprintf(escaped, sizeof(escaped), "\\x%02x", static_cast<unsigned>(byte));
-            text += escaped;
+            constexpr const char *digits = "0123456789abcdef";
+            text += "\\x";
+            text += digits[byte >> 4];
+            text += digits[byte & 15];
             i++;
         } else {
             text.append(raw, i, length);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
+#ifndef __clang_analyzer__ // it has complaints about doctest's own code
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#endif
 #include "json_io.hpp"
 #include "model_kernel.hpp"
 
+#include <array>
 #include <doctest/doctest.h>
+#include <functional>
 #include <random>
 
 using namespace pstree;

@@ -81,7 +81,7 @@ std::optional<std::vector<int>> numeric_entries(const std::string &where)
     std::vector<int> numbers;
     while (const dirent *entry = readdir(dir.get()))
         if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            numbers.push_back(std::atoi(entry->d_name));
+            numbers.push_back(static_cast<int>(std::strtol(entry->d_name, nullptr, 10)));
     std::sort(numbers.begin(), numbers.end());
     return numbers;
 }

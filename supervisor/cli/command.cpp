@@ -61,14 +61,37 @@ void take_signal(int signal)
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
-/// Hands on what was sent to us, but not what the terminal sent to the whole process group:
-/// PROGRAM has that already.
+/// Whether the terminal has sent this signal to the whole process group, so that PROGRAM has it
+/// already. A hangup is for the session's leader alone: where that is us, it was meant for
+/// PROGRAM. Other signals of the kernel are our own: an alarm set before exec.
+bool is_for_the_group(const signalfd_siginfo &info)
+{
+    if (info.ssi_code != SI_KERNEL) {
+        return false;
+    }
+    switch (static_cast<int>(info.ssi_signo)) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGWINCH:
+        return true;
+    case SIGHUP:
+    case SIGCONT:
+        return ::getsid(0) != ::getpid();
+    default:
+        return false;
+    }
+}
+
+/// Hands on what was sent to us.
 void forward_signals(const Fd &signals, const Fd &reaper)
 {
     signalfd_siginfo info{};
     while (::read(signals.get(), &info, sizeof info) == sizeof info) {
         const auto signal = static_cast<int>(info.ssi_signo);
-        if (signal != SIGCHLD && info.ssi_code != SI_KERNEL) {
+        if (signal != SIGCHLD && !is_for_the_group(info)) {
             send_value(reaper, signal);
         }
     }

@@ -25,31 +25,38 @@ std::string reason()
     return std::strerror(errno); // NOLINT(concurrency-mt-unsafe): no threads in this process
 }
 
-void write_file(const char *path, const std::string &text)
+/// Our own failure, told as PROGRAM's status: nobody was killed.
+[[noreturn]] void fail_for(const Fd &status, const std::string &message)
+{
+    send_value(status, ProgramStatus{ProgramStatus::Kind::exited, own_failure, false});
+    fail(message);
+}
+
+void write_file(const Fd &status, const char *path, const std::string &text)
 {
     const Fd file{::open(path, O_WRONLY | O_CLOEXEC)};
     if (!file || ::write(file.get(), text.data(), text.size()) != std::ssize(text)) {
-        fail(std::string(path) + ": " + reason());
+        fail_for(status, std::string(path) + ": " + reason());
     }
 }
 
 /// Enters a new mount namespace and, for the children, a new pid namespace; without privilege by
 /// way of a new user namespace in which the caller is root.
-void enter_namespaces()
+void enter_namespaces(const Fd &status)
 {
     const uid_t uid = ::geteuid();
     const gid_t gid = ::getegid();
     if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
         if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) {
-            fail("--pidns: new namespaces: " + reason() +
+            fail_for(status, "--pidns: new namespaces: " + reason() +
                  " (without privilege, user namespaces have to be allowed)");
         }
-        write_file("/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
-        write_file("/proc/self/setgroups", "deny");
-        write_file("/proc/self/gid_map", "0 " + std::to_string(gid) + " 1");
+        write_file(status, "/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
+        write_file(status, "/proc/self/setgroups", "deny");
+        write_file(status, "/proc/self/gid_map", "0 " + std::to_string(gid) + " 1");
     }
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-        fail("--pidns: making mounts private: " + reason());
+        fail_for(status, "--pidns: making mounts private: " + reason());
     }
 }
 
@@ -131,28 +138,28 @@ void reap(unsigned depth, Fd status, const std::function<void()> &program)
 {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (depth > 0) {
-        enter_namespaces();
+        enter_namespaces(status);
     }
     for (unsigned level = 0; level < depth; ++level) {
         const pid_t init = ::fork();
         if (init < 0) {
-            fail("--pidns: fork: " + reason());
+            fail_for(status, "--pidns: fork: " + reason());
         }
         if (init > 0) {
             status.reset();
             reap_until_alone(init, {});
         }
         if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
-            fail("--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
+            fail_for(status, "--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
         }
     }
     if (depth > 0 &&
         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-        fail("--pidns: a fresh /proc: " + reason());
+        fail_for(status, "--pidns: a fresh /proc: " + reason());
     }
     const pid_t child = ::fork();
     if (child < 0) {
-        fail("fork: " + reason());
+        fail_for(status, "fork: " + reason());
     }
     if (child == 0) {
         status.reset();

@@ -60,7 +60,9 @@ std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message
     ssize_t n = 0;
     do {
         n = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
+        // ECONNRESET comes once, before what the other end had sent, if that ended without
+        // having read all of ours.
+    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     Fd fd;
     if (n >= 0) {
         const cmsghdr *const rights = CMSG_FIRSTHDR(&header);
@@ -82,7 +84,7 @@ sigset_t forwarded_signals()
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
-                             SIGCONT, SIGTSTP}) {
+                             SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
         sigaddset(&set, signal);
     }
     return set;

@@ -35,7 +35,13 @@ private:
 class AsioLoop final : public EventLoop
 {
 public:
-    AsioLoop() : work_(boost::asio::make_work_guard(context_)) {}
+    /// Asio asks the kernel for what it needs with the first object of a kind: now, where the
+    /// caller expects it to be refused.
+    AsioLoop() : work_(boost::asio::make_work_guard(context_))
+    {
+        const boost::asio::posix::stream_descriptor descriptor(context_);
+        const boost::asio::steady_timer timer(context_);
+    }
 
     std::unique_ptr<Watch> watch(int fd) override
     {

@@ -53,6 +53,10 @@ public:
 
 enum class LoopChoice { automatic, io_uring, epoll };
 
+/// Runs one empty operation through a ring: that the rings can be set up does not mean that they
+/// can be used. Throws std::system_error.
+void probe_io_uring();
+
 /// The loop asked for; automatic: io_uring, else epoll. Throws std::system_error.
 [[nodiscard]] std::unique_ptr<EventLoop> make_event_loop(LoopChoice choice);
 

@@ -167,7 +167,8 @@ static void no_processes_inner(void)
 {
     struct call *c = call_new();
     struct rlimit none = {0, 0};
-    NEED(setresuid(65533, 65533, 65533));
+    if (setresuid(65533, 65533, 65533) < 0)
+        skip("users");
     NEED(setrlimit(RLIMIT_NPROC, &none));
     for (int i = 0; i < 10; i++) {
         call_set(c, SIGCHLD, 0, NULL);

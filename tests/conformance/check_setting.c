@@ -202,8 +202,8 @@ static void new_user_namespace(void)
 static void other_user_inner(void)
 {
     struct call *c = call_new();
-    NEED(setgroups(0, NULL));
-    NEED(setresgid(65533, 65533, 65533));
+    if (setgroups(0, NULL) < 0 || setresgid(65533, 65533, 65533) < 0)
+        skip("users"); // a user namespace with one user
     NEED(setresuid(65533, 65533, 65533));
     for (int i = 0; i < 5; i++) {
         call_set(c, SIGCHLD, 0, NULL);

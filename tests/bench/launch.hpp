@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#ifndef CLONE2_BENCH_LAUNCH_HPP
+#define CLONE2_BENCH_LAUNCH_HPP
+
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace bench
+{
+
+/// A child process talked to in lines: its stdin and stdout are ours, stderr is shared.
+class Helper
+{
+public:
+    explicit Helper(const std::vector<std::string> &argv);
+    ~Helper(); ///< closes its stdin and waits for it
+    Helper(const Helper &) = delete;
+    Helper &operator=(const Helper &) = delete;
+
+    /// One line, without its end; throws std::runtime_error at end of file.
+    std::string line();
+    /// The same, but false at end of file.
+    bool line(std::string &text);
+    void send(const std::string &text) const;
+    /// Closes its stdin and waits. Returns the wait status.
+    int finish();
+
+private:
+    std::string name_, buffer_;
+    pid_t pid_ = -1;
+    int to_ = -1, from_ = -1;
+};
+
+std::string own_path();
+
+/// The given one, or the one of the same build tree. Throws if it can't be executed.
+std::string find_supervisor(const std::string &given);
+
+/// Goes on as pid 1 of a fresh pid namespace, where every pid is free; the calling process waits
+/// for that one and ends with its status. Makes a user namespace as well where it has to.
+void enter_pid_namespace();
+
+} // namespace bench
+
+#endif

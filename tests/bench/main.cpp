@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// clone2-bench: what a supervised clone2 costs beside the kernel's own clone3 with set_tid.
+#include "callers.hpp"
+#include "filter_cost.hpp"
+#include "footprint.hpp"
+#include "launch.hpp"
+#include "provider.hpp"
+#include "report.hpp"
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <getopt.h>
+#include <iostream>
+#include <stdexcept>
+
+namespace
+{
+
+using namespace bench;
+
+constexpr const char *usage =
+    "usage: clone2-bench [options]\n"
+    "Compares clone2 under a supervisor with the kernel's clone3+set_tid, alternating in one\n"
+    "run. Runs itself under a supervisor if nothing answers clone2 yet, and in a pid namespace\n"
+    "of its own.\n"
+    "  --quick            short budgets and fewer combinations (about 10 s)\n"
+    "  --seconds S        budget of each row (4; quick: 0.5)\n"
+    "  --json FILE        write the results there, too\n"
+    "  --supervisor PATH  the supervisor (default: of the same build tree)\n"
+    "  --nr N             number of clone2 (387)\n"
+    "  --help\n";
+
+struct Options {
+    bool quick = false;
+    double seconds = 0;
+    long number = 387;
+    std::string json, supervisor, role;
+    std::vector<std::string> words;
+};
+
+struct UsageError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+double positive(const char *text)
+{
+    char *end = nullptr;
+    const double value = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(value > 0) || value > 1e6)
+        throw UsageError(std::string("not a positive number: ") + text);
+    return value;
+}
+
+Options parse(int argc, char **argv)
+{
+    enum : int { quick = 256, seconds, json, supervisor, number, role, help };
+    static const option names[] = {
+        {"quick", no_argument, nullptr, quick},
+        {"seconds", required_argument, nullptr, seconds},
+        {"json", required_argument, nullptr, json},
+        {"supervisor", required_argument, nullptr, supervisor},
+        {"nr", required_argument, nullptr, number},
+        {"role", required_argument, nullptr, role}, // how clone2-bench calls itself
+        {"help", no_argument, nullptr, help},
+        {nullptr, 0, nullptr, 0},
+    };
+    Options o;
+    for (int c; (c = getopt_long(argc, argv, "", names, nullptr)) != -1;) {
+        switch (c) {
+        case quick:
+            o.quick = true;
+            break;
+        case seconds:
+            o.seconds = positive(optarg);
+            break;
+        case json:
+            o.json = optarg;
+            break;
+        case supervisor:
+            o.supervisor = optarg;
+            break;
+        case number:
+            o.number = static_cast<long>(positive(optarg));
+            break;
+        case role:
+            o.role = optarg;
+            break;
+        case help:
+            std::cout << usage;
+            std::exit(0);
+        default:
+            throw UsageError("see --help");
+        }
+    }
+    o.words.assign(argv + optind, argv + argc);
+    if (o.role.empty() && !o.words.empty())
+        throw UsageError("unexpected argument: " + o.words[0]);
+    if (o.seconds == 0)
+        o.seconds = o.quick ? 0.5 : 4;
+    return o;
+}
+
+std::vector<Workload> workloads(const Options &o)
+{
+    std::vector<Workload> all;
+    for (const unsigned callers : {1U, 2U, 4U, 8U})
+        all.push_back({Kind::process, callers, 0, o.seconds, o.number});
+    for (const unsigned callers : {1U, 2U, 4U, 8U})
+        if (!o.quick || callers == 1)
+            all.push_back({Kind::process, callers, 256, o.seconds, o.number});
+    for (const unsigned callers : {1U, 2U, 4U, 8U})
+        all.push_back({Kind::thread, callers, 0, o.seconds, o.number});
+    return all;
+}
+
+/// The role that runs under the supervisor: all round trips, one line for each on stdout.
+int measure_all(const Options &o)
+{
+    enter_pid_namespace();
+    for (const Workload &w : workloads(o))
+        write_wire(std::cout, measure(w));
+    return 0;
+}
+
+/// "(supervisor --) self --role=calls ..."; progress goes to stderr.
+std::vector<Series> round_trips(const Options &o, const std::string &supervisor)
+{
+    std::vector<std::string> argv{own_path(), "--role=calls",
+                                  "--seconds=" + std::to_string(o.seconds),
+                                  "--nr=" + std::to_string(o.number)};
+    if (o.quick)
+        argv.emplace_back("--quick");
+    if (!supervisor.empty())
+        argv.insert(argv.begin(), {supervisor, "--nr=" + std::to_string(o.number), "--"});
+    Helper helper(argv);
+    std::vector<Series> all;
+    for (std::string line; helper.line(line);) {
+        Series s;
+        if (!read_wire(line, s))
+            throw std::runtime_error("unexpected line: " + line);
+        std::cerr << s.name << ", callers " << s.callers << ": done\n";
+        all.push_back(s);
+    }
+    if (helper.finish() != 0)
+        throw std::runtime_error("the measuring process failed");
+    return all;
+}
+
+Report run(const Options &o)
+{
+    Report report;
+    report.quick = o.quick;
+    const bool provided = clone2_answers(o.number);
+    const std::string supervisor = provided ? "" : find_supervisor(o.supervisor);
+    report.series = round_trips(o, supervisor);
+    if (provided)
+        report.notes.emplace_back("already under a provider of clone2: getppid() without a filter "
+                                  "can't be measured");
+    else
+        report.filter = measure_filter_cost(supervisor, o.quick ? 1 : 5);
+    report.footprint = measure_footprint(supervisor, o.number, 1000, o.quick ? 1 : 5);
+    if (!report.footprint)
+        report.notes.emplace_back("no serving process among the ancestors: its CPU and memory "
+                                  "can't be measured");
+    return report;
+}
+
+int act(const Options &o)
+{
+    if (o.role == "calls")
+        return measure_all(o);
+    if (o.role == "getppid" || o.role == "getppid-allow-all")
+        return serve_getppid(o.role != "getppid");
+    if (o.role == "sleepers" && o.words.size() == 1)
+        return serve_sleepers(static_cast<unsigned>(positive(o.words[0].c_str())), o.number);
+    if (!o.role.empty())
+        throw UsageError("unknown role");
+    std::ofstream json;
+    if (!o.json.empty()) { // before the work: a bad name must not cost a minute
+        json.open(o.json);
+        if (!json)
+            throw std::runtime_error("cannot write " + o.json);
+    }
+    const Report report = run(o);
+    print_table(std::cout, report);
+    if (!o.json.empty()) {
+        print_json(json, report);
+        if (!json.flush())
+            throw std::runtime_error("cannot write " + o.json);
+    }
+    return std::cout.flush() ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    std::signal(SIGPIPE, SIG_IGN); // a helper that ended early is an error with a text
+    try {
+        return act(parse(argc, argv));
+    } catch (const UsageError &error) {
+        std::cerr << "clone2-bench: " << error.what() << '\n';
+        return 2;
+    } catch (const std::exception &error) {
+        std::cerr << "clone2-bench: " << error.what() << '\n';
+        return 1;
+    }
+}

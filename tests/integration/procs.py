@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""Looking at processes through /proc, and ending those of a test."""
+import os
+import signal
+import time
+
+COMMAND, SERVE, REAP = "clone2-supervis", "clone2-serve", "clone2-reap"
+
+
+class Proc:
+    """One line of /proc/PID/stat. Gone processes are None wherever one of these is returned."""
+
+    def __init__(self, pid, text):
+        self.pid = pid
+        self.comm = text[text.index("(") + 1:text.rindex(")")]
+        rest = text[text.rindex(")") + 2:].split()
+        self.state = rest[0]
+        self.ppid, self.pgrp, self.session, _, self.tpgid = map(int, rest[1:6])
+        self.ticks = int(rest[11]) + int(rest[12])  # utime + stime
+
+    def __repr__(self):
+        return (f"{self.pid:6} {self.ppid:6} {self.pgrp:6} {self.session:6} {self.state} "
+                f"{self.comm:16} {_line(self.pid, 'wchan')} {_line(self.pid, 'syscall')}")
+
+
+def _line(pid, name):
+    try:
+        with open(f"/proc/{pid}/{name}") as f:
+            return f.read().strip()
+    except OSError:
+        return "-"
+
+
+def get(pid):
+    try:
+        with open(f"/proc/{pid}/stat", errors="replace") as f:
+            return Proc(pid, f.read())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def everything():
+    found = (get(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return [p for p in found if p]
+
+
+def table():
+    return "\n".join(["   pid   ppid   pgrp    sid S comm             wchan syscall"]
+                     + [repr(p) for p in sorted(everything(), key=lambda p: p.pid)])
+
+
+def named(comm):
+    """The live (not zombie) processes of this name."""
+    return [p for p in everything() if p.comm == comm and p.state not in "ZX"]
+
+
+def ancestors(pid):
+    """From the parent upwards."""
+    chain, p = [], get(pid)
+    while p and p.ppid:
+        p = get(p.ppid)
+        if p:
+            chain.append(p)
+    return chain
+
+
+def status(pid):
+    """/proc/PID/status as a dictionary."""
+    with open(f"/proc/{pid}/status") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def alive(pid):
+    p = get(pid)
+    return bool(p) and p.state not in "ZX"
+
+
+def wait_for(condition, seconds):
+    """Polls; the last value."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value or time.monotonic() > deadline:
+            return value
+        time.sleep(0.01)
+
+
+def _others():
+    mine = {1, os.getpid()}
+    return [p for p in everything() if p.pid not in mine and p.ppid != 0]
+
+
+def end_all(seconds=20):
+    """SIGKILLs, pid by pid, every process of this namespace but its init and this one, until none
+    is left. Returns a table of those that would not go."""
+    assert get(1).comm.startswith("python"), "not in a namespace of our own"
+    deadline = time.monotonic() + seconds
+    while True:
+        left = _others()
+        for p in left:
+            try:
+                os.kill(p.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
+        if not left:
+            return ""
+        if time.monotonic() > deadline:
+            return "\n".join(map(repr, left))
+        time.sleep(0.01)
+
+
+def rss_kib(pid):
+    return int(status(pid)["VmRSS"].split()[0])

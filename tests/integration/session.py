@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""A wrapper whose PROGRAM is a shell fed by the test: targets come and go under one supervisor."""
+import os
+import struct
+import subprocess
+
+import harness
+import procs
+
+
+class Session:
+    def __init__(self, case, *options):
+        self.case = case
+        self.child = subprocess.Popen([harness.SUPERVISE, *options, "--", "sh"], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      stderr=open(case.path("session.err"), "w"))
+        case.addCleanup(self._close)
+        self.count = 0
+
+    def _close(self):
+        for stream in (self.child.stdin, self.child.stdout):
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass
+
+    def do(self, command):
+        self.child.stdin.write(command + "\n")
+        self.child.stdin.flush()
+
+    def ask(self, command):
+        """A command whose output is one line."""
+        self.do(command)
+        return self.child.stdout.readline().strip()
+
+    def start_calls(self, arguments, prefix=""):
+        """A clone2-call in the background; returns it with its pid and its counters."""
+        self.count += 1
+        file = self.case.path(f"progress{self.count}")
+        # In the shell: the pid of the background command is the pid after exec.
+        pid = self.ask(f"{prefix} {harness.CALL} -q -o {file} {arguments} "
+                       f"</dev/null >/dev/null 2>&1 & echo $!")
+        return Calls(int(pid), file)
+
+    def call(self, arguments="", seconds=harness.RUN_SECONDS):
+        """A clone2-call from beginning to end: the list of its results."""
+        self.count += 1
+        out = f"out{self.count}"
+        self.do(f"{harness.CALL} {arguments} </dev/null >{self.case.path(out)} 2>&1; "
+                f"echo end >{self.case.path(out)}.end")
+        self.case.wait(lambda: self.case.read(out + ".end") == "end\n",
+                       f"the end of clone2-call {arguments}", seconds)
+        return harness.calls(self.case.read(out))
+
+    def end(self):
+        """Ends the shell; the wrapper's status."""
+        self.child.stdin.close()
+        return self.case.finish(self.child)
+
+
+class Calls:
+    """A running clone2-call."""
+
+    def __init__(self, pid, file):
+        self.pid, self.file = pid, file
+
+    def counters(self):
+        """calls, failures, ENOSYS so far."""
+        try:
+            with open(self.file, "rb") as f:
+                return struct.unpack("3Q", f.read(24))
+        except (FileNotFoundError, struct.error):
+            return 0, 0, 0
+
+    def advance(self, case, by=20, seconds=harness.RUN_SECONDS):
+        """Waits until it has made this many more calls."""
+        goal = self.counters()[0] + by
+        case.wait(lambda: self.counters()[0] >= goal or not procs.alive(self.pid),
+                  f"{by} more calls of {self.pid}", seconds)
+        case.assertGreaterEqual(self.counters()[0], goal, f"{self.pid} ended early")
+
+
+def server(case):
+    """The one serving process."""
+    case.wait(lambda: procs.named(procs.SERVE), "a serving process")
+    found = procs.named(procs.SERVE)
+    case.assertEqual(len(found), 1, procs.table())
+    return found[0].pid
+
+
+def server_cpu_ns(pid):
+    """CPU time of all its threads."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""--check: what is there and what is not, each with its consequence."""
+import os
+
+import harness
+
+# The issue's list, by words that a line about each must contain.
+TOPICS = ("notif", "set_tid", "ptrace", "io_uring", "privilege", "level", "native")
+
+
+class Check(harness.Case):
+    def features(self):
+        """Name -> line, of the plain list."""
+        result = harness.supervise("--check")
+        self.assertIn(result.status, (0, 1), result)
+        lines = [line for line in result.out.splitlines() if line and not line[0].isspace()]
+        return {line.split()[0].rstrip(":"): line for line in lines}
+
+    def test_all_topics_are_there(self):
+        text = harness.supervise("--check").out.lower()
+        for topic in TOPICS:
+            self.assertIn(topic, text)
+
+    def test_each_line_says_more_than_a_name(self):
+        features = self.features()
+        self.assertGreaterEqual(len(features), 6, features)
+        for line in features.values():
+            self.assertGreaterEqual(len(line.split()), 4, f"no consequence in: {line}")
+
+    def test_each_feature_can_be_asked(self):
+        for name, line in self.features().items():
+            for form in ([f"--check={name}"], ["--check", name]):
+                with self.subTest(form=form):
+                    result = harness.supervise(*form)
+                    self.assertIn(result.status, (0, 1), result)
+                    self.assertIn(name, result.out)
+                    self.assertEqual(result.err, "")
+
+    def test_status_of_root_on_this_kernel(self):
+        # Where clone2 works, the whole check and the features that it rests on say 0.
+        works = harness.supervise("--", harness.CALL, "7000").status == 0
+        self.assertEqual(harness.supervise("--check").status, 0 if works else 1)
+
+    def test_privilege_is_seen(self):
+        self.need_root()
+        self.need_command("setpriv")
+        wrapper = self.public_copy(harness.SUPERVISE)
+        result = harness.run(["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups", wrapper,
+                              "--check"], cwd="/")
+        self.assertIn(result.status, (0, 1), result)
+        self.assertNotEqual(result.out, harness.supervise("--check").out)
+        self.assertIn("--pidns", result.out, "the way to go without privilege is not named")
+
+    def test_existing_listener_is_seen(self):
+        result = harness.supervise("--", harness.SUPERVISE, "--check")
+        self.assertEqual(result.status, 1, result)
+        self.assertIn("listener", result.out.lower())
+
+    def test_nothing_is_started_or_left(self):
+        harness.supervise("--check")
+        mine = [p for p in harness.procs.everything() if p.comm.startswith("clone2")]
+        self.assertEqual([p for p in mine if p.state not in "ZX"], [])
+
+    def test_unknown(self):
+        for form in (["--check=nosuch"], ["--check", "nosuch"], ["--check="], ["--check", ""]):
+            with self.subTest(form=form):
+                result = harness.supervise(*form)
+                self.expect(result, 125)
+                self.assertEqual(result.out, "")
+
+    def test_full_disk(self):
+        self.need("dev-full", os.path.exists("/dev/full"))
+        with open("/dev/full", "w") as full:
+            self.assertEqual(harness.supervise("--check", stdout=full).status, 125)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Older kernels and stricter policies, simulated: a system call that answers ENOSYS or EPERM.
+
+The call is refused to the wrapper and to PROGRAM alike. Whatever is missing, the wrapper either
+works or ends with 125 and one line; and --check agrees with what then happens."""
+import errno
+
+import harness
+
+# Numbers from 424 on are the same on every architecture.
+PIDFD_SEND_SIGNAL, IO_URING_SETUP, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = \
+    424, 425, 434, 435, 436, 438
+
+
+class Refused(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.need_file("clone2-refuse", harness.REFUSE)
+
+    def under(self, rules, *arguments):
+        words = [f"{number}={error}" for number, error in rules.items()]
+        return harness.run([harness.REFUSE, *words, "--", harness.SUPERVISE, *arguments])
+
+    def works_or_says(self, rules):
+        result = self.under(rules, "--", harness.CALL, "-r", "3", "7000")
+        works = harness.calls(result.out) == [7000] * 3
+        if not works:
+            self.assertEqual(result.status, 125, result)
+            self.assertEqual(result.err.strip().count("\n"), 0, result)
+        check = self.under(rules, "--check")
+        self.assertEqual(check.status == 0, works, f"{check}\nbut\n{result}")
+        return works
+
+    def test_io_uring(self):
+        # As in Docker's and containerd's default profiles: epoll takes over, and --check says so.
+        for error in (errno.EPERM, errno.ENOSYS):
+            with self.subTest(error=error):
+                rules = {IO_URING_SETUP: error}
+                result = self.under(rules, "-v", "--", harness.CALL, "-r", "3", "7000")
+                self.assertEqual(harness.calls(result.out), [7000] * 3, result)
+                self.assertIn("epoll", result.err)
+                self.assertIn("epoll", self.under(rules, "--check").out)
+                self.expect(self.under(rules, "--event-loop=io_uring", "--", "true"), 125,
+                            err="io_uring")
+
+    def test_io_uring_operations(self):
+        # io_uring_enter (426) refused though io_uring_setup is allowed.
+        self.assertTrue(self.works_or_says({426: errno.EPERM}))
+
+    def test_each_pidfd_call(self):
+        for number in (PIDFD_SEND_SIGNAL, PIDFD_OPEN, PIDFD_GETFD):
+            with self.subTest(number=number):
+                self.works_or_says({number: errno.ENOSYS})
+
+    def test_all_pidfd_calls(self):
+        self.works_or_says({PIDFD_SEND_SIGNAL: errno.ENOSYS, PIDFD_OPEN: errno.ENOSYS,
+                            PIDFD_GETFD: errno.ENOSYS})
+
+    def test_close_range(self):
+        self.assertTrue(self.works_or_says({CLOSE_RANGE: errno.ENOSYS}))
+
+    def test_clone3(self):
+        # The kernel can't: the target's clone2 says ENOSYS (SPEC.md), and nothing hangs.
+        result = self.under({CLONE3: errno.ENOSYS}, "--", harness.CALL, "-r", "3", "7000")
+        self.assertIn(result.status, (1, 125), result)
+        if result.status == 1:
+            self.assertEqual(harness.calls(result.out), ["ENOSYS"] * 3, result)
+        check = self.under({CLONE3: errno.ENOSYS}, "--check")
+        self.assertEqual(check.status, 1, check)
+
+    def test_program_status_whatever_is_missing(self):
+        for number in (IO_URING_SETUP, CLOSE_RANGE, PIDFD_SEND_SIGNAL, PIDFD_OPEN, PIDFD_GETFD):
+            with self.subTest(number=number):
+                result = self.under({number: errno.ENOSYS}, "--", "sh", "-c", "exit 9")
+                self.assertIn(result.status, (9, 125), result)
+
+
+if __name__ == "__main__":
+    harness.main()

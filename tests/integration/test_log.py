@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""The log: one line for each call, whole, true, and readable by machines."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import harness
+import procs
+
+KEYS = {"time", "tid", "comm", "level", "flags", "exit_signal", "pids", "result", "us"}
+
+
+class Json(harness.Case):
+    def records(self, name="log"):
+        return [json.loads(line) for line in self.read(name).splitlines()]
+
+    def logged(self, *call, options=(), name="log"):
+        """The records of one run of clone2-call, and what it printed itself."""
+        result = harness.supervise("--log", self.path(name), "--log-format", "json", *options, "--",
+                                   harness.CALL, *call)
+        return self.records(name), harness.calls(result.out)
+
+    def one(self, *call, **kw):
+        records, printed = self.logged(*call, **kw)
+        self.assertEqual((len(records), len(printed)), (1, 1), records)
+        return records[0], printed[0]
+
+    def test_success(self):
+        record, _ = self.one("7000")
+        self.assertLessEqual(KEYS, set(record))
+        self.assertEqual(record["comm"], "clone2-call")
+        self.assertEqual(record["pids"], [7000])
+        self.assertEqual(record["result"], 7000)
+        self.assertEqual(record["flags"], [])
+        self.assertIn(record["exit_signal"], (17, "SIGCHLD"))
+        self.assertGreater(record["us"], 0)
+        self.assertGreater(record["tid"], 0)
+        self.assertIsInstance(record["level"], int)
+        for key in ("error", "why"):
+            self.assertFalse(record.get(key), record)
+
+    def test_time_is_now(self):
+        record, _ = self.one("7000")
+        value = record["time"]
+        if isinstance(value, str):
+            from datetime import datetime
+            value = datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+        self.assertLess(abs(value - time.time()), 3600)
+
+    def test_plain_clone(self):
+        record, printed = self.one()
+        self.assertEqual(record["pids"], [])
+        self.assertEqual(record["result"], printed)
+
+    def test_flags_by_name(self):
+        record, _ = self.one("-f", "0x2011", "7000")  # CLONE_PTRACE: ignored for an untraced caller
+        self.assertEqual(record["flags"], ["CLONE_PTRACE"])
+        record, _ = self.one("-f", hex(0x20000000 | 0x08000000 | 17), "7000", name="log2")
+        self.assertEqual(sorted(record["flags"]), ["CLONE_NEWIPC", "CLONE_NEWPID"])
+
+    def test_unknown_flags(self):
+        record, _ = self.one("-f", hex(1 << 40 | 17))
+        self.assertEqual((record["result"], record["error"]), (-22, "EINVAL"))
+        self.assertEqual(len(record["flags"]), 1)
+        self.assertIn("10000000000", record["flags"][0])
+        self.assertTrue(record["why"])
+
+    def test_busy(self):
+        record, printed = self.one("1")
+        self.assertEqual(printed, "EBUSY")
+        self.assertEqual((record["result"], record["error"]), (-16, "EBUSY"))
+        self.assertTrue(record["why"])
+
+    def test_pid_out_of_range(self):
+        for pid in ("-5", "2147483647"):
+            record, _ = self.one("--", pid, name=f"log{pid}")
+            self.assertEqual(record["error"], "EINVAL")
+            self.assertEqual(record["pids"], [int(pid)])
+            self.assertTrue(record["why"])
+
+    def test_too_many_pids(self):
+        record, _ = self.one(*[str(7000 + i) for i in range(40)])
+        self.assertEqual(record["error"], "EINVAL")
+        self.assertIn("40", record["why"])
+
+    def test_unreadable_arguments(self):
+        record, _ = self.one("-a")
+        self.assertEqual((record["result"], record["error"]), (-14, "EFAULT"))
+        self.assertTrue(record["why"])
+
+    def test_without_privilege(self):
+        self.need_root()
+        self.need_command("setpriv")
+        call = self.public_copy(harness.CALL)
+        result = harness.supervise("--log", self.path("log"), "--log-format=json", "--", "setpriv",
+                                   f"--reuid={harness.NOBODY}", "--clear-groups", call, "7000")
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+        record, = self.records()
+        self.assertEqual((record["result"], record["error"]), (-1, "EPERM"))
+        self.assertIn("CAP_", record["why"])
+
+    def test_every_call_is_there(self):
+        # Also the last one, when the command ends with it.
+        for _ in range(20):
+            records, printed = self.logged("-e", "-r", "5")
+            self.assertEqual([r["result"] for r in records], printed)
+            os.unlink(self.path("log"))
+
+    def test_many_calls_of_many_targets(self):
+        script = 'for i in 1 2 3 4; do "$0" -q -r 200 & done; wait'
+        harness.supervise("--log", self.path("log"), "--log-format=json", "--", "sh", "-c", script,
+                          harness.CALL)
+        records = self.records()
+        self.assertEqual(len(records), 800)
+        self.assertEqual(len({r["tid"] for r in records}), 4)
+
+    def test_levels(self):
+        record, _ = self.one("7000")
+        deeper, _ = self.one("7000", options=("--pidns=3",), name="log2")
+        self.assertEqual(deeper["level"], record["level"] + 3)
+
+    def test_name_with_special_characters(self):
+        for number, name in enumerate(('a"b', "a\\b", "a\nb", "\x1b[31m", "a\tb", "{}", "ü", "a b",
+                                       b"\xff\xfe")):
+            with self.subTest(name=name):
+                text = name if isinstance(name, bytes) else name.encode()
+                harness.supervise("--log", self.path(f"l{number}"), "--log-format=json", "--",
+                                  harness.CALL, "-q", "-c", os.fsdecode(text), "7000")
+                record, = self.records(f"l{number}")  # valid JSON in valid UTF-8, one line
+                if not isinstance(name, bytes):
+                    self.assertEqual(record["comm"], name)
+
+    def test_file_is_valid_utf8(self):
+        harness.supervise("--log", self.path("log"), "--log-format=json", "--", harness.CALL, "-q",
+                          "-c", os.fsdecode(b"\xff\xc3("), "7000")
+        with open(self.path("log"), "rb") as f:
+            json.loads(f.read().decode("utf-8"))
+
+    def test_appended(self):
+        for count in (1, 2, 3):
+            records, _ = self.logged("7000")
+            self.assertEqual(len(records), count)
+
+    def test_two_wrappers_one_file(self):
+        children = [self.start(harness.SUPERVISE, "--log", self.path("log"), "--log-format=json",
+                               "--", harness.CALL, "-q", "-r", "300") for _ in range(3)]
+        for child in children:
+            self.assertEqual(self.finish(child), 0)
+        self.assertEqual(len(self.records()), 900)
+
+    def test_to_stderr(self):
+        result = harness.supervise("--log", "-", "--log-format=json", "--", harness.CALL, "7000")
+        self.assertEqual(json.loads(result.err)["result"], 7000)
+        self.assertEqual(harness.calls(result.out), [7000])
+
+    def test_leftovers_are_logged(self):
+        harness.supervise("--log", self.path("log"), "--log-format=json", "--", "sh", "-c",
+                          f"{harness.CALL} -q -r 50 -i 10 >/dev/null 2>&1 &")
+        self.wait(lambda: not procs.named(procs.SERVE), "the leftovers' end")
+        self.assertEqual(len(self.records()), 50)
+
+
+class Text(harness.Case):
+    def line(self, *call):
+        harness.supervise("--log", self.path("log"), "--", harness.CALL, "-q", *call)
+        lines = self.read("log").splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        return lines[0]
+
+    def test_success(self):
+        line = self.line("-f", "0x20000011", "7000")
+        for word in ("clone2-call", "CLONE_NEWPID", "7000"):
+            self.assertIn(word, line)
+
+    def test_failure(self):
+        line = self.line("1")
+        self.assertIn("EBUSY", line)
+
+    def test_control_characters(self):
+        line = self.line("-c", "a\nb\x1b[1m", "7000")
+        self.assertTrue(line.isprintable(), repr(line))
+
+
+class Trouble(harness.Case):
+    def test_full_disk(self):
+        # The log is lost, said once; the calls are not.
+        self.need("dev-full", os.path.exists("/dev/full"))
+        result = harness.supervise("--log", "/dev/full", "--", harness.CALL, "-r", "20", "7000")
+        self.assertEqual(harness.calls(result.out), [7000] * 20, result)
+        self.assertEqual(result.status, 0)
+        self.assertIn("log", result.err)
+        self.assertLessEqual(result.err.count("\n"), 2, result)
+
+    def test_pipe_whose_reader_is_gone(self):
+        os.mkfifo(self.path("fifo"))
+        reader = os.open(self.path("fifo"), os.O_RDONLY | os.O_NONBLOCK)
+        child = subprocess.Popen([harness.SUPERVISE, "--log", self.path("fifo"), "--", "sh", "-c",
+                                  'read x; exec "$0" -r 20 7000', harness.CALL], text=True,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        self.wait(lambda: procs.named("sh"), "PROGRAM")
+        os.close(reader)
+        out, err = child.communicate("\n", timeout=harness.RUN_SECONDS)
+        self.assertEqual(harness.calls(out), [7000] * 20, err)
+        self.assertEqual(child.returncode, 0)
+
+    def test_slow_reader_of_stderr(self):
+        # Nobody reads the log for a while: when it is read, all lines are there.
+        child = subprocess.Popen([harness.SUPERVISE, "--log", "-", "--", harness.CALL, "-q", "-r",
+                                  "1500"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                 text=True)
+        time.sleep(1)
+        _, err = child.communicate(timeout=harness.RUN_SECONDS)
+        self.assertEqual(len(err.splitlines()), 1500)
+        self.assertEqual(child.returncode, 0)
+
+    def test_file_size_limit(self):
+        # SIGXFSZ must not kill the serving process.
+        result = harness.run(["prlimit", "--fsize=1000", harness.SUPERVISE, "--log",
+                              self.path("log"), "--", harness.CALL, "-r", "50", "7000"])
+        self.assertEqual(harness.calls(result.out), [7000] * 50, result)
+        self.assertLessEqual(os.path.getsize(self.path("log")), 1000)
+
+    def test_log_is_not_the_programs(self):
+        # PROGRAM can't find the log among its descriptors.
+        log = self.path("log")
+        result = harness.supervise("--log", log, "--", "sh", "-c", "ls -l /proc/self/fd")
+        self.assertNotIn(log, result.out)
+
+    def test_killed_while_logging(self):
+        # Every line that is there is whole.
+        for _ in range(10):
+            child = self.start(harness.SUPERVISE, "--log", self.path("log"), "--log-format=json",
+                               "--", harness.CALL, "-q", "-r", "0")
+            self.wait(lambda: len(self.read("log")) > 2000, "some lines")
+            for p in procs.named(procs.SERVE):
+                os.kill(p.pid, signal.SIGKILL)
+            child.terminate()
+            self.finish(child)
+            text = self.read("log")
+            self.assertTrue(text.endswith("\n"))
+            for line in text.splitlines():
+                json.loads(line)
+            os.unlink(self.path("log"))
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+#include "loop/event_loop.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+using namespace std::chrono_literals;
+
+namespace
+{
+
+std::vector<std::unique_ptr<EventLoop>> loops()
+{
+    std::vector<std::unique_ptr<EventLoop>> made;
+    made.push_back(make_epoll_loop());
+    CHECK(std::string(made.back()->name()) == "epoll");
+    // The rings of the loops before this one are given back behind our back, and count against
+    // RLIMIT_MEMLOCK until then.
+    constexpr int patience = 100;
+    for (int i = 0; i < patience && made.size() < 2; ++i) {
+        try {
+            made.push_back(make_io_uring_loop());
+            CHECK(std::string(made.back()->name()) == "io_uring");
+        } catch (const std::system_error &error) {
+            if (error.code().value() != ENOMEM || i + 1 == patience) {
+                left_out("io_uring", error.what());
+                break;
+            }
+            std::this_thread::sleep_for(20ms);
+        }
+    }
+    return made;
+}
+
+/// For this process from now on: rings of at least so many entries.
+bool refuse_io_uring(int err, unsigned entries)
+{
+    const std::array<sock_filter, 6> program{{
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_io_uring_setup},
+        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, args)}, // little-endian
+        {BPF_JMP | BPF_JGE | BPF_K, 0, 1, entries},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<unsigned>(err)},
+        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    }};
+    const sock_fprog described{program.size(), const_cast<sock_filter *>(program.data())};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &described) == 0;
+}
+
+/// Lets the loop run until `done`; nothing but handlers counts as progress.
+template <typename Done>
+void run_until(EventLoop &loop, Done done)
+{
+    while (!done()) {
+        REQUIRE(loop.run_one());
+    }
+}
+
+} // namespace
+
+TEST_CASE("make_event_loop: what is asked for, or what there is")
+{
+    CHECK(std::string(make_event_loop(LoopChoice::epoll)->name()) == "epoll");
+    const std::string automatic = make_event_loop(LoopChoice::automatic)->name();
+    CHECK((automatic == "io_uring" || automatic == "epoll"));
+}
+
+TEST_CASE("make_event_loop: where io_uring is refused")
+{
+    enum Status { good, no_filter, made, other_exception, not_automatic };
+    struct Case {
+        int err;
+        unsigned entries;
+    };
+    // By containers, older ones, and RLIMIT_MEMLOCK, which a tiny ring passes.
+    for (const Case &one : {Case{EPERM, 0}, Case{ENOSYS, 0}, Case{ENOMEM, 0}, Case{ENOMEM, 64}}) {
+        CAPTURE(one.err);
+        CAPTURE(one.entries);
+        Child child([&] {
+            if (!refuse_io_uring(one.err, one.entries)) {
+                return no_filter;
+            }
+            try {
+                const auto loop = make_io_uring_loop();
+                return made;
+            } catch (const std::system_error &) {
+                // As documented.
+            } catch (const std::exception &) {
+                return other_exception;
+            }
+            try {
+                const auto loop = make_event_loop(LoopChoice::automatic);
+                return std::string(loop->name()) == "epoll" ? good : not_automatic;
+            } catch (const std::exception &) {
+                return not_automatic;
+            }
+        });
+        CHECK(WEXITSTATUS(child.wait()) == good);
+    }
+}
+
+TEST_CASE("EventLoop: a wait fires once, when there is something to read")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        const auto watch = loop->watch(pipe.read.get());
+        int fired = 0;
+        int timers = 0;
+        const auto let_a_timer_pass = [&] {
+            const int before = timers;
+            loop->after(10ms, [&] { ++timers; });
+            run_until(*loop, [&] { return timers > before; });
+        };
+        watch->wait_readable([&] { ++fired; });
+        let_a_timer_pass();
+        CHECK(fired == 0); // nothing there so far
+        put_byte(pipe.write);
+        run_until(*loop, [&] { return fired > 0; });
+        CHECK(fired == 1);
+        put_byte(pipe.write); // no wait is outstanding
+        let_a_timer_pass();
+        CHECK(fired == 1);
+        watch->wait_readable([&] { ++fired; }); // there already
+        run_until(*loop, [&] { return fired > 1; });
+        let_a_timer_pass();
+        CHECK(fired == 2);
+        CHECK(get_byte(pipe.read) == 'x'); // the loop has read nothing
+        CHECK(get_byte(pipe.read) == 'x');
+    }
+}
+
+TEST_CASE("EventLoop: the other end's hanging up is something to read")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        const auto watch = loop->watch(pipe.read.get());
+        int fired = 0;
+        watch->wait_readable([&] { ++fired; });
+        pipe.write.reset();
+        run_until(*loop, [&] { return fired > 0; });
+        watch->wait_readable([&] { ++fired; }); // and stays so
+        run_until(*loop, [&] { return fired > 1; });
+        CHECK(fired == 2);
+    }
+}
+
+TEST_CASE("EventLoop: the watched descriptor is not owned")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        loop->watch(pipe.read.get()).reset();
+        CHECK(put_byte(pipe.write));
+        CHECK(get_byte(pipe.read) == 'x');
+        // It can be watched again.
+        const auto watch = loop->watch(pipe.read.get());
+        int fired = 0;
+        watch->wait_readable([&] { ++fired; });
+        put_byte(pipe.write);
+        run_until(*loop, [&] { return fired > 0; });
+        CHECK(fired == 1);
+    }
+}
+
+TEST_CASE("EventLoop: a handler may wait again and set timers")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        const auto watch = loop->watch(pipe.read.get());
+        std::string seen;
+        bool ended = false;
+        const EventLoop::Handler take = [&] {
+            seen += static_cast<char>(get_byte(pipe.read));
+            if (seen.size() < 10) {
+                watch->wait_readable(take);
+                loop->after(0ms, [&] { put_byte(pipe.write); });
+            } else {
+                ended = true;
+            }
+        };
+        watch->wait_readable(take);
+        put_byte(pipe.write);
+        run_until(*loop, [&] { return ended; });
+        CHECK(seen == std::string(10, 'x'));
+    }
+}
+
+TEST_CASE("EventLoop: after() calls once each, however many")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        std::vector<int> called(50);
+        int count = 0;
+        for (std::size_t i = 0; i < called.size(); ++i) {
+            loop->after(std::chrono::milliseconds(i % 3), [&, i] {
+                ++called[i];
+                ++count;
+            });
+        }
+        run_until(*loop, [&] { return count == 50; });
+        CHECK(std::all_of(called.begin(), called.end(), [](int n) { return n == 1; }));
+    }
+}
+
+TEST_CASE("EventLoop: run_one() runs no more than one handler")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        int count = 0;
+        for (int i = 0; i < 5; ++i) {
+            loop->after(0ms, [&] { ++count; });
+        }
+        int before = 0;
+        run_until(*loop, [&] {
+            CHECK(count <= before + 1);
+            before = count;
+            return count == 5;
+        });
+    }
+}
+
+TEST_CASE("EventLoop: stop() ends run_one() in every thread, with and without work")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        const auto watch = loop->watch(pipe.read.get());
+        watch->wait_readable([] {});
+        std::atomic<int> handled{0};
+        std::atomic<int> ended{0};
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&] {
+                while (loop->run_one()) {
+                }
+                ++ended;
+            });
+        }
+        // Handlers from here wake threads that wait there.
+        for (int i = 0; i < 20; ++i) {
+            loop->after(0ms, [&] { ++handled; });
+        }
+        while (handled < 20) {
+            std::this_thread::yield();
+        }
+        CHECK(ended == 0); // idle, but not stopped
+        loop->stop();
+        for (std::thread &thread : threads) {
+            thread.join();
+        }
+        CHECK(ended == 4);
+        CHECK(handled == 20);
+        CHECK_FALSE(loop->run_one());
+    }
+}
+
+TEST_CASE("EventLoop: stop() from a handler, with more work waiting")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        int late = 0;
+        loop->after(0ms, [&] { loop->stop(); });
+        loop->after(1h, [&] { ++late; });
+        while (loop->run_one()) {
+        }
+        CHECK_FALSE(loop->run_one());
+        CHECK(late == 0);
+    }
+}
+
+TEST_CASE("EventLoop: many descriptors, several threads, each wait once")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        constexpr std::size_t count = 20;
+        std::vector<Pipe> pipes;
+        std::vector<std::unique_ptr<EventLoop::Watch>> watches;
+        std::vector<std::atomic<int>> fired(count);
+        std::atomic<std::size_t> total{0};
+        for (std::size_t i = 0; i < count; ++i) {
+            pipes.push_back(make_pipe());
+            watches.push_back(loop->watch(pipes[i].read.get()));
+            watches[i]->wait_readable([&, i] {
+                ++fired[i];
+                ++total;
+            });
+        }
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 3; ++i) {
+            threads.emplace_back([&] {
+                while (loop->run_one()) {
+                }
+            });
+        }
+        for (Pipe &pipe : pipes) {
+            put_byte(pipe.write);
+        }
+        while (total < count) {
+            std::this_thread::yield();
+        }
+        loop->stop();
+        for (std::thread &thread : threads) {
+            thread.join();
+        }
+        CHECK(std::all_of(fired.begin(), fired.end(), [](const auto &n) { return n == 1; }));
+    }
+}

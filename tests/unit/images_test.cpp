@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+#include "executor/images.hpp"
+#include "executor/memory.hpp"
+#include "executor/slots.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+TEST_CASE("ImageHints: the thread's own image, else the latest")
+{
+    ImageHints hints;
+    CHECK_FALSE(hints.guess(1).has_value());
+    CHECK(hints.with_code_at(RemotePtr{1}).empty());
+    const Image one{RemotePtr{0x1000}, RemotePtr{0x2000}};
+    const Image two{RemotePtr{0x3000}, RemotePtr{0x4000}};
+    hints.remember(1, one);
+    CHECK(hints.guess(1) == one);
+    CHECK(hints.guess(2) == one);
+    hints.remember(2, two);
+    CHECK(hints.guess(1) == one);
+    CHECK(hints.guess(2) == two);
+    CHECK(hints.guess(3) == two);
+    hints.remember(1, two); // it has executed another program
+    CHECK(hints.guess(1) == two);
+}
+
+TEST_CASE("ImageHints: all images with the same code, each once")
+{
+    ImageHints hints;
+    const Image one{RemotePtr{0x1000}, RemotePtr{0x2000}};
+    const Image same_code{RemotePtr{0x1000}, RemotePtr{0x5000}};
+    const Image other{RemotePtr{0x3000}, RemotePtr{0x2000}};
+    for (pid_t tid = 1; tid < 10; ++tid) {
+        hints.remember(tid, one);
+        hints.remember(tid, same_code);
+        hints.remember(tid, other);
+    }
+    const auto found = hints.with_code_at(RemotePtr{0x1000});
+    CHECK(found.size() == 2);
+    CHECK(std::count(found.begin(), found.end(), one) == 1);
+    CHECK(std::count(found.begin(), found.end(), same_code) == 1);
+    CHECK(hints.with_code_at(RemotePtr{0x3000}) == std::vector<Image>{other});
+    CHECK(hints.with_code_at(RemotePtr{0x2000}).empty());
+}
+
+TEST_CASE("find_code_place: unused room in an executable page of this process")
+{
+    const auto place = find_code_place(*procfs(), getpid());
+    REQUIRE(place);
+    CHECK(place->boot_slots >= 1);
+    const auto mappings = read_mappings(*procfs(), getpid());
+    const auto home = std::find_if(mappings.begin(), mappings.end(), [&](const Mapping &mapping) {
+        return mapping.begin <= place->code && place->code < mapping.end;
+    });
+    REQUIRE(home != mappings.end());
+    CHECK(home->executable);
+
+    // Code, boot slots and spare slots: apart from each other, within the mapping.
+    struct Range {
+        std::uint64_t begin;
+        std::uint64_t end;
+    };
+    std::vector<Range> ranges{{place->code.value(), place->code.value() + arch::code_size()}};
+    for (std::uint32_t i = 0; i < place->boot_slots; ++i) {
+        const std::uint64_t begin = place->boot_slot(i).value();
+        ranges.push_back({begin, begin + arch::boot_slot_size()});
+    }
+    for (std::uint32_t i = 0; i < place->spare_slots; ++i) {
+        const std::uint64_t begin = place->spare_slot(i).value();
+        ranges.push_back({begin, begin + arch::slot_size()});
+    }
+    std::sort(ranges.begin(), ranges.end(),
+              [](const Range &a, const Range &b) { return a.begin < b.begin; });
+    CHECK(ranges.front().begin == place->code.value());
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+        CHECK(ranges[i - 1].end <= ranges[i].begin);
+    }
+    CHECK(ranges.back().end <= home->end.value());
+    const std::uint64_t page = Pages::page_size();
+    CHECK(ranges.front().begin / page == (ranges.back().end - 1) / page);
+
+    // Nothing lies there.
+    std::vector<std::byte> room(ranges.back().end - ranges.front().begin);
+    REQUIRE(read_exactly(getpid(), place->code, room).has_value());
+    CHECK(std::all_of(room.begin(), room.end(), [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST_CASE("find_code_place: a process that is gone has none")
+{
+    CHECK_FALSE(find_code_place(*procfs(), dead_pid()).has_value());
+}

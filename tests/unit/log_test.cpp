@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+#include "audit/log.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <set>
+#include <thread>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+using nlohmann::json;
+
+namespace
+{
+
+CallRecord ordinary()
+{
+    CallRecord record;
+    record.time_ns = 1700000000123456789;
+    record.tid = 4321;
+    record.comm = "restorer";
+    record.level = 2;
+    record.flags = 0x100 | 17;
+    record.nr_pids = 3;
+    record.pids = {77, 0, 99};
+    record.result = 9876;
+    record.latency_us = 135;
+    return record;
+}
+
+bool one_line(const std::string &text)
+{
+    return !text.empty() && text.back() == '\n' && std::count(text.begin(), text.end(), '\n') == 1;
+}
+
+bool no_control_bytes(const std::string &line)
+{
+    return std::none_of(line.begin(), line.end() - 1, [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < 0x20 || byte == 0x7f;
+    });
+}
+
+/// Whether the value is to be found anywhere in the object.
+bool holds(const json &object, const json &value)
+{
+    return std::any_of(object.begin(), object.end(),
+                       [&](const json &field) { return field == value; });
+}
+
+std::vector<std::string> hostile_names()
+{
+    std::vector<std::string> names{"",
+                                   " ",
+                                   "a\nb",
+                                   "\n",
+                                   "\r\n",
+                                   "\"",
+                                   "\\",
+                                   "\"}\n{\"result\":0,\"",
+                                   "\x1b[2J",
+                                   "\xff\xfe",
+                                   "\xc3",
+                                   "\xed\xa0\x80",
+                                   "\xf8\x88\x80\x80\x80",
+                                   "\xc0\x80",
+                                   "a\tb",
+                                   std::string("nul\0inside", 10),
+                                   "\x7f",
+                                   "\xc2\x9b"
+                                   "2J",
+                                   "\xe2\x80\xa8",
+                                   "'",
+                                   "%s%n"};
+    for (int byte = 0; byte < 256; ++byte) {
+        names.emplace_back(3, static_cast<char>(byte));
+    }
+    Random random(16);
+    for (int i = 0; i < 500; ++i) {
+        std::string name(15, ' ');
+        for (char &c : name) {
+            c = static_cast<char>(random.next());
+        }
+        names.push_back(name);
+    }
+    return names;
+}
+
+} // namespace
+
+TEST_CASE("format_text: an ordinary call")
+{
+    const std::string line = format_text(ordinary());
+    INFO(line);
+    CHECK(one_line(line));
+    for (const char *part : {"4321", "restorer", "CLONE_VM|SIGCHLD", "77", "99", "9876", "135"}) {
+        CHECK(line.find(part) != std::string::npos);
+    }
+    CallRecord failed = ordinary();
+    failed.result = -EBUSY;
+    failed.why = "pid 77 is in use";
+    const std::string other = format_text(failed);
+    INFO(other);
+    CHECK(other.find("EBUSY") != std::string::npos);
+    CHECK(other.find("pid 77 is in use") != std::string::npos);
+}
+
+TEST_CASE("format_json: an ordinary call")
+{
+    const std::string line = format_json(ordinary());
+    INFO(line);
+    CHECK(one_line(line));
+    const json object = json::parse(line);
+    REQUIRE(object.is_object());
+    CHECK(holds(object, 4321));
+    CHECK(holds(object, "restorer"));
+    CHECK(holds(object, 2));
+    CHECK(holds(object, json::array({77, 0, 99})));
+    CHECK(holds(object, 9876));
+    CHECK(holds(object, 135));
+    CallRecord failed = ordinary();
+    failed.result = -EBUSY;
+    failed.why = "pid 77 is in use";
+    const json other = json::parse(format_json(failed));
+    CHECK(other.dump().find("EBUSY") != std::string::npos);
+    CHECK(holds(other, "pid 77 is in use"));
+    CHECK(other.dump().find("9876") == std::string::npos);
+}
+
+TEST_CASE("format_json: what is not known is not made up")
+{
+    CallRecord gone = ordinary();
+    gone.level = std::nullopt;
+    gone.comm.clear();
+    const json object = json::parse(format_json(gone));
+    CallRecord top = ordinary();
+    top.level = 0;
+    CHECK(object.value("level", json()).is_null());
+    CHECK(json::parse(format_json(top)).value("level", json()) == 0);
+}
+
+TEST_CASE("both formats: hostile names stay within one line")
+{
+    for (const std::string &name : hostile_names()) {
+        CallRecord record = ordinary();
+        record.comm = name;
+        CAPTURE(name);
+        const std::string text = format_text(record);
+        CHECK(one_line(text));
+        CHECK(no_control_bytes(text));
+        const std::string line = format_json(record);
+        CHECK(one_line(line));
+        CHECK(no_control_bytes(line));
+        json object;
+        CHECK_NOTHROW(object = json::parse(line)); // refuses what is not UTF-8
+        CHECK(holds(object, 9876));
+        CHECK(object.size() == json::parse(format_json(ordinary())).size());
+    }
+}
+
+TEST_CASE("both formats: extreme numbers")
+{
+    CallRecord record = ordinary();
+    record.flags = ~std::uint64_t{0};
+    record.nr_pids = 0xffffffff;
+    record.pids.assign(33, std::numeric_limits<pid_t>::min());
+    record.level = 32;
+    record.latency_us = std::numeric_limits<std::int64_t>::max();
+    for (const std::int64_t time :
+         {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1}, std::int64_t{0},
+          std::int64_t{999999999}, std::numeric_limits<std::int64_t>::max()}) {
+        record.time_ns = time;
+        record.result = -4711;
+        CHECK(one_line(format_text(record)));
+        const std::string line = format_json(record);
+        CHECK(one_line(line));
+        const json object = json::parse(line);
+        CHECK(holds(object, 0xffffffffU));
+        CHECK(holds(object, std::numeric_limits<std::int64_t>::max()));
+    }
+    CHECK(one_line(format_text(CallRecord{})));
+    CHECK(json::parse(format_json(CallRecord{})).is_object());
+}
+
+TEST_CASE("CallLog: whole lines from many threads and a second log on the same file")
+{
+    Pipe pipe = make_pipe();
+    const CallLog one(Fd{dup(pipe.write.get())}, LogFormat::json);
+    const CallLog other(std::move(pipe.write), LogFormat::json);
+    std::string seen;
+    std::vector<std::thread> threads;
+    constexpr int each = 100;
+    for (int worker = 0; worker < 4; ++worker) {
+        threads.emplace_back([&, worker] {
+            CallRecord record = ordinary();
+            for (int i = 0; i < each; ++i) {
+                record.tid = worker * each + i + 100000;
+                CHECK((worker % 2 == 0 ? one : other).write(record));
+            }
+        });
+    }
+    const std::size_t lines = 4 * each;
+    while (static_cast<std::size_t>(std::count(seen.begin(), seen.end(), '\n')) < lines) {
+        std::array<char, 4096> block{};
+        const ssize_t got = read(pipe.read.get(), block.data(), block.size());
+        REQUIRE(got > 0);
+        seen.append(block.data(), static_cast<std::size_t>(got));
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    std::set<int> tids;
+    for (std::size_t at = 0; at < seen.size();) {
+        const std::size_t end = seen.find('\n', at);
+        const json object = json::parse(seen.substr(at, end - at));
+        for (const json &field : object) {
+            if (field.is_number_integer() && field >= 100000 && field < 100400) {
+                tids.insert(field.get<int>());
+            }
+        }
+        at = end + 1;
+    }
+    CHECK(tids.size() == lines);
+}
+
+TEST_CASE("CallLog: tells that a line was lost")
+{
+    Pipe pipe = make_pipe();
+    pipe.read.reset();
+    const CallLog log(std::move(pipe.write), LogFormat::text);
+    CHECK_FALSE(log.write(ordinary()));
+    CHECK_FALSE(log.write(ordinary()));
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "executor/memory.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr std::byte filled{0x5a}; // what Pages begin with
+
+bool all_are(std::span<const std::byte> bytes, std::byte value)
+{
+    return std::all_of(bytes.begin(), bytes.end(), [&](std::byte b) { return b == value; });
+}
+
+} // namespace
+
+TEST_CASE("read_memory: all pieces, in order")
+{
+    const std::array<std::uint64_t, 2> source{0x1122334455667788, 0x99aabbccddeeff00};
+    std::uint64_t second = 0;
+    std::uint64_t first = 0;
+    const std::array pieces{RemoteRange{remote(&source[1]), bytes_of(second)},
+                            RemoteRange{remote(&source[0]), bytes_of(first)}};
+    const auto sleeper = make_sleeper();
+    for (const pid_t pid : {getpid(), sleeper->pid()}) {
+        first = second = 0;
+        CHECK(read_memory(pid, pieces).value() == 16);
+        CHECK(first == source[0]);
+        CHECK(second == source[1]);
+    }
+    CHECK(read_memory(getpid(), {}).value() == 0);
+}
+
+TEST_CASE("read_memory: up to the first byte that can't be read")
+{
+    const Pages pages;
+    pages.protect(1, PROT_NONE);
+    const std::size_t page = Pages::page_size();
+    std::vector<std::byte> to(page * 2);
+
+    const std::array across{RemoteRange{remote(pages.at(page - 16)), {to.data(), 64}}};
+    const std::size_t got = read_memory(getpid(), across).value();
+    CHECK(got <= 16); // the kernel may count whole pieces only
+    CHECK(all_are({to.data(), got}, filled));
+
+    const std::array apart{RemoteRange{remote(pages.at(page - 16)), {to.data(), 16}},
+                           RemoteRange{remote(pages.at(page)), {to.data() + 16, 16}},
+                           RemoteRange{remote(pages.at(2 * page)), {to.data() + 32, 16}}};
+    std::fill(to.begin(), to.end(), std::byte{0});
+    CHECK(read_memory(getpid(), apart).value() == 16);
+    CHECK(all_are({to.data(), 16}, filled));
+    CHECK(all_are({to.data() + 16, 32}, std::byte{0}));
+
+    const std::array nothing{RemoteRange{remote(pages.at(page)), {to.data(), 16}}};
+    CHECK(read_memory(getpid(), nothing).value() == 0);
+    const std::array null{RemoteRange{RemotePtr{}, {to.data(), 16}}};
+    CHECK(read_memory(getpid(), null).value() == 0);
+    const std::array beyond{
+        RemoteRange{RemotePtr{std::numeric_limits<std::uint64_t>::max() - 7}, {to.data(), 16}}};
+    CHECK(read_memory(getpid(), beyond).value() == 0);
+}
+
+TEST_CASE("read_memory: the dead are told")
+{
+    std::uint64_t word = 0;
+    const std::array pieces{RemoteRange{remote(&word), bytes_of(word)}};
+    const auto got = read_memory(dead_pid(), pieces);
+    REQUIRE(got.has_error());
+    CHECK(got.error().err == ESRCH);
+    CHECK(got.error().target_gone());
+}
+
+TEST_CASE("read_exactly: whole or EFAULT")
+{
+    const Pages pages;
+    pages.protect(1, PROT_NONE);
+    const std::size_t page = Pages::page_size();
+    std::array<std::byte, 64> to{};
+    CHECK(read_exactly(getpid(), remote(pages.at(page - 64)), to).has_value());
+    CHECK(all_are(to, filled));
+    for (const std::size_t offset : {page - 63, page - 1, page, 2 * page - 1}) {
+        CAPTURE(offset);
+        const auto done = read_exactly(getpid(), remote(pages.at(offset)), to);
+        REQUIRE(done.has_error());
+        CHECK(done.error().err == EFAULT);
+    }
+    CHECK(read_exactly(getpid(), remote(pages.at(2 * page)), to).has_value());
+    const auto gone = read_exactly(dead_pid(), remote(pages.at(0)), to);
+    REQUIRE(gone.has_error());
+    CHECK(gone.error().err == ESRCH);
+    CHECK(read_exactly(getpid(), RemotePtr{}, {}).has_value()); // nothing asked for
+}
+
+TEST_CASE("write_memory: with the target's own page permissions")
+{
+    const Pages pages;
+    const std::size_t page = Pages::page_size();
+    std::memset(pages.at(0), 0x5a, 3 * page);
+    pages.protect(1, PROT_READ);
+    const std::array<std::byte, 16> data{};
+    CHECK(write_memory(getpid(), remote(pages.at(0)), data).has_value());
+    CHECK(all_are({pages.at(0), 16}, std::byte{0}));
+    CHECK(all_are({pages.at(16), page - 16}, filled));
+    for (const std::size_t offset : {page - 8, page, 2 * page - 8}) {
+        CAPTURE(offset);
+        const auto done = write_memory(getpid(), remote(pages.at(offset)), data);
+        REQUIRE(done.has_error());
+        CHECK(done.error().err == EFAULT);
+    }
+    CHECK(all_are({pages.at(page), page}, filled));
+    const auto gone = write_memory(dead_pid(), remote(pages.at(0)), data);
+    REQUIRE(gone.has_error());
+    CHECK(gone.error().target_gone());
+}
+
+TEST_CASE("read_write_only: what copy_from_user could read")
+{
+    const Pages pages;
+    const std::size_t page = Pages::page_size();
+    std::array<std::byte, 64> to{};
+    SUBCASE("a page that can be written and not read")
+    {
+        pages.protect(1, PROT_WRITE);
+        CHECK(read_write_only(*procfs(), getpid(), remote(pages.at(page + 32)), to).has_value());
+        CHECK(all_are(to, filled));
+        pages.protect(1, PROT_READ | PROT_WRITE);
+    }
+    SUBCASE("across two of them")
+    {
+        pages.protect(0, PROT_WRITE);
+        pages.protect(1, PROT_WRITE);
+        CHECK(read_write_only(*procfs(), getpid(), remote(pages.at(page - 32)), to).has_value());
+        CHECK(all_are(to, filled));
+    }
+    SUBCASE("from a readable page into such a one, and out of it")
+    {
+        pages.protect(1, PROT_WRITE);
+        CHECK(read_write_only(*procfs(), getpid(), remote(pages.at(page - 32)), to).has_value());
+        CHECK(all_are(to, filled));
+        to.fill(std::byte{0});
+        CHECK(
+            read_write_only(*procfs(), getpid(), remote(pages.at(2 * page - 32)), to).has_value());
+        CHECK(all_are(to, filled));
+    }
+    SUBCASE("no access at all")
+    {
+        pages.protect(1, PROT_NONE);
+        for (const std::size_t offset : {page, page - 32, 2 * page - 1}) {
+            CAPTURE(offset);
+            const auto done = read_write_only(*procfs(), getpid(), remote(pages.at(offset)), to);
+            REQUIRE(done.has_error());
+            CHECK(done.error().err == EFAULT);
+        }
+    }
+    SUBCASE("nothing mapped")
+    {
+        for (const RemotePtr from : {RemotePtr{}, RemotePtr{1ULL << 47U}, RemotePtr{~0ULL - 7}}) {
+            const auto done = read_write_only(*procfs(), getpid(), from, to);
+            REQUIRE(done.has_error());
+            CHECK(done.error().err == EFAULT);
+        }
+    }
+    SUBCASE("nobody there")
+    {
+        const auto done = read_write_only(*procfs(), dead_pid(), remote(pages.at(0)), to);
+        CHECK(done.has_error());
+    }
+}
+
+TEST_CASE("read_mappings: each page with its permissions")
+{
+    const Pages pages;
+    const std::size_t page = Pages::page_size();
+    pages.protect(0, PROT_NONE);
+    pages.protect(1, PROT_READ);
+    const auto find = [&](const std::byte *address) {
+        const auto mappings = read_mappings(*procfs(), getpid());
+        const auto found =
+            std::find_if(mappings.begin(), mappings.end(), [&](const Mapping &mapping) {
+                return mapping.begin <= remote(address) && remote(address) < mapping.end;
+            });
+        REQUIRE(found != mappings.end());
+        return *found;
+    };
+    CHECK_FALSE(find(pages.at(0)).readable);
+    CHECK_FALSE(find(pages.at(0)).writable);
+    CHECK(find(pages.at(page)).readable);
+    CHECK_FALSE(find(pages.at(page)).writable);
+    CHECK(find(pages.at(2 * page)).writable);
+    CHECK_FALSE(find(pages.at(2 * page)).executable);
+    const auto *const code = reinterpret_cast<const std::byte *>(&all_are);
+    CHECK(find(code).executable);
+    CHECK(read_mappings(*procfs(), dead_pid()).empty());
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "cli/options.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <initializer_list>
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::cli;
+
+namespace
+{
+
+using Words = std::vector<std::string>;
+
+Command run(const Words &words)
+{
+    return parse(words);
+}
+
+Options options(const Words &words)
+{
+    const Command command = run(words);
+    const auto *const error = std::get_if<UsageError>(&command);
+    INFO((error != nullptr ? error->message : ""));
+    REQUIRE(std::holds_alternative<Options>(command));
+    return std::get<Options>(command);
+}
+
+bool refused(const Words &words)
+{
+    const Command command = run(words);
+    const auto *const error = std::get_if<UsageError>(&command);
+    return error != nullptr && !error->message.empty();
+}
+
+} // namespace
+
+TEST_CASE("options: the defaults")
+{
+    const Options given = options({"true"});
+    CHECK(given.nr == 387);
+    CHECK(given.pidns_depth == 0);
+    CHECK_FALSE(given.log.has_value());
+    CHECK(given.log_format == LogFormat::text);
+    CHECK(given.verbosity == Verbosity::normal);
+    CHECK_FALSE(given.stats);
+    CHECK_FALSE(given.wait_all);
+    CHECK(given.exit_status == ExitStatus::signal);
+    CHECK(given.loop == LoopChoice::automatic);
+    CHECK(given.program == Words{"true"});
+}
+
+TEST_CASE("options: each one")
+{
+    for (const Words &words : {Words{"-n", "337", "p"}, Words{"-n337", "p"},
+                               Words{"--nr", "337", "p"}, Words{"--nr=337", "p"}}) {
+        CHECK(options(words).nr == 337);
+        CHECK(options(words).program == Words{"p"});
+    }
+    CHECK(options({"--nr=0", "p"}).nr == 0);
+    CHECK(options({"--nr=1073741823", "p"}).nr == 0x3fffffff);
+    CHECK(options({"--pidns", "p"}).pidns_depth == 1);
+    CHECK(options({"--pidns=1", "p"}).pidns_depth == 1);
+    CHECK(options({"--pidns=32", "p"}).pidns_depth == 32);
+    CHECK(options({"--pidns", "7"}).program == Words{"7"}); // an optional value needs its '='
+    CHECK(options({"--log=-", "p"}).log == "-");
+    CHECK(options({"--log", "-", "p"}).log == "-");
+    CHECK(options({"--log", "file", "p"}).log == "file");
+    CHECK(options({"--log=a=b", "p"}).log == "a=b");
+    CHECK(options({"--log-format=json", "p"}).log_format == LogFormat::json);
+    CHECK(options({"--log-format", "text", "p"}).log_format == LogFormat::text);
+    CHECK(options({"--stats", "p"}).stats);
+    CHECK(options({"--wait-all", "p"}).wait_all);
+    CHECK(options({"--exit-status=128", "p"}).exit_status == ExitStatus::code128);
+    CHECK(options({"--exit-status", "signal", "p"}).exit_status == ExitStatus::signal);
+    CHECK(options({"--event-loop=auto", "p"}).loop == LoopChoice::automatic);
+    CHECK(options({"--event-loop=io_uring", "p"}).loop == LoopChoice::io_uring);
+    CHECK(options({"--event-loop", "epoll", "p"}).loop == LoopChoice::epoll);
+    CHECK(options({"-v", "p"}).verbosity == Verbosity::verbose);
+    CHECK(options({"--verbose", "p"}).verbosity == Verbosity::verbose);
+    CHECK(options({"-q", "p"}).verbosity == Verbosity::quiet);
+    CHECK(options({"--quiet", "p"}).verbosity == Verbosity::quiet);
+}
+
+TEST_CASE("options: help, version and check run no program")
+{
+    for (const char *word : {"-h", "--help"}) {
+        CHECK(std::holds_alternative<ShowHelp>(run({word})));
+        CHECK(std::holds_alternative<ShowHelp>(run({word, "p"})));
+    }
+    for (const char *word : {"-V", "--version"}) {
+        CHECK(std::holds_alternative<ShowVersion>(run({word})));
+    }
+    const auto check = [](const Words &words) {
+        const Command command = run(words);
+        REQUIRE(std::holds_alternative<Check>(command));
+        return std::get<Check>(command);
+    };
+    CHECK_FALSE(check({"--check"}).feature.has_value());
+    CHECK(check({"--check"}).loop == LoopChoice::automatic);
+    CHECK(check({"--check=clone3"}).feature == "clone3");
+    CHECK(check({"--event-loop=epoll", "--check"}).loop == LoopChoice::epoll);
+    CHECK(check({"--check", "--event-loop=io_uring"}).loop == LoopChoice::io_uring);
+    CHECK(refused({"--check=a", "program"}));
+}
+
+TEST_CASE("options: bundles of short ones")
+{
+    CHECK(options({"-vn337", "p"}).nr == 337);
+    CHECK(options({"-vn337", "p"}).verbosity == Verbosity::verbose);
+    CHECK(options({"-vn", "337", "p"}).nr == 337);
+    CHECK(options({"-qv", "p"}).verbosity == Verbosity::verbose); // the last one counts
+    CHECK(options({"-vq", "p"}).verbosity == Verbosity::quiet);
+    CHECK(options({"-n1", "-n2", "p"}).nr == 2);
+    CHECK(std::holds_alternative<ShowHelp>(run({"-vh"})));
+    CHECK(refused({"-vx", "p"}));
+    CHECK(refused({"-nv", "p"})); // "v" is the value
+    CHECK(refused({"-vn"}));
+}
+
+TEST_CASE("options: they stop at the first word that is none, or at --")
+{
+    CHECK(options({"p", "-v", "--nr", "x"}).program == Words{"p", "-v", "--nr", "x"});
+    CHECK(options({"p", "-v"}).verbosity == Verbosity::normal);
+    CHECK(options({"p", "--"}).program == Words{"p", "--"});
+    CHECK(options({"--", "-v"}).program == Words{"-v"});
+    CHECK(options({"-v", "--", "-q"}).program == Words{"-q"});
+    CHECK(options({"--", "--", "x"}).program == Words{"--", "x"});
+    CHECK(options({"-", "-v"}).program == Words{"-", "-v"});
+    CHECK(options({"--log", "--", "p"}).log == "--"); // a value, whatever it looks like
+    CHECK(options({"--log", "--", "p"}).program == Words{"p"});
+    CHECK(options({"-v", "--", "--help"}).program == Words{"--help"});
+}
+
+TEST_CASE("options: nothing to run")
+{
+    CHECK(refused({}));
+    CHECK(refused({"--"}));
+    CHECK(refused({"-v"}));
+    CHECK(refused({"--pidns"}));
+}
+
+TEST_CASE("options: values missing, not wanted, or bad")
+{
+    for (const char *name :
+         {"--nr", "--log", "--log-format", "--exit-status", "--event-loop", "-n"}) {
+        CAPTURE(name);
+        CHECK(refused({name}));
+    }
+    for (const char *word :
+         {"--stats=1", "--wait-all=", "--verbose=yes", "--quiet=", "--help=x", "--version=1",
+          "--unknown", "--unknown=1", "--n", "--verb", "--=", "---", "-x", "-3", "--NR=1"}) {
+        CAPTURE(word);
+        CHECK(refused({word, "p"}));
+    }
+    for (const char *value : {"", " ", "x", "-1", "+1", " 1", "1 ", "0x183", "1.0", "387x",
+                              "1073741824", "2147483648", "4294967683", "99999999999999999999"}) {
+        CAPTURE(value);
+        CHECK(refused({std::string("--nr=") + value, "p"}));
+    }
+    for (const char *value : {"", "0", "33", "-1", "x", "1x", "4294967297"}) {
+        CAPTURE(value);
+        CHECK(refused({std::string("--pidns=") + value, "p"}));
+    }
+    for (const char *value : {"", "Text", "xml", "json "}) {
+        CAPTURE(value);
+        CHECK(refused({std::string("--log-format=") + value, "p"}));
+        CHECK(refused({std::string("--exit-status=") + value, "p"}));
+        CHECK(refused({std::string("--event-loop=") + value, "p"}));
+    }
+    CHECK(refused({"--log=", "p"}));
+    CHECK(refused({"--exit-status=1", "p"}));
+}
+
+TEST_CASE("help_text: names every option and exit status, at most 80 columns wide")
+{
+    const std::string help = help_text();
+    REQUIRE_FALSE(option_texts().empty());
+    for (const OptionText &option : option_texts()) {
+        CAPTURE(option.long_name);
+        const std::string name = std::string("--") + option.long_name;
+        std::string spelled =
+            option.short_name != 0 ? std::string("-") + option.short_name + ", " : std::string();
+        spelled += name;
+        CHECK(help.find("  " + spelled) != std::string::npos);
+        if (option.argument != nullptr) {
+            CHECK(help.find(name + (option.argument[0] == '[' ? "" : " ") + option.argument) !=
+                  std::string::npos);
+        }
+        // The first word of its text follows.
+        const std::string text = option.text;
+        CHECK(help.find(text.substr(0, text.find(' '))) != std::string::npos);
+    }
+    for (const ExitText &exit : exit_texts()) {
+        CHECK(help.find(exit.status) != std::string::npos);
+    }
+    std::istringstream lines(help);
+    for (std::string line; std::getline(lines, line);) {
+        CAPTURE(line);
+        CHECK(line.size() <= 80);
+        CHECK((line.empty() || line.back() != ' '));
+    }
+    CHECK(help.back() == '\n');
+}
+
+TEST_CASE("option_texts: every option told is one that parse() takes")
+{
+    for (const OptionText &option : option_texts()) {
+        const std::string name = std::string("--") + option.long_name;
+        CAPTURE(name);
+        const bool needs_value = option.argument != nullptr && option.argument[0] != '[';
+        if (needs_value) {
+            CHECK(refused({name}));
+        }
+        const Command command = run(needs_value ? Words{name, "1", "p"} : Words{name, "p"});
+        const auto *const error = std::get_if<UsageError>(&command);
+        CHECK((error == nullptr || error->message.find("unknown") == std::string::npos));
+    }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "support.hpp"
+#include "target/pid_picker.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <set>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr pid_t highest_pid = 1 << 22U;
+
+TargetNamespaces own_namespaces()
+{
+    auto seen = NamespaceInspector(procfs()).inspect(getpid());
+    REQUIRE(seen.has_value());
+    return std::move(*seen);
+}
+
+bool in_use(pid_t pid)
+{
+    return kill(pid, 0) == 0 || errno != ESRCH || kill(-pid, 0) == 0 || errno != ESRCH;
+}
+
+} // namespace
+
+TEST_CASE("PidPicker: fills what is to be picked and nothing else")
+{
+    PidPicker picker(procfs());
+    const TargetNamespaces target = own_namespaces();
+    std::set<pid_t> picks;
+    for (int round = 0; round < 50; ++round) {
+        std::array<pid_t, 2> set_tid{0, 77};
+        picker.pick(getpid(), target, 1, 0, set_tid);
+        CHECK(set_tid[0] > 1); // 1 is the init's
+        CHECK(set_tid[0] < highest_pid);
+        CHECK(set_tid[1] == 77);
+        picks.insert(set_tid[0]);
+    }
+    CHECK(picks.size() == 50); // each after the last
+    std::array<pid_t, 2> fixed{5, 77};
+    picker.pick(getpid(), target, 0, 0, fixed);
+    CHECK(fixed == std::array<pid_t, 2>{5, 77});
+}
+
+TEST_CASE("PidPicker: a new namespace's 1 stands before the chain")
+{
+    PidPicker picker(procfs());
+    std::array<pid_t, 3> set_tid{1, 0, 77};
+    picker.pick(getpid(), own_namespaces(), 2, 1, set_tid);
+    CHECK(set_tid[0] == 1);
+    CHECK(set_tid[1] > 1);
+    CHECK(set_tid[2] == 77);
+}
+
+TEST_CASE("PidPicker: repick names the chosen pid that is in use")
+{
+    PidPicker picker(procfs());
+    const TargetNamespaces target = own_namespaces();
+    const auto sleeper = make_sleeper();
+    for (const pid_t used : {getpid(), sleeper->pid(), pid_t{1}}) {
+        CAPTURE(used);
+        std::array<pid_t, 1> set_tid{used};
+        CHECK(picker.repick(target, 0, 0, set_tid) == used);
+        CHECK(set_tid[0] == used);
+        std::array<pid_t, 2> nested{1, used};
+        CHECK(picker.repick(target, 0, 1, nested) == used);
+    }
+}
+
+TEST_CASE("PidPicker: a zombie, a thread and a group without its leader are in use")
+{
+    PidPicker picker(procfs());
+    const TargetNamespaces target = own_namespaces();
+    Child zombie([] { return 0; });
+    wait_for_state(zombie.pid(), "Z");
+    std::array<pid_t, 1> set_tid{zombie.pid()};
+    CHECK(picker.repick(target, 0, 0, set_tid) == zombie.pid());
+    zombie.wait();
+
+    Pipe ready = make_pipe();
+    Pipe end = make_pipe();
+    Child leader([&] {
+        end.write.reset();
+        setpgid(0, 0);
+        if (fork() == 0) {
+            put_byte(ready.write);
+            _exit(get_byte(end.read));
+        }
+        return 0;
+    });
+    CHECK(get_byte(ready.read) == 'x');
+    leader.wait();
+    set_tid[0] = leader.pid(); // nobody's own, but the group's
+    CHECK(picker.repick(target, 0, 0, set_tid) == leader.pid());
+}
+
+TEST_CASE("PidPicker: repick picks others, not in use, where all chosen ones are free")
+{
+    PidPicker picker(procfs());
+    TargetNamespaces target = own_namespaces();
+    const auto sleeper = make_sleeper();
+    const pid_t first = sleeper->pid();
+    for (int round = 0; round < 20; ++round) {
+        std::array<pid_t, 2> set_tid{first, dead_pid()};
+        // A pick that failed, and an older namespace that can't be seen from here.
+        CHECK(picker.repick(target, 1, 0, set_tid) == 0);
+        CHECK(set_tid[0] > 1);
+        CHECK(set_tid[0] < highest_pid);
+        CHECK(set_tid[0] != first);
+        CHECK_FALSE(in_use(set_tid[0]));
+    }
+    std::array<pid_t, 1> chosen{dead_pid()};
+    CHECK(picker.repick(target, 0, 0, chosen) == 0);
+}

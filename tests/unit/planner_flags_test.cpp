@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#include "planner_oracle.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cerrno>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr std::uint64_t sigchld = 17;
+
+Request request_of(std::uint64_t flags)
+{
+    Request request;
+    request.flags = flags;
+    request.parent_tid = 0xfffff000; // distinct addresses, so that a mix-up shows
+    request.child_tid = 0x10008;
+    request.tls = 0x7f1234567000;
+    return request;
+}
+
+CloneCall call_of(std::uint64_t flags)
+{
+    const Plan planned = plan(request_of(flags), std::nullopt);
+    REQUIRE(std::holds_alternative<CloneCall>(planned));
+    return std::get<CloneCall>(planned);
+}
+
+int refused_with(std::uint64_t flags)
+{
+    const Plan planned = plan(request_of(flags), std::nullopt);
+    const auto *const refusal = std::get_if<Refusal>(&planned);
+    return refusal != nullptr ? refusal->err : 0;
+}
+
+} // namespace
+
+TEST_CASE("planner: every exit signal with and without CLONE_THREAD and CLONE_PARENT")
+{
+    Tally tally;
+    for (std::uint64_t signal = 0; signal <= 0xff; ++signal) {
+        for (const std::uint64_t flags : {std::uint64_t{0}, vm | vfork_flag, parent, thread,
+                                          vm | sighand | thread, thread | parent}) {
+            tally.compare(request_of(flags | signal), {0, true});
+        }
+    }
+    INFO(tally.first());
+    CHECK(tally.wrong() == 0);
+    CHECK(call_of(sigchld).exit_signal == sigchld);
+    CHECK(call_of(64).exit_signal == 64);
+    CHECK(call_of(65).exit_signal == 0);
+    // 0x80 in clone3's flags would be CLONE_NEWTIME.
+    CHECK(call_of(0x80).flags == 0);
+    CHECK(call_of(parent | sigchld).exit_signal == 0);
+}
+
+TEST_CASE("planner: every single upper bit")
+{
+    for (unsigned bit = 32; bit < 64; ++bit) {
+        CAPTURE(bit);
+        const std::uint64_t flags = sigchld | 1ULL << bit;
+        CHECK_FALSE(needs_facts(request_of(flags)));
+        CHECK(refused_with(flags) == (bit == 32 ? 0 : EINVAL));
+        Request pids = request_of(flags);
+        pids.nr_pids = 1;
+        pids.pids_readable = false;
+        if (bit != 32) { // before EFAULT and EPERM
+            const Plan planned = plan(pids, Facts{0, false});
+            REQUIRE(std::holds_alternative<Refusal>(planned));
+            CHECK(std::get<Refusal>(planned).err == EINVAL);
+        }
+        // An unknown one beside a known one.
+        CHECK(refused_with(flags | clear_sighand) == (bit == 32 ? 0 : EINVAL));
+    }
+    CHECK(refused_with(into_cgroup) == EINVAL);
+    CHECK(call_of(clear_sighand | sigchld).flags == clear_sighand);
+}
+
+TEST_CASE("planner: every single lower flag is passed on, but for CLONE_DETACHED")
+{
+    for (unsigned bit = 8; bit < 32; ++bit) {
+        CAPTURE(bit);
+        const std::uint64_t flag = 1ULL << bit;
+        const CloneCall call = call_of(flag | sigchld);
+        const std::uint64_t unnoticed = ptrace_flag | untraced;
+        CHECK((call.flags & ~unnoticed) == (flag == detached ? 0 : flag & ~unnoticed));
+    }
+}
+
+TEST_CASE("planner: random flags agree with SPEC.md")
+{
+    Random random(387);
+    Tally tally;
+    constexpr int rounds = 50000;
+    for (int i = 0; i < rounds; ++i) {
+        std::uint64_t flags = random.next() & random.next() & 0x1ffffffffULL;
+        if (random.next() % 8 == 0) {
+            flags |= 1ULL << (33 + random.next() % 31);
+        }
+        Request request = request_of(flags);
+        request.parent_tid = random.next() & 0xffffffff;
+        request.child_tid = random.next() & 0xffffffff;
+        request.tls = random.next();
+        request.child_stack = random.next() % 2 == 0 ? 0 : random.next() >> (random.next() % 64);
+        request.nr_pids = static_cast<std::uint32_t>(random.next() % 5);
+        request.pids_readable = random.next() % 4 != 0;
+        for (pid_t &pid : request.pids) {
+            pid = static_cast<pid_t>(random.next() % 3);
+        }
+        tally.compare(request, {static_cast<unsigned>(random.next() % 5), random.next() % 4 != 0});
+    }
+    INFO(tally.wrong(), " of ", tally.compared(), " wrong, the first:\n", tally.first());
+    CHECK(tally.wrong() == 0);
+}
+
+TEST_CASE("planner: CLONE_DETACHED")
+{
+    CHECK(call_of(detached | sigchld).flags == 0);
+    CHECK(call_of(detached | vm | sigchld).flags == vm);
+    // clone(2): CLONE_PIDFD turned CLONE_DETACHED from ignored into an error.
+    CHECK(refused_with(pidfd | detached) == EINVAL);
+}
+
+TEST_CASE("planner: CLONE_PIDFD")
+{
+    const CloneCall call = call_of(pidfd | sigchld);
+    CHECK(call.flags == pidfd);
+    CHECK(call.pidfd == 0xfffff000);
+    // Both store at parent_tid: EINVAL, be it clone3 that says so.
+    CHECK(disagreement(request_of(pidfd | parent_settid | sigchld), {0, true}).empty());
+    const CloneCall other = call_of(parent_settid | sigchld);
+    CHECK(other.parent_tid == 0xfffff000);
+}
+
+TEST_CASE("planner: addresses and the thread pointer reach clone3")
+{
+    CHECK(call_of(child_settid | sigchld).child_tid == 0x10008);
+    CHECK(call_of(child_cleartid | sigchld).child_tid == 0x10008);
+    CHECK(call_of(settls | sigchld).tls == 0x7f1234567000);
+}
+
+TEST_CASE("decode_v7: every field in its place, the reserved ones ignored")
+{
+    CloneStruct raw{};
+    raw.flags = 0x1122334455667788;
+    raw.child_stack = 0x99aabbccddeeff00;
+    raw.nr_pids = 0xdeadbeef;
+    raw.parent_tid = 0xfffffffe;
+    raw.child_tid = 0x80000000;
+    raw.reserved1 = 0xffffffff;
+    raw.reserved2 = ~std::uint64_t{0};
+    const Request request = decode_v7(raw, 0x123456789abcdef0);
+    CHECK(request.flags == raw.flags);
+    CHECK(request.child_stack == raw.child_stack);
+    CHECK(request.nr_pids == raw.nr_pids);
+    CHECK(request.parent_tid == 0xfffffffe); // zero-extended
+    CHECK(request.child_tid == 0x80000000);
+    CHECK(request.tls == 0x123456789abcdef0);
+    CHECK(request.asked().size() == max_pids);
+    CHECK(offsetof(CloneStruct, child_stack) == 8);
+    CHECK(offsetof(CloneStruct, nr_pids) == 16);
+    CHECK(offsetof(CloneStruct, parent_tid) == 20);
+    CHECK(offsetof(CloneStruct, child_tid) == 24);
+    CHECK(offsetof(CloneStruct, reserved2) == 32);
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+#include "service/service.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <linux/audit.h>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr int nr = 387;
+constexpr std::uint64_t sigchld = 17;
+
+struct Answer {
+    std::uint64_t id;
+    std::int64_t value;
+};
+
+/// A kernel that only takes answers.
+class FakeSource final : public NotificationSource
+{
+public:
+    explicit FakeSource(bool alive) : alive_(alive) {}
+
+    Result<Notification> receive() override { return Error{"fake", 0, ENOENT}; }
+    [[nodiscard]] bool still_valid(std::uint64_t id) const override
+    {
+        return alive_ && !answered(id);
+    }
+    Result<void> answer(std::uint64_t id, std::int64_t value) override
+    {
+        if (!still_valid(id)) {
+            ++refused;
+            return Error{"fake", 0, ENOENT};
+        }
+        answers.push_back({id, value});
+        return {};
+    }
+    [[nodiscard]] bool wait_killable() const override { return true; }
+
+    std::vector<Answer> answers;
+    int refused = 0;
+
+private:
+    [[nodiscard]] bool answered(std::uint64_t id) const
+    {
+        for (const Answer &answer : answers) {
+            if (answer.id == id) {
+                return true;
+            }
+        }
+        return false;
+    }
+    bool alive_;
+};
+
+class Records final : public AuditSink
+{
+public:
+    void record(const CallRecord &record) override
+    {
+        const std::lock_guard lock(mutex_);
+        records_.push_back(record);
+    }
+    [[nodiscard]] bool wants_successes() const override { return true; }
+    [[nodiscard]] bool wants_details() const override { return true; }
+    [[nodiscard]] std::vector<CallRecord> all() const
+    {
+        const std::lock_guard lock(mutex_);
+        return records_;
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<CallRecord> records_;
+};
+
+struct Bench {
+    Records records;
+    Diagnostics diagnostics{Verbosity::quiet};
+    Service service{procfs(), records, diagnostics};
+};
+
+void serve(Service &service, NotificationSource &source, const Notification &notification)
+{
+    while (service.serve(source, notification) == Service::Served::later) {
+        std::this_thread::yield();
+    }
+}
+
+Notification call_of(pid_t tid, std::uint64_t args, std::uint64_t pids)
+{
+    Notification notification;
+    notification.id = 0x1234567890;
+    notification.tid = tid;
+    notification.arch = AUDIT_ARCH_X86_64;
+    notification.nr = nr;
+    notification.instruction_pointer = 0x401000;
+    notification.args = {args, pids, 0, 0, 0, 0};
+    return notification;
+}
+
+/// What a sleeping process, a copy of this one, is answered for these arguments.
+struct Refused {
+    Refused(const CloneStruct &args, const pid_t *pids) : Refused(remote(&args), pids) {}
+    Refused(RemotePtr args, const pid_t *pids)
+    {
+        const auto sleeper = make_sleeper();
+        FakeSource source(true);
+        serve(bench.service, source, call_of(sleeper->pid(), args.value(), remote(pids).value()));
+        REQUIRE(source.answers.size() == 1); // once, not more
+        CHECK(source.refused == 0);
+        value = source.answers[0].value;
+        const auto records = bench.records.all();
+        REQUIRE(records.size() == 1);
+        record = records[0];
+        CHECK(record.tid == sleeper->pid());
+        CHECK(record.result == value);
+        CHECK_FALSE(record.why.empty());
+        CHECK(record.comm == procfs()->comm(getpid()));
+        CHECK(record.level == bench.service.namespaces().own_level());
+    }
+
+    Bench bench;
+    std::int64_t value = 0;
+    CallRecord record;
+};
+
+CloneStruct args_of(std::uint64_t flags, std::uint32_t nr_pids)
+{
+    CloneStruct args{};
+    args.flags = flags;
+    args.nr_pids = nr_pids;
+    args.reserved1 = 0xdeadbeef; // ignored
+    args.reserved2 = ~std::uint64_t{0};
+    return args;
+}
+
+} // namespace
+
+TEST_CASE("Service: whoever is gone gets no result")
+{
+    const pid_t dead = dead_pid();
+    const CloneStruct args = args_of(sigchld, 0);
+    for (const std::uint64_t address : {std::uint64_t{0}, remote(&args).value()}) {
+        Bench bench;
+        FakeSource source(false);
+        serve(bench.service, source, call_of(dead, address, 0));
+        CHECK(source.answers.empty());
+        for (const CallRecord &record : bench.records.all()) {
+            CHECK(record.result < 0);
+        }
+    }
+}
+
+TEST_CASE("Service: a tid that is used again by another process is left alone")
+{
+    // The notification is no longer valid; the process lives, and is not the caller.
+    const CloneStruct args = args_of(sigchld, 0);
+    const auto sleeper = make_sleeper();
+    wait_for_state(sleeper->pid(), "S");
+    const auto before = procfs()->read_if_alive(sleeper->pid(), "syscall");
+    Bench bench;
+    FakeSource source(false);
+    serve(bench.service, source, call_of(sleeper->pid(), remote(&args).value(), 0));
+    CHECK(source.answers.empty());
+    wait_for_state(sleeper->pid(), "S");
+    CHECK(procfs()->status_field(sleeper->pid(), "TracerPid") == "0");
+    CHECK(procfs()->read_if_alive(sleeper->pid(), "syscall") == before);
+}
+
+TEST_CASE("Service: refusals, in the order of SPEC.md")
+{
+    const pid_t chosen = 1;
+    const auto *const nowhere = reinterpret_cast<const pid_t *>(8);
+    CHECK(Refused(RemotePtr{8}, nowhere).value == -EFAULT);
+    CHECK(Refused(args_of(sigchld | 1ULL << 40U, 0), nullptr).value == -EINVAL);
+    CHECK(Refused(args_of(sigchld | 1ULL << 33U, 1), nowhere).value == -EINVAL);
+    CHECK(Refused(args_of(sigchld, 34), nowhere).value == -EINVAL);
+    CHECK(Refused(args_of(sigchld, 0xffffffff), nowhere).value == -EINVAL);
+    CHECK(Refused(args_of(sigchld, 1), nowhere).value == -EFAULT);
+    const Refused unknown(args_of(sigchld | 1ULL << 40U, 1), &chosen);
+    CHECK(unknown.record.flags == (sigchld | 1ULL << 40U));
+    CHECK(unknown.record.nr_pids == 1);
+    const unsigned level = unknown.bench.service.namespaces().own_level();
+    if (level < 32) {
+        CHECK(Refused(args_of(sigchld, level + 2), nowhere).value == -EINVAL);
+    }
+}
+
+TEST_CASE("Service: pids need privilege, zeros too")
+{
+    const std::array<pid_t, 2> zeros{};
+    const NamespaceInspector inspector(procfs());
+    const auto own = inspector.inspect(getpid());
+    REQUIRE(own.has_value());
+    if (own->facts(1).privileged) {
+        left_out("refusal of unprivileged callers", "the test is privileged");
+        return;
+    }
+    const Refused refused(args_of(sigchld, 1), zeros.data());
+    CHECK(refused.value == -EPERM);
+    CHECK(refused.record.pids == std::vector<pid_t>{0});
+}
+
+TEST_CASE("Service: arguments at the end of what is mapped")
+{
+    const Pages pages;
+    const std::size_t page = Pages::page_size();
+    const CloneStruct args = args_of(sigchld | 1ULL << 40U, 0);
+    for (const std::size_t missing : {0U, 1U, 8U, 39U}) {
+        CAPTURE(missing);
+        pages.protect(1, PROT_READ | PROT_WRITE);
+        auto *const place = pages.at(page - sizeof args + missing);
+        std::memcpy(place, &args, sizeof args);
+        pages.protect(1, PROT_NONE);
+        const Refused refused(remote(place), nullptr);
+        CHECK(refused.value == (missing == 0 ? -EINVAL : -EFAULT));
+    }
+    // In memory that can be written and not read, as copy_from_user() reads it.
+    pages.protect(1, PROT_READ | PROT_WRITE);
+    std::memcpy(pages.at(page), &args, sizeof args);
+    pages.protect(1, PROT_WRITE);
+    CHECK(Refused(remote(pages.at(page)), nullptr).value == -EINVAL);
+}
+
+TEST_CASE("Service: a real caller behind a real listener")
+{
+    Sockets sockets = make_sockets();
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), nr)) {
+            return 98;
+        }
+        CloneStruct args = args_of(sigchld, 0);
+        for (int i = 0; i < 5; ++i) {
+            const long pid = syscall(nr, &args, nullptr);
+            if (pid == 0) {
+                _exit(40 + i);
+            }
+            int status = 0;
+            if (pid < 0 || waitpid(static_cast<pid_t>(pid), &status, 0) != pid ||
+                WEXITSTATUS(status) != 40 + i) {
+                return 1;
+            }
+        }
+        args.flags = sigchld | 1ULL << 40U;
+        return syscall(nr, &args, nullptr) == -1 && errno == EINVAL ? 0 : 2;
+    });
+    sockets.theirs.reset();
+    ReceivedListener received = receive_listener(sockets.ours.get());
+    REQUIRE(received.fd);
+    Listener listener(std::move(received.fd), received.wait_killable);
+    Bench bench;
+    while (listener.pending() != Listener::Pending::hung_up) {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        REQUIRE(poll(&entry, 1, -1) == 1);
+        if (const auto notification = listener.receive()) {
+            serve(bench.service, listener, *notification);
+        }
+    }
+    const auto records = bench.records.all();
+    if (!records.empty() && records[0].result == -EPERM) {
+        left_out("a real call", records[0].why);
+        return;
+    }
+    CHECK(WEXITSTATUS(target.status()) == 0);
+    REQUIRE(records.size() == 6);
+    for (std::size_t i = 0; i < 5; ++i) {
+        CHECK(records[i].result > 0);
+        CHECK(records[i].flags == sigchld);
+        CHECK(records[i].why.empty());
+        CHECK(records[i].latency_us >= 0);
+        CHECK(records[i].time_ns > 0);
+    }
+    CHECK(records[5].result == -EINVAL);
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include "executor/images.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cerrno>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr std::array slots{RemotePtr{0x1000}, RemotePtr{0x2000}};
+
+bool kcmp_works()
+{
+    const auto same = share_memory(getpid(), getpid());
+    if (!same) {
+        left_out("threads of one address space", same.error().to_string());
+    }
+    return same.has_value();
+}
+
+} // namespace
+
+TEST_CASE("share_memory: threads do, processes don't, the dead are told")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    const OtherThread thread;
+    const auto sleeper = make_sleeper();
+    CHECK(share_memory(getpid(), thread.tid()).value());
+    CHECK_FALSE(share_memory(getpid(), sleeper->pid()).value());
+    const auto gone = share_memory(getpid(), dead_pid());
+    REQUIRE(gone.has_error());
+    CHECK(gone.error().err == ESRCH);
+    CHECK(gone.error().target_gone());
+}
+
+TEST_CASE("SlotUsers: processes of their own may use the same slot")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    SlotUsers users;
+    const auto one = make_sleeper();
+    const auto two = make_sleeper();
+    const auto three = make_sleeper();
+    CHECK(users.begin(one->pid(), slots).has_value());
+    CHECK(users.begin(two->pid(), slots).has_value());
+    CHECK(users.begin(three->pid(), slots).has_value());
+}
+
+TEST_CASE("SlotUsers: threads of one address space never get each other's slot")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    SlotUsers users;
+    const OtherThread one;
+    const OtherThread two;
+    OtherThread three;
+    const auto first = users.begin(one.tid(), slots);
+    const auto second = users.begin(two.tid(), slots);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(*first != *second);
+    CHECK((*first == slots[0] || *first == slots[1]));
+    CHECK((*second == slots[0] || *second == slots[1]));
+    CHECK_FALSE(users.begin(three.tid(), slots));
+    users.end(one.tid(), *second); // not its own: changes nothing
+    CHECK_FALSE(users.begin(three.tid(), slots));
+    users.end(two.tid(), *second);
+    CHECK(users.begin(three.tid(), slots) == second);
+    // Gone without a word: its slot is free again.
+    CHECK_FALSE(users.begin(two.tid(), slots));
+    three.end();
+    CHECK(users.begin(two.tid(), slots) == second);
+}
+
+TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again in need")
+{
+    SlotUsers users;
+    const auto sleeper = make_sleeper();
+    const pid_t tid = sleeper->pid();
+    const auto first = users.begin(tid, slots);
+    const auto second = users.begin(tid, slots);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(*first != *second);
+    const auto third = users.begin(tid, slots); // both are its own
+    REQUIRE(third);
+    CHECK((*third == *first || *third == *second));
+    users.end(tid, *first);
+    users.end(tid, *second);
+    users.end(tid, *second);
+    CHECK(users.begin(tid, slots).has_value());
+    CHECK_FALSE(users.begin(tid, {}).has_value());
+}
+
+TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    SlotUsers users;
+    const OtherThread one;
+    const OtherThread two;
+    const auto first = users.begin(one.tid(), slots);
+    const auto second = users.begin(two.tid(), slots);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(users.begin(one.tid(), slots) == first);
+    CHECK(users.begin(two.tid(), slots) == second);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "base/printable.hpp"
+#include "executor/slots.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <atomic>
+#include <set>
+#include <thread>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr RemotePtr area_a{0x10000};
+constexpr RemotePtr area_b{0x7f0000000000};
+
+} // namespace
+
+TEST_CASE("SlotReservations: one after the other, until they are given back")
+{
+    SlotReservations table;
+    auto first = table.reserve_any(area_a);
+    auto second = table.reserve_any(area_a);
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(first->index() == 0);
+    CHECK(second->index() == 1);
+    CHECK(first->slot() == area_a + arch::slot_offset(0));
+    CHECK(second->slot() == area_a + arch::slot_offset(1));
+    CHECK_FALSE(table.reserve(area_a, 0));
+    CHECK_FALSE(table.reserve(area_a, 1));
+    auto elsewhere = table.reserve_any(area_b);
+    REQUIRE(elsewhere);
+    CHECK(elsewhere->index() == 0);
+    CHECK(elsewhere->slot() == area_b + arch::slot_offset(0));
+    first.reset();
+    auto third = table.reserve_any(area_a);
+    REQUIRE(third);
+    CHECK(third->index() == 0);
+    auto fourth = table.reserve(area_a, 7);
+    REQUIRE(fourth);
+    CHECK(fourth->index() == 7);
+    CHECK_FALSE(table.reserve(area_a, 7));
+}
+
+TEST_CASE("SlotReservations: a lease that moves is held once and given back once")
+{
+    SlotReservations table;
+    {
+        auto first = table.reserve(area_a, 3);
+        REQUIRE(first);
+        SlotReservations::Lease moved = std::move(*first);
+        first.reset(); // the empty shell gives nothing back
+        CHECK_FALSE(table.reserve(area_a, 3));
+        auto other = table.reserve(area_a, 4);
+        REQUIRE(other);
+        moved = std::move(*other);
+        CHECK(moved.index() == 4);
+        CHECK_FALSE(table.reserve(area_a, 4));
+    }
+    CHECK(table.reserve(area_a, 3));
+    CHECK(table.reserve(area_a, 4));
+}
+
+TEST_CASE("SlotReservations: as many as there are slots, then none")
+{
+    SlotReservations table;
+    std::vector<SlotReservations::Lease> leases;
+    std::set<std::uint32_t> seen;
+    for (std::uint32_t i = 0; i < arch::slot_count(); ++i) {
+        auto lease = table.reserve_any(area_a);
+        REQUIRE(lease);
+        CHECK(lease->index() < arch::slot_count());
+        seen.insert(lease->index());
+        leases.push_back(std::move(*lease));
+    }
+    CHECK(seen.size() == arch::slot_count());
+    CHECK_FALSE(table.reserve_any(area_a));
+    CHECK(table.reserve_any(area_b));
+    leases.erase(leases.begin() + 5);
+    const auto again = table.reserve_any(area_a);
+    REQUIRE(again);
+    CHECK(again->index() == 5);
+}
+
+TEST_CASE("SlotReservations: eight threads never hold the same slot")
+{
+    SlotReservations table;
+    std::array<std::array<std::atomic<int>, 32>, 2> holders{};
+    std::atomic<int> doubly{0};
+    std::atomic<int> taken{0};
+    std::vector<std::thread> threads;
+    for (unsigned worker = 0; worker < 8; ++worker) {
+        threads.emplace_back([&, worker] {
+            Random random(worker);
+            for (int round = 0; round < 3000; ++round) {
+                const std::uint64_t dice = random.next();
+                const std::size_t which = dice & 1U;
+                const RemotePtr area = which == 0 ? area_a : area_b;
+                const auto lease =
+                    (dice & 2U) != 0
+                        ? table.reserve_any(area)
+                        : table.reserve(area, static_cast<std::uint32_t>(dice >> 8U & 3U));
+                if (!lease) {
+                    continue;
+                }
+                ++taken;
+                auto &holder = holders.at(which).at(lease->index());
+                if (++holder != 1) {
+                    ++doubly;
+                }
+                if (round % 16 == 0) {
+                    std::this_thread::yield();
+                }
+                --holder;
+            }
+        });
+    }
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    CHECK(doubly == 0);
+    CHECK(taken > 0);
+    const auto after = table.reserve_any(area_a);
+    REQUIRE(after);
+    CHECK(after->index() == 0); // all given back
+}
+
+TEST_CASE("SlotReservations: begins with the preferred one, and goes round")
+{
+    SlotReservations table;
+    const std::uint32_t last = arch::slot_count() - 1;
+    table.prefer(area_a, last);
+    const auto first = table.reserve_any(area_a);
+    const auto second = table.reserve_any(area_a);
+    const auto elsewhere = table.reserve_any(area_b);
+    REQUIRE(first);
+    REQUIRE(second);
+    REQUIRE(elsewhere);
+    CHECK(first->index() == last);
+    CHECK(second->index() == 0);
+    CHECK(elsewhere->index() == 0);
+    CHECK(table.reserve(area_a, 1)); // only a hint for reserve_any()
+}
+
+TEST_CASE("SlotFinder::is_free: a busy slot is its owner's while that lives in this memory")
+{
+    const pid_t self = getpid();
+    CHECK(SlotFinder::is_free(self, {0, 0, self}));
+    CHECK(SlotFinder::is_free(self, {0, 0, 0}));
+    CHECK(SlotFinder::is_free(self, {1, 0, dead_pid()}));
+    if (!share_memory(self, self)) {
+        left_out("slots of relatives", "kcmp(2) is refused");
+        return;
+    }
+    const OtherThread thread;
+    CHECK_FALSE(SlotFinder::is_free(self, {1, 0, thread.tid()}));
+    CHECK_FALSE(SlotFinder::is_free(self, {1, 1, thread.tid()}));
+    CHECK_FALSE(SlotFinder::is_free(thread.tid(), {1, 0, self}));
+    // The parent's busy slot, copied by fork.
+    const auto sleeper = make_sleeper();
+    CHECK(SlotFinder::is_free(sleeper->pid(), {1, 0, self}));
+}
+
+TEST_CASE("printable: what may stand in a line")
+{
+    CHECK(printable("plain text, 1~") == "plain text, 1~");
+    CHECK(printable("").empty());
+    CHECK(printable("a\nb") == "a\\x0ab");
+    CHECK(printable("\x1b\x7f\xff") == "\\x1b\\x7f\\xff");
+    CHECK(printable("\\") == "\\x5c");
+    CHECK(printable(" =\\", " =\\") == "\\x20\\x3d\\x5c");
+    CHECK(printable(std::string_view("\0", 1)) == "\\x00");
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/fd.hpp"
+#include "base/procfs.hpp"
+#include "base/remote_ptr.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <thread>
+
+/// What the unit tests share: processes that end with the test, and saying what was left out.
+
+namespace clone2::test
+{
+
+/// A forked child that runs `body` and exits with its result. Killed and reaped on destruction,
+/// killed also when the test itself dies.
+class Child
+{
+public:
+    using Body = std::function<int()>;
+
+    explicit Child(const Body &body);
+    Child(const Child &) = delete;
+    Child &operator=(const Child &) = delete;
+    ~Child();
+
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    /// Reaps it: waitpid's status.
+    int wait();
+    /// Kills and reaps it.
+    void kill_and_reap();
+
+private:
+    pid_t pid_ = -1;
+    bool reaped_ = false;
+};
+
+/// Asks the kernel again for what a Child begins with, after a change of credentials.
+void die_with_parent();
+
+/// A child that does nothing until it is killed.
+[[nodiscard]] std::unique_ptr<Child> make_sleeper();
+
+/// A process that is not the test's own child, so that tracing it and being its parent are kept
+/// apart: its real parent tells how it ended.
+class Grandchild
+{
+public:
+    explicit Grandchild(const Child::Body &body);
+
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    /// waitpid's status as its real parent got it.
+    [[nodiscard]] int status();
+
+private:
+    Fd report_;
+    std::unique_ptr<Child> parent_;
+    pid_t pid_ = -1;
+};
+
+/// A thread of this process, known by its tid, that waits for its end.
+class OtherThread
+{
+public:
+    OtherThread()
+        : thread_([this] {
+              tid_ = static_cast<pid_t>(syscall(SYS_gettid));
+              tid_.notify_all();
+              end_.wait(false);
+          })
+    {
+        tid_.wait(0);
+    }
+    OtherThread(const OtherThread &) = delete;
+    OtherThread &operator=(const OtherThread &) = delete;
+    ~OtherThread() { end(); }
+
+    [[nodiscard]] pid_t tid() const { return tid_; }
+    void end()
+    {
+        if (thread_.joinable()) {
+            end_ = true;
+            end_.notify_all();
+            thread_.join();
+        }
+    }
+
+private:
+    std::atomic<pid_t> tid_{0};
+    std::atomic<bool> end_{false};
+    std::thread thread_;
+};
+
+struct Pipe {
+    Fd read;
+    Fd write;
+};
+[[nodiscard]] Pipe make_pipe();
+
+/// Writes one byte; false: it could not.
+bool put_byte(const Fd &fd, char byte = 'x');
+/// Reads one byte; -1: end of file.
+[[nodiscard]] int get_byte(const Fd &fd);
+
+/// In a child: installs the filter for `nr` and sends its listener through the socket, with
+/// whether signals leave a received notification alone. False: refused.
+bool install_and_send(int socket, int nr);
+struct ReceivedListener {
+    Fd fd; ///< empty where install_and_send() failed
+    bool wait_killable = false;
+};
+[[nodiscard]] ReceivedListener receive_listener(int socket);
+
+struct Sockets {
+    Fd ours;
+    Fd theirs;
+};
+[[nodiscard]] Sockets make_sockets();
+
+/// The pid of a process that has been and is gone.
+[[nodiscard]] pid_t dead_pid();
+
+/// Three pages: the one in the middle is made as the test wants it.
+class Pages
+{
+public:
+    Pages();
+    Pages(const Pages &) = delete;
+    Pages &operator=(const Pages &) = delete;
+    ~Pages();
+
+    /// mprotect(2) of one page, 0..2.
+    void protect(std::size_t page, int protection) const;
+    [[nodiscard]] std::byte *at(std::size_t offset) const { return base_ + offset; }
+    [[nodiscard]] static std::size_t page_size();
+
+private:
+    std::byte *base_;
+};
+
+/// The address of something in this process, which a forked child has at the same place.
+template <typename T>
+[[nodiscard]] RemotePtr remote(const T *pointer)
+{
+    return RemotePtr{reinterpret_cast<std::uintptr_t>(pointer)};
+}
+
+/// The /proc of the test.
+[[nodiscard]] const std::shared_ptr<const Procfs> &procfs();
+
+/// The state letter in /proc/PID/stat ("R", "S", "T", "t", "Z"); 0: no such process.
+[[nodiscard]] char process_state(pid_t pid);
+/// Waits until that state is one of `wanted`, as long as it takes: alarm() is the limit.
+void wait_for_state(pid_t pid, std::string_view wanted);
+
+/// Says on stdout what this kernel or sandbox keeps from being tested.
+void left_out(const std::string &what, const std::string &why);
+
+/// The same numbers each time, so that a failure repeats: splitmix64.
+class Random
+{
+public:
+    explicit Random(std::uint64_t seed) : state_(seed) {}
+    std::uint64_t next();
+
+private:
+    std::uint64_t state_;
+};
+
+} // namespace clone2::test

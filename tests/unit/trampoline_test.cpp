@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+#include "executor/trampoline.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <linux/audit.h>
+#include <linux/sched.h>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+constexpr RemotePtr slot_address{0x7f00deadb000};
+
+std::uint64_t word_at(const std::vector<std::byte> &bytes, std::size_t offset)
+{
+    std::uint64_t word = 0;
+    REQUIRE(offset + sizeof word <= bytes.size());
+    std::memcpy(&word, bytes.data() + offset, sizeof word);
+    return word;
+}
+
+/// Where the eight bytes of `word` stand; each place.
+std::vector<std::size_t> places_of(const std::vector<std::byte> &bytes, std::uint64_t word)
+{
+    std::vector<std::size_t> places;
+    for (std::size_t at = 0; at + sizeof word <= bytes.size(); ++at) {
+        if (word_at(bytes, at) == word) {
+            places.push_back(at);
+        }
+    }
+    return places;
+}
+
+SlotCall random_call(Random &random)
+{
+    SlotCall call;
+    call.state.owner = static_cast<std::int32_t>(random.next());
+    call.index = static_cast<std::uint32_t>(random.next() % arch::slot_count());
+    call.report_success = random.next() % 2 == 0;
+    call.return_address = random.next();
+    call.nr = random.next();
+    call.saved_args = {random.next(), random.next()};
+    call.started_ns = static_cast<std::int64_t>(random.next());
+    call.attempts = static_cast<std::uint32_t>(random.next() % 1000);
+    call.request_flags = random.next();
+    call.nr_pids = static_cast<std::uint32_t>(random.next());
+    call.call.flags = random.next();
+    call.call.pidfd = random.next();
+    call.call.child_tid = random.next();
+    call.call.parent_tid = random.next();
+    call.call.exit_signal = random.next();
+    call.call.stack = random.next();
+    call.call.stack_size = random.next();
+    call.call.tls = random.next();
+    call.call.child_sp = random.next();
+    call.call.set_tid_size = static_cast<std::uint32_t>(random.next() % (max_pids + 1));
+    for (std::uint32_t i = 0; i < call.call.set_tid_size; ++i) {
+        call.call.set_tid.at(i) = static_cast<pid_t>(random.next());
+    }
+    call.call.to_pick = random.next();
+    return call;
+}
+
+void check_same(const SlotCall &found, const SlotCall &wanted)
+{
+    CHECK(found.state.owner == wanted.state.owner);
+    CHECK(found.spare == wanted.spare);
+    if (!wanted.spare) {
+        CHECK(found.index == wanted.index);
+    }
+    CHECK(found.report_success == wanted.report_success);
+    CHECK(found.return_address == wanted.return_address);
+    CHECK(found.nr == wanted.nr);
+    CHECK(found.saved_args == wanted.saved_args);
+    CHECK(found.started_ns == wanted.started_ns);
+    CHECK(found.attempts == wanted.attempts);
+    CHECK(found.request_flags == wanted.request_flags);
+    CHECK(found.nr_pids == wanted.nr_pids);
+    CHECK(found.call.flags == wanted.call.flags);
+    CHECK(found.call.pidfd == wanted.call.pidfd);
+    CHECK(found.call.child_tid == wanted.call.child_tid);
+    CHECK(found.call.parent_tid == wanted.call.parent_tid);
+    CHECK(found.call.exit_signal == wanted.call.exit_signal);
+    CHECK(found.call.stack == wanted.call.stack);
+    CHECK(found.call.stack_size == wanted.call.stack_size);
+    CHECK(found.call.tls == wanted.call.tls);
+    CHECK(found.call.child_sp == wanted.call.child_sp);
+    CHECK(found.call.set_tid_size == wanted.call.set_tid_size);
+    CHECK(found.call.set_tid == wanted.call.set_tid);
+    CHECK(found.call.to_pick == wanted.call.to_pick);
+}
+
+} // namespace
+
+TEST_CASE("slots: what is encoded is decoded")
+{
+    Random random(435);
+    for (int round = 0; round < 200; ++round) {
+        SlotCall call = random_call(random);
+        call.spare = round % 4 == 0;
+        const auto bytes = arch::encode_slot(call, slot_address);
+        CHECK(bytes.size() <= arch::slot_size());
+        check_same(arch::decode_slot(bytes), call);
+        // What lies behind in a used slot doesn't matter but for set_tid's unused entries.
+        auto padded = bytes;
+        padded.resize(arch::slot_size(), std::byte{0});
+        check_same(arch::decode_slot(padded), call);
+    }
+}
+
+TEST_CASE("slots: who keeps one busy")
+{
+    SlotCall call;
+    const auto state = [&] {
+        return arch::decode_slot(arch::encode_slot(call, slot_address)).state;
+    };
+    CHECK(SlotState{}.free());
+    CHECK_FALSE(SlotState{1, 0, 0}.free());
+    CHECK_FALSE(SlotState{0, 1, 0}.free());
+    CHECK(SlotState{0, 0, 4711}.free());
+    CHECK(state().parent_busy != 0);
+    CHECK(state().child_busy == 0); // it has a copy of its own
+    call.call.flags = CLONE_VM;
+    CHECK(state().parent_busy != 0);
+    CHECK(state().child_busy != 0);
+}
+
+TEST_CASE("slots: set_tid lies where it is said to, and clone3 is told so")
+{
+    SlotCall call;
+    call.call.flags = 0x1122334455667788;
+    call.call.set_tid_size = 2;
+    call.call.set_tid[0] = 0x01020304;
+    call.call.set_tid[1] = 0x05060708;
+    const auto bytes = arch::encode_slot(call, slot_address);
+    CHECK(word_at(bytes, arch::set_tid_offset()) == 0x0506070801020304);
+    const auto pointer = (slot_address + arch::set_tid_offset()).value();
+    CHECK(places_of(bytes, pointer).size() == 1);
+    // The report names clone3's arguments, whose first word are the flags.
+    const auto flags = places_of(bytes, call.call.flags);
+    REQUIRE(flags.size() == 1);
+    CHECK(arch::slot_of_report((slot_address + flags[0]).value()) == slot_address);
+    // Without chosen pids clone3 gets no pointer.
+    call.call.set_tid_size = 0;
+    CHECK(places_of(arch::encode_slot(call, slot_address), pointer).empty());
+}
+
+TEST_CASE("slots: whatever a target has written decodes without harm")
+{
+    Random random(1);
+    for (std::size_t size = 0; size <= arch::slot_size(); size += 4) {
+        std::vector<std::byte> bytes(size);
+        for (std::byte &byte : bytes) {
+            byte = size % 8 == 0 ? std::byte{0xff} : static_cast<std::byte>(random.next());
+        }
+        const SlotCall call = arch::decode_slot(bytes);
+        CHECK(call.call.set_tid_size <= max_pids);
+        (void)arch::decode_boot_slot(bytes);
+    }
+}
+
+TEST_CASE("slots: none overlaps another, or the header, or the area's end")
+{
+    REQUIRE(arch::slot_count() > 0);
+    CHECK(arch::slot_offset(0) >= sizeof(AreaHeader));
+    for (std::uint32_t i = 1; i < arch::slot_count(); ++i) {
+        CHECK(arch::slot_offset(i - 1) + arch::slot_size() <= arch::slot_offset(i));
+    }
+    CHECK(arch::slot_offset(arch::slot_count() - 1) + arch::slot_size() <= arch::area_size());
+    for (std::uint32_t i = 0; i < arch::slot_count(); ++i) {
+        CHECK(arch::slot_offset(i) % alignof(std::uint64_t) == 0);
+    }
+    CHECK(arch::area_size() % Pages::page_size() == 0);
+}
+
+TEST_CASE("boot slots: what is encoded is decoded")
+{
+    Random random(9);
+    for (int round = 0; round < 100; ++round) {
+        BootCall call;
+        for (std::uint64_t &arg : call.args) {
+            arg = random.next();
+        }
+        call.return_address = random.next();
+        call.nr = random.next();
+        const auto bytes = arch::encode_boot_slot(call);
+        CHECK(bytes.size() == arch::boot_slot_size());
+        const BootCall found = arch::decode_boot_slot(bytes);
+        CHECK(found.args == call.args);
+        CHECK(found.return_address == call.return_address);
+        CHECK(found.nr == call.nr);
+    }
+}
+
+TEST_CASE("code: signature and marks are in their places and nowhere else")
+{
+    const Signature signature{0x0123456789abcdef, 0xfedcba9876543210};
+    const Marks marks{0x1111222233334444, 0x5555666677778888};
+    const auto code = arch::make_code(signature, marks);
+    CHECK(code.size() == arch::code_size());
+    CHECK(places_of(code, signature[0]) == std::vector<std::size_t>{0});
+    CHECK(places_of(code, signature[1]) == std::vector<std::size_t>{8});
+    for (const std::uint64_t mark : {marks.report, marks.boot_report}) {
+        const auto places = places_of(code, mark);
+        REQUIRE(places.size() == 1);
+        // Behind a `syscall` instruction at the told distance.
+        REQUIRE(places[0] >= arch::mark_distance() + 2);
+        const std::size_t pc = places[0] - arch::mark_distance();
+        CHECK(code[pc - 2] == std::byte{0x0f});
+        CHECK(code[pc - 1] == std::byte{0x05});
+    }
+    CHECK(arch::call_entry() >= sizeof(Signature));
+    CHECK(arch::boot_entry() >= sizeof(Signature));
+    CHECK(arch::call_entry() != arch::boot_entry());
+    CHECK(arch::call_entry() < arch::code_size());
+    CHECK(arch::boot_entry() < arch::code_size());
+    CHECK(arch::audit_arch() == AUDIT_ARCH_X86_64);
+}
+
+TEST_CASE("code: another signature changes nothing else")
+{
+    const auto one = arch::make_code({1, 2}, {3, 4});
+    const auto other = arch::make_code({~0ULL, ~0ULL}, {~0ULL, ~0ULL});
+    REQUIRE(one.size() == other.size());
+    std::size_t different = 0;
+    for (std::size_t i = 0; i < one.size(); ++i) {
+        different += one[i] != other[i] ? 1 : 0;
+    }
+    CHECK(different == sizeof(Signature) + sizeof(Marks));
+}
