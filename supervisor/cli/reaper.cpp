@@ -49,7 +49,7 @@ void enter_namespaces(const Fd &status)
     if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
         if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) {
             fail_for(status, "--pidns: new namespaces: " + reason() +
-                 " (without privilege, user namespaces have to be allowed)");
+                                 " (without privilege, user namespaces have to be allowed)");
         }
         write_file(status, "/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
         write_file(status, "/proc/self/setgroups", "deny");

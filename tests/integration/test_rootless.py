@@ -82,13 +82,6 @@ class Rootless(harness.Case):
                                 "(sleep 0 &) ; sleep 0.3; grep -c ^State:.Z /proc/[0-9]*/status")
         self.assertNotIn(":1", result.out, result)
 
-    def test_conformance(self):
-        self.need_user_namespaces()
-        self.need_file("conformance", harness.CONFORMANCE)
-        suite = self.public_copy(harness.CONFORMANCE)
-        result = self.supervise("--pidns", "--", suite, "all", timeout=170)
-        self.assertEqual(result.status, 0, result)
-
     def test_group_and_setgroups(self):
         # The kernel's rule for unprivileged gid maps: setgroups is denied.
         self.need_user_namespaces()
