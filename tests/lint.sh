@@ -19,7 +19,7 @@ format)
 tidy)
     # clang's own view of the flags, so that gcc's options don't count as findings.
     [ -f build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup build-clang
-    git ls-files '*.cpp' '*.c' | grep -E '^(supervisor|examples)/' |
+    git ls-files 'supervisor/*.cpp' |
         xargs -P "$(nproc)" -n 2 clang-tidy --quiet -p build-clang
     ;;
 *)

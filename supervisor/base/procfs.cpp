@@ -116,7 +116,7 @@ std::vector<pid_t> Procfs::pids() const
         ::close(fd);
         return found;
     }
-    while (const dirent *entry = ::readdir(dir.get())) { // NOLINT(concurrency-mt-unsafe)
+    while (const dirent *entry = ::readdir(dir.get())) {
         const std::string_view name = entry->d_name;
         pid_t pid = 0;
         const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);

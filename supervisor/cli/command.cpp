@@ -31,7 +31,7 @@ constexpr int finish_timeout_ms = 5000;
 
 std::string reason()
 {
-    return std::strerror(errno); // NOLINT(concurrency-mt-unsafe): no threads in this process
+    return std::strerror(errno);
 }
 
 Fd open_log(const Options &options)
@@ -55,7 +55,7 @@ void take_signal(int signal)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, signal);
-    std::signal(signal, SIG_DFL); // NOLINT(cert-err33-c)
+    std::signal(signal, SIG_DFL);
     ::raise(signal);
     ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
     ::sigprocmask(SIG_BLOCK, &set, nullptr);

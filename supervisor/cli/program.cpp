@@ -28,8 +28,7 @@ std::string explain(int err)
     case EINVAL:
         return "this kernel has no seccomp user notification (5.0 or later needed)";
     default:
-        return std::string("installing the seccomp filter: ") +
-               std::strerror(err); // NOLINT(concurrency-mt-unsafe): no threads in this process
+        return std::string("installing the seccomp filter: ") + std::strerror(err);
     }
 }
 
@@ -58,8 +57,7 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;
     Diagnostics::print("clone2-supervise: " + printable(program.front()) + ": " +
-                       std::strerror(err) + // NOLINT(concurrency-mt-unsafe): no threads here
-                       "\n");
+                       std::strerror(err) + "\n");
     ::_exit(err == ENOENT ? not_found : not_executable);
 }
 

@@ -22,7 +22,7 @@ namespace
 
 std::string reason()
 {
-    return std::strerror(errno); // NOLINT(concurrency-mt-unsafe): no threads in this process
+    return std::strerror(errno);
 }
 
 /// Our own failure, told as PROGRAM's status: nobody was killed.

@@ -118,10 +118,10 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
     // Children come to us only when the reaper was killed: the kernel reaps them.
-    std::signal(SIGCHLD, SIG_IGN); // NOLINT(cert-err33-c)
+    std::signal(SIGCHLD, SIG_IGN);
     // A log into a pipe that nobody reads any more is a lost line, not our end.
-    std::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
-    std::signal(SIGXFSZ, SIG_IGN); // NOLINT(cert-err33-c)
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
     close_others({program.get(), command.get(), log.get()});

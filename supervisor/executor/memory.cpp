@@ -19,7 +19,6 @@ namespace
 
 void *remote_address(RemotePtr pointer)
 {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): the system call's own type for it
     return reinterpret_cast<void *>(pointer.value());
 }
 
@@ -28,8 +27,8 @@ void *remote_address(RemotePtr pointer)
 Result<std::size_t> read_memory(pid_t tid, std::span<const RemoteRange> pieces)
 {
     constexpr std::size_t limit = 1024; // IOV_MAX
-    std::array<iovec, limit> local;     // NOLINT(cppcoreguidelines-pro-type-member-init)
-    std::array<iovec, limit> remote;    // NOLINT(cppcoreguidelines-pro-type-member-init)
+    std::array<iovec, limit> local;
+    std::array<iovec, limit> remote;
     if (pieces.size() > limit) {
         return Error{"process_vm_readv()", tid, EINVAL};
     }
@@ -83,7 +82,6 @@ std::vector<Mapping> read_mappings(const Procfs &procfs, pid_t tid)
         unsigned long long begin = 0;
         unsigned long long end = 0;
         std::array<char, 5> permissions{};
-        // NOLINTNEXTLINE(cert-err34-c): the kernel's own format, checked by the count
         if (std::sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, permissions.data()) != 3) {
             continue;
         }

@@ -102,12 +102,10 @@ Result<void> Tracee::poke_text(RemotePtr to, std::span<const std::byte> from)
         std::uint64_t word = 0;
         const std::size_t n = std::min(sizeof word, from.size() - done);
         std::memcpy(&word, from.data() + done, n);
-        // NOLINTBEGIN(performance-no-int-to-ptr): ptrace's own types
         if (::ptrace(PTRACE_POKEDATA, tid_, reinterpret_cast<void *>((to + done).value()),
                      reinterpret_cast<void *>(word)) != 0) {
             return last_error("ptrace(PTRACE_POKEDATA)", tid_);
         }
-        // NOLINTEND(performance-no-int-to-ptr)
     }
     return {};
 }

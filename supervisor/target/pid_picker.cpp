@@ -130,8 +130,7 @@ PidPicker::Used PidPicker::used_in(std::uint64_t inode, std::size_t depth) const
                 return fd ? ::fdopendir(fd->release()) : nullptr;
             }(),
             ::closedir);
-        while (const dirent *entry =
-                   threads ? ::readdir(threads.get()) : nullptr) { // NOLINT(concurrency-mt-unsafe)
+        while (const dirent *entry = threads ? ::readdir(threads.get()) : nullptr) {
             const std::string name = std::string("task/") + entry->d_name + "/status";
             const std::optional<std::string> thread = procfs_->read_if_alive(pid, name.c_str());
             const std::vector<pid_t> values = ids(line_of(thread.value_or(""), "NSpid"));

@@ -119,12 +119,10 @@ std::vector<std::byte> to_bytes(const T &value, std::size_t size = sizeof(T))
 
 Result<void> poke_register(const Tracee &tracee, std::size_t offset, std::uint64_t value)
 {
-    // NOLINTBEGIN(performance-no-int-to-ptr): ptrace's own types
     if (::ptrace(PTRACE_POKEUSER, tracee.tid(), reinterpret_cast<void *>(offset),
                  reinterpret_cast<void *>(value)) != 0) {
         return last_error("ptrace(PTRACE_POKEUSER)", tracee.tid());
     }
-    // NOLINTEND(performance-no-int-to-ptr)
     return {};
 }
 
