@@ -150,8 +150,9 @@ int run_command(const Options &options)
     }
     Fd log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
-    auto [listener_end, program_end] = make_socket_pair();
+    auto [listener_end, program_socket] = make_socket_pair();
     auto [status_end, reaper_end] = make_socket_pair();
+    Fd program_end = std::move(program_socket); // for a lambda: a binding can't be captured
     const InheritedSignals inherited = take_over_signals();
 
     const pid_t serving = ::fork();

@@ -125,10 +125,19 @@ Grandchild::Grandchild(const Child::Body &body)
     check(read(report_.get(), &pid_, sizeof pid_) == sizeof pid_, "read");
 }
 
+Grandchild::~Grandchild()
+{
+    if (!ended_) { // its parent reaps it, so that it is left to nobody
+        kill(pid_, SIGKILL);
+        (void)get_byte(report_);
+    }
+}
+
 int Grandchild::status()
 {
     int status = -1;
     check(read(report_.get(), &status, sizeof status) == sizeof status, "read");
+    ended_ = true;
     return status;
 }
 

@@ -57,6 +57,9 @@ class Grandchild
 {
 public:
     explicit Grandchild(const Child::Body &body);
+    Grandchild(const Grandchild &) = delete;
+    Grandchild &operator=(const Grandchild &) = delete;
+    ~Grandchild();
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     /// waitpid's status as its real parent got it.
@@ -66,6 +69,7 @@ private:
     Fd report_;
     std::unique_ptr<Child> parent_;
     pid_t pid_ = -1;
+    bool ended_ = false;
 };
 
 /// A thread of this process, known by its tid, that waits for its end.
@@ -92,6 +96,10 @@ public:
             end_ = true;
             end_.notify_all();
             thread_.join();
+            // join() returns a moment before the kernel forgets the thread.
+            while (syscall(SYS_tgkill, getpid(), tid_.load(), 0) == 0) {
+                std::this_thread::yield();
+            }
         }
     }
 
