@@ -42,7 +42,7 @@ Result<Tracee> Tracee::seize(pid_t tid)
 }
 
 Tracee::Tracee(Tracee &&other) noexcept
-    : tid_(other.tid_), state_(std::exchange(other.state_, State::gone))
+    : tid_(other.tid_), state_(std::exchange(other.state_, State::gone)), signal_(other.signal_)
 {
 }
 
@@ -80,12 +80,15 @@ Result<void> Tracee::wait_for_stop()
         return Error{"waitid()", tid_, ESRCH};
     }
     state_ = State::stopped;
+    // Our own stop, and a group-stop, have PTRACE_EVENT_STOP above the signal. Without it a
+    // signal was being delivered, and is lost unless it is handed on.
+    signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;
     return {};
 }
 
 Result<void> Tracee::detach()
 {
-    if (::ptrace(PTRACE_DETACH, tid_, nullptr, nullptr) != 0) {
+    if (::ptrace(PTRACE_DETACH, tid_, nullptr, static_cast<long>(signal_)) != 0) {
         const Error error = last_error("ptrace(PTRACE_DETACH)", tid_);
         siginfo_t info{};
         (void)wait_for_change(tid_, info); // killed while stopped
@@ -101,6 +104,14 @@ Result<void> Tracee::poke_text(RemotePtr to, std::span<const std::byte> from)
     for (std::size_t done = 0; done < from.size(); done += sizeof(std::uint64_t)) {
         std::uint64_t word = 0;
         const std::size_t n = std::min(sizeof word, from.size() - done);
+        if (n < sizeof word) {
+            errno = 0; // the result may be any word
+            word = static_cast<std::uint64_t>(::ptrace(
+                PTRACE_PEEKDATA, tid_, reinterpret_cast<void *>((to + done).value()), nullptr));
+            if (errno != 0) {
+                return last_error("ptrace(PTRACE_PEEKDATA)", tid_);
+            }
+        }
         std::memcpy(&word, from.data() + done, n);
         if (::ptrace(PTRACE_POKEDATA, tid_, reinterpret_cast<void *>((to + done).value()),
                      reinterpret_cast<void *>(word)) != 0) {

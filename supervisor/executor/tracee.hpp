@@ -37,7 +37,7 @@ public:
     Result<void> interrupt();
     /// Waits for that stop, as long as it takes (a frozen cgroup). ESRCH: died instead.
     Result<void> wait_for_stop();
-    /// Lets it run. ESRCH: died.
+    /// Lets it run, with the signal whose delivery the stop was, if any. ESRCH: died.
     Result<void> detach();
 
     /// Writes through page protections (FOLL_FORCE); only while stopped.
@@ -52,6 +52,7 @@ private:
 
     pid_t tid_;
     State state_ = State::attached;
+    int signal_ = 0; ///< to be delivered when it goes on
 };
 
 } // namespace clone2

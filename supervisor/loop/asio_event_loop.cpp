@@ -8,6 +8,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <system_error>
 
 namespace clone2
 {
@@ -69,7 +72,11 @@ private:
 
 std::unique_ptr<EventLoop> CLONE2_MAKE_LOOP()
 {
-    return std::make_unique<AsioLoop>();
+    try {
+        return std::make_unique<AsioLoop>();
+    } catch (const boost::system::system_error &error) {
+        throw std::system_error(error.code(), error.what()); // not derived from it
+    }
 }
 
 } // namespace clone2

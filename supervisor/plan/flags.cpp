@@ -91,7 +91,10 @@ std::string signal_name(unsigned signal)
     if (name != nullptr) {
         return std::string("SIG") + name;
     }
-    if (signal >= 32 && signal <= 64) {
+    if (signal == 32) {
+        return "SIGRTMIN"; // the kernel's, not glibc's
+    }
+    if (signal > 32 && signal <= 64) {
         return "SIGRT_" + std::to_string(signal - 32);
     }
     return std::to_string(signal);

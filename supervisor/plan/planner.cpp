@@ -19,9 +19,9 @@ constexpr std::uint32_t max_set_tid = 32; // the kernel's MAX_PID_NS_LEVEL
 
 /// clone3 wants base and size. A realistic size: it also sizes a CET shadow stack.
 constexpr std::uint64_t stack_size = 8ULL << 20;
-/// The lowest address that is no user address on any 64-bit target with 4-level page tables:
-/// above it clone3 may refuse what clone(2) takes.
-constexpr std::uint64_t user_end = 1ULL << 47;
+/// The end of user addresses with 4-level page tables (x86-64's TASK_SIZE_MAX): beyond it clone3
+/// may refuse what clone(2) takes.
+constexpr std::uint64_t user_end = (1ULL << 47) - 4096;
 
 std::string too_many_pids(std::uint32_t nr_pids, unsigned level)
 {
@@ -88,7 +88,7 @@ void set_stack(const Request &request, CloneCall &call)
     if (sp == 0) {
         return;
     }
-    if (sp < 2 || sp >= user_end) {
+    if (sp < 2 || sp > user_end) {
         call.child_sp = sp;
         return;
     }
@@ -145,7 +145,7 @@ Plan plan(const Request &request, const std::optional<Facts> &facts)
             return *refusal;
         }
     }
-    if (!request.pids_readable) {
+    if (request.nr_pids != 0 && !request.pids_readable) {
         return Refusal{EFAULT, "pids unreadable"};
     }
     if (facts) {

@@ -126,6 +126,10 @@ Verdict spec_verdict(const Request &request, const Facts &facts)
     if ((flags & pidfd) != 0 && (flags & (parent_settid | detached)) != 0) {
         return EINVAL;
     }
+    // clone3(2): the two contradict each other.
+    if ((flags & sighand) != 0 && (flags & clear_sighand) != 0) {
+        return EINVAL;
+    }
     Effect effect;
     effect.flags = flags & (lower_flags | clear_sighand) & ~(detached | ptrace_flag | untraced);
     const std::uint64_t signal = flags & exit_signal_mask;
