@@ -308,17 +308,28 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     call.nr = static_cast<std::uint64_t>(notification.nr);
     return redirect(source, notification, place->code + arch::boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
-                        // Another thread may be running this code by now: write it only once.
-                        Signature present{};
-                        if (!read_exactly(tid, place->code, bytes_of(present)) ||
-                            present != signature_) {
-                            const auto code = arch::make_code(signature_, marks_);
-                            if (auto poked = tracee.poke_text(place->code, code); !poked) {
-                                return poked;
-                            }
+                        if (auto written = write_code(tracee, place->code); !written) {
+                            return written;
                         }
                         return tracee.poke_text(boot_slot, arch::encode_boot_slot(call));
                     });
+}
+
+Result<void> Executor::write_code(Tracee &tracee, RemotePtr to) const
+{
+    Signature present{};
+    if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature_) {
+        return {};
+    }
+    // Another thread of the target may be booting at the same time and find the signature: it
+    // comes last, when all that it vouches for is there.
+    const std::vector<std::byte> code = arch::make_code(signature_, marks_);
+    const std::span<const std::byte> bytes(code);
+    if (auto written = tracee.poke_text(to + sizeof signature_, bytes.subspan(sizeof signature_));
+        !written) {
+        return written;
+    }
+    return tracee.poke_text(to, bytes.first(sizeof signature_));
 }
 
 Result<void> Executor::finish_boot(NotificationSource &source, const Notification &notification,

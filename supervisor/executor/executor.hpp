@@ -116,6 +116,8 @@ private:
                                               RemotePtr slot, Write write);
     Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
+    /// Writes the code, unless it is there.
+    Result<void> write_code(Tracee &tracee, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;

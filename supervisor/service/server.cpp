@@ -145,7 +145,11 @@ void Server::take(Lock &lock)
     }
     if (served->listener.pending() == Listener::Pending::notification) {
         make_ready(served);
-        call_worker();
+        // More threads than CPUs would only get in each other's way; if all are held up, the
+        // watchdog calls another.
+        if (serving_ + 1 < cpus_) {
+            call_worker();
+        }
     }
     serve(lock, served, *notification);
 }

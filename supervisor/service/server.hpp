@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace clone2
@@ -81,6 +82,7 @@ private:
     unsigned called_ = 0;      ///< of these, woken but not yet running
     unsigned serving_ = 0;     ///< threads that serve a call
     std::uint64_t served_ = 0; ///< calls so far
+    const unsigned cpus_ = std::thread::hardware_concurrency();
     bool leading_ = false;     ///< a thread is in the event loop
     bool watching_ = false;    ///< the watchdog is awake
     bool stopped_ = false;
