@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
+#include "inner.h"
 #include "nest.h"
 
 #include <errno.h>
@@ -142,17 +143,41 @@ static void threads_at_once(void)
     expect_no_children("at the end");
 }
 
-static void first_calls_inside(void *arg)
+// After exec nothing of the caller's is there yet, for several threads at the same time.
+static void *first_call(void *arg)
 {
-    (void)arg;
-    run_workers();
+    struct worker *w = arg;
+    CALL_SET(w->call, SIGCHLD, 20000 + w->index);
+    pthread_barrier_wait(w->barrier);
+    call_ok(w->call, 20000 + w->index);
+    return NULL;
+}
+
+static void first_calls_inner(void)
+{
+    pthread_t threads[THREADS];
+    struct worker workers[THREADS];
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){i, call_new(), &barrier};
+        if (pthread_create(&threads[i], NULL, first_call, &workers[i]) != 0)
+            broken("pthread_create");
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
 }
 
 static void threads_first_calls(void)
 {
-    for (int i = 0; i < 5; i++)
-        in_child(first_calls_inside, NULL);
+    for (int i = 0; i < 100; i++)
+        run_inner("threads-first-calls");
 }
+
+const struct inner threads_inners[] = {
+    {"threads-first-calls", first_calls_inner},
+    {0},
+};
 
 // All want the same pid: exactly one may get it.
 static void *race(void *arg)

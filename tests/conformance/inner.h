@@ -10,7 +10,8 @@ struct inner {
 };
 
 // Each ends with an entry without name.
-extern const struct inner life_inners[], limits_inners[], setting_inners[], signals_inners[];
+extern const struct inner life_inners[], limits_inners[], setting_inners[], signals_inners[],
+    threads_inners[];
 
 // Some calls of each kind; the pids from first to first + 9 must be free.
 void basic_calls(int first);
