@@ -9,10 +9,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <linux/sched.h>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace clone2
@@ -25,6 +27,10 @@ constexpr std::uint64_t page_size = 4096;
 constexpr std::size_t remembered = 4096;
 /// How much of a stack is searched for signal frames.
 constexpr std::uint64_t max_stack = 8ULL << 20;
+/// A caller whose call was just picked up may not have come to rest yet (5.19: it wakes up once, to
+/// sleep on unmoved by signals); how often, and after what time, to look again.
+constexpr unsigned looks_at_rest = 500;
+constexpr std::chrono::milliseconds look_again{2};
 /// A new thread needs some ten instructions to leave our code.
 constexpr std::int64_t child_has_left_ns = 10'000'000'000;
 
@@ -146,25 +152,45 @@ std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Im
     return std::nullopt;
 }
 
+/// The stack pointer of a thread that waits for our answer; nullopt: gone, or it does not come to
+/// rest (stopped in between).
+std::optional<std::uint64_t> SlotFinder::stack_pointer(pid_t tid) const
+{
+    for (unsigned look = 0; look < looks_at_rest; ++look) {
+        // "number six-arguments stack-pointer program-counter", or "running"
+        const std::string state = procfs_->read_if_alive(tid, "syscall").value_or("");
+        if (!state.starts_with("running")) {
+            std::istringstream words(state);
+            std::string word;
+            for (int skip = 0; skip < 7; ++skip) {
+                words >> word;
+            }
+            std::uint64_t sp = 0;
+            return words >> std::hex >> sp ? std::optional(sp) : std::nullopt;
+        }
+        std::this_thread::sleep_for(look_again);
+    }
+    return std::nullopt;
+}
+
 /// Whether a signal handler of this thread, which waits for our answer, has interrupted our
 /// code: then the address where to go on lies in the signal's frame, on the stack above it.
 bool SlotFinder::is_inside_code(pid_t tid, const Image &image) const
 {
-    const std::string state = procfs_->read_if_alive(tid, "syscall").value_or("");
-    // "number six-arguments stack-pointer program-counter"
-    std::istringstream words(state);
-    std::string word;
-    for (int skip = 0; skip < 7; ++skip) {
-        words >> word;
-    }
-    std::uint64_t sp = 0;
-    if (!(words >> std::hex >> sp) || sp == 0) {
+    const std::optional<std::uint64_t> sp = stack_pointer(tid);
+    if (!sp) {
         return true;
     }
     const RemotePtr end = image.code + arch::code_size();
     std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
-    for (RemotePtr at{sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
-         at.value() - sp < max_stack;) {
+    const RemotePtr area_end = image.area + arch::area_size();
+    for (RemotePtr at{*sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
+         at.value() - *sp < max_stack;) {
+        // The area may lie right behind the stack, and its header names the code.
+        if (image.area <= at && at < area_end) {
+            at = area_end;
+            continue;
+        }
         const std::uint64_t size = page_size - at.value() % page_size;
         const auto words_here = std::span(chunk).first(size / sizeof(std::uint64_t));
         if (!read_exactly(tid, at, std::as_writable_bytes(words_here))) {

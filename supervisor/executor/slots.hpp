@@ -110,6 +110,7 @@ private:
     [[nodiscard]] std::optional<Lease> find_free(pid_t tid, const Image &image);
     void free_abandoned(NotificationSource &source, const Notification &notification,
                         const Image &image) const;
+    [[nodiscard]] std::optional<std::uint64_t> stack_pointer(pid_t tid) const;
     [[nodiscard]] bool is_inside_code(pid_t tid, const Image &image) const;
 
     std::shared_ptr<const Procfs> procfs_;
