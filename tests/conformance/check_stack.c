@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const uint64_t thread_flags =
@@ -65,6 +66,28 @@ static void child_stack_values(void)
     }
 }
 
+// Whether this machine can return to a program with such a stack pointer: on AMD's CPUs a
+// non-canonical one ends the program, as plain clone(2) shows.
+static int machine_takes(uint64_t sp)
+{
+    struct call *c = call_new();
+    int status;
+    CALL_SET(c, SIGCHLD, 0);
+    c->own_args.child_stack = sp;
+    long pid = call_run_clone(c);
+    EXPECT(pid > 0, "clone(2) with child_stack 0x%llx: %s", (unsigned long long)sp,
+           result_text(pid));
+    NEED(waitpid((pid_t)pid, &status, __WALL));
+    int takes = status == 0;
+    EXPECT(takes || (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV),
+           "clone(2) with child_stack 0x%llx: the child ended with status 0x%x",
+           (unsigned long long)sp, status);
+    call_free(c);
+    if (!takes)
+        note("left out: this machine takes no stack pointer 0x%llx", (unsigned long long)sp);
+    return takes;
+}
+
 // child_stack 0: the same value as the parent's, whatever that is.
 static void same_stack(void)
 {
@@ -77,6 +100,8 @@ static void same_stack(void)
     memset(p, 0x66, page);
     for (size_t k = 0; k < 4; k++) {
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+            if (values[i] != 0 && !machine_takes(values[i]))
+                continue;
             CALL_SET(c, kind(k), 540);
             c->sp = values[i];
             call_finish(c, call_expect_soon(c, 540));
@@ -133,6 +158,8 @@ static void child_stack_kernel(void)
     static const uint64_t values[] = {ARCH_USER_END, 1ULL << 63, 0xffff800000000000ULL,
                                       0xffffffffffffff00ULL, ~0ULL};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        if (!machine_takes(values[i]))
+            continue;
         CALL_SET(c, SIGCHLD, 570);
         c->own_args.child_stack = values[i];
         long want = call_run_clone(c);
