@@ -24,7 +24,7 @@ fi
 
 sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg-config \
     libseccomp-dev liburing-dev libboost1.81-dev doctest-dev nlohmann-json3-dev \
-    python3 procps strace gdb perl musl-tools golang-go busybox apache2-bin
+    python3 procps strace gdb perl musl-tools golang-go busybox bubblewrap apache2-bin
 
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT INT TERM
