@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -24,7 +25,7 @@ public:
 
 private:
     // Eight buckets for each power of two.
-    static constexpr std::size_t buckets = 8 * 48;
+    static constexpr std::size_t buckets = std::size_t{8} * 48;
     [[nodiscard]] std::int64_t percentile_locked(unsigned percent) const;
 
     mutable std::mutex mutex_;

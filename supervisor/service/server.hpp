@@ -83,8 +83,8 @@ private:
     unsigned serving_ = 0;     ///< threads that serve a call
     std::uint64_t served_ = 0; ///< calls so far
     const unsigned cpus_ = std::thread::hardware_concurrency();
-    bool leading_ = false;     ///< a thread is in the event loop
-    bool watching_ = false;    ///< the watchdog is awake
+    bool leading_ = false;  ///< a thread is in the event loop
+    bool watching_ = false; ///< the watchdog is awake
     bool stopped_ = false;
 };
 

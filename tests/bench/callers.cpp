@@ -139,7 +139,7 @@ void run_threads(const Workload &w, Board &board)
         run_caller(w, board, self);
         _exit(0);
     } catch (const std::exception &error) {
-        std::fprintf(stderr, "clone2-bench: %s\n", error.what());
+        (void)std::fprintf(stderr, "clone2-bench: %s\n", error.what());
         _exit(1);
     }
 }

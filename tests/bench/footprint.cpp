@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -30,7 +31,7 @@ long number_of(const std::string &path, const std::string &key)
     std::ifstream file(path);
     for (std::string line; std::getline(file, line);)
         if (line.starts_with(key))
-            return std::atol(line.c_str() + key.size());
+            return std::strtol(line.c_str() + key.size(), nullptr, 10);
     return 0;
 }
 

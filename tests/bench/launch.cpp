@@ -55,6 +55,7 @@ Helper::Helper(const std::vector<std::string> &argv) : name_(argv.at(0))
     const auto in = make_pipe();
     const auto out = make_pipe();
     std::vector<char *> words;
+    words.reserve(argv.size() + 1);
     for (const std::string &word : argv)
         words.push_back(const_cast<char *>(word.c_str()));
     words.push_back(nullptr);

@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <iostream>
 #include <stdexcept>
+#include <thread>
 
 namespace
 {
@@ -147,10 +148,20 @@ std::vector<Series> round_trips(const Options &o, const std::string &supervisor)
     return all;
 }
 
+/// Waiting for a CPU would drown what is measured.
+void note_load(Report &report)
+{
+    double load = 0;
+    if (getloadavg(&load, 1) == 1 && load > std::thread::hardware_concurrency() / 2.0)
+        report.notes.emplace_back("the machine was busy (load average " + std::to_string(load) +
+                                  "): measure again on an idle one");
+}
+
 Report run(const Options &o)
 {
     Report report;
     report.quick = o.quick;
+    note_load(report);
     const bool provided = clone2_answers(o.number);
     const std::string supervisor = provided ? "" : find_supervisor(o.supervisor);
     report.series = round_trips(o, supervisor);
@@ -196,7 +207,7 @@ int act(const Options &o)
 
 int main(int argc, char **argv)
 {
-    std::signal(SIGPIPE, SIG_IGN); // a helper that ended early is an error with a text
+    (void)std::signal(SIGPIPE, SIG_IGN); // a helper that ended early is an error with a text
     try {
         return act(parse(argc, argv));
     } catch (const UsageError &error) {

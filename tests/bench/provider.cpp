@@ -29,7 +29,7 @@ struct CloneStruct {
 };
 static_assert(sizeof(CloneStruct) == 40);
 
-constexpr std::size_t thread_stack_size = 64 * 1024;
+constexpr std::size_t thread_stack_size = 65536;
 constexpr std::uint64_t thread_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
                                        CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID |
                                        CLONE_CHILD_SETTID;
@@ -79,8 +79,9 @@ long sleeping_process(long number)
     CloneStruct args{};
     args.flags = SIGCHLD;
     const long result = raw_call(number, address(&args), 0);
-    while (result == 0)
-        pause();
+    if (result == 0)
+        for (;;)
+            pause();
     return result;
 }
 

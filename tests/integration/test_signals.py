@@ -24,7 +24,7 @@ while True:
 
 class Forwarding(harness.Case):
     def catcher(self, *options):
-        """The wrapper with a PROGRAM that prints every signal; XCPU, sent to it directly, ends it."""
+        """The wrapper with a PROGRAM that prints every signal; XCPU, sent directly, ends it."""
         child = subprocess.Popen([harness.SUPERVISE, *options, "--", harness.PYTHON, "-c", CATCH,
                                   "XCPU", *FORWARDED], stdout=subprocess.PIPE, text=True,
                                  stdin=subprocess.DEVNULL)
