@@ -85,7 +85,7 @@ if [ "$quick" = no ]; then
     step "build (AddressSanitizer and UndefinedBehaviorSanitizer)"
     build build-asan "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false
     step "tests under them"
-    run asan build-asan --suite sanitized
+    run asan build-asan --suite sanitized --suite rootless
     step "build (ThreadSanitizer)"
     build build-tsan "$sanitized" -Db_sanitize=thread -Db_lundef=false
     step "tests under it"
