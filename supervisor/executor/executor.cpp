@@ -32,7 +32,7 @@ std::int64_t as_result(std::uint64_t value)
 
 } // namespace
 
-Executor::Executor(std::shared_ptr<const Procfs> procfs)
+Executor::Executor(const std::shared_ptr<const Procfs> &procfs)
     : procfs_(procfs), signature_{}, marks_{}, slots_(procfs)
 {
     std::array<std::uint64_t, 4> random{};
@@ -91,7 +91,7 @@ Result<Observation> Executor::observe(const Notification &notification)
         }
         report.call = arch::decode_slot(bytes);
         report.result = as_result(notification.args[1]);
-        return Observation{std::move(report)};
+        return Observation{report};
     }
     if (*read >= sizeof raw + sizeof behind && behind.mark == marks_.boot_report) {
         Observation::BootReport report;
@@ -112,7 +112,7 @@ Result<Observation> Executor::observe(const Notification &notification)
             return Error{"read(/proc/auxv)", tid, ESRCH};
         }
         report.image.code = place->code;
-        return Observation{std::move(report)};
+        return Observation{report};
     }
 
     Observation::ProgramCall seen;

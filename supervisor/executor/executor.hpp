@@ -59,7 +59,7 @@ enum class Redirected {
 class Executor
 {
 public:
-    explicit Executor(std::shared_ptr<const Procfs> procfs);
+    explicit Executor(const std::shared_ptr<const Procfs> &procfs);
 
     /// Reads all that is needed in one system call in the usual case.
     [[nodiscard]] Result<Observation> observe(const Notification &notification);

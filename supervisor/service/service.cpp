@@ -73,7 +73,8 @@ Refusal refusal_for(const Error &error)
 
 } // namespace
 
-Service::Service(std::shared_ptr<const Procfs> procfs, AuditSink &audit, Diagnostics &diagnostics)
+Service::Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit,
+                 Diagnostics &diagnostics)
     : procfs_(procfs), audit_(audit), diagnostics_(diagnostics), inspector_(procfs),
       picker_(procfs), executor_(procfs)
 {
@@ -88,7 +89,7 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
         return Served::yes;
     }
     if (auto *report = std::get_if<Observation::Report>(&seen->what)) {
-        serve_report(call, std::move(*report));
+        serve_report(call, *report);
         return Served::yes;
     }
     if (const auto *report = std::get_if<Observation::BootReport>(&seen->what)) {

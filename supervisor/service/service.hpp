@@ -20,7 +20,8 @@ namespace clone2
 class Service
 {
 public:
-    Service(std::shared_ptr<const Procfs> procfs, AuditSink &audit, Diagnostics &diagnostics);
+    Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit,
+            Diagnostics &diagnostics);
 
     enum class Served {
         yes,  ///< answered, or the target is gone
