@@ -53,7 +53,9 @@ std::string format_text(const CallRecord &record)
         printable(record.comm, "\\\"") +
         "\" level=" + (record.level ? std::to_string(*record.level) : std::string("?")) +
         " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) + ") = ";
-    if (record.result < 0) {
+    if (record.passed_to_kernel) {
+        line += "? (passed to the kernel's own clone2)";
+    } else if (record.result < 0) {
         line += "-1 " + errno_name(static_cast<int>(-record.result));
         if (!record.why.empty()) {
             line += " (" + record.why + ")";
@@ -77,7 +79,11 @@ std::string format_json(const CallRecord &record)
     line["exit_signal"] = record.flags & 0xff;
     line["nr_pids"] = record.nr_pids;
     line["pids"] = record.pids;
-    line["result"] = record.result;
+    if (record.passed_to_kernel) {
+        line["passed_to_kernel"] = true;
+    } else {
+        line["result"] = record.result;
+    }
     if (record.result < 0) {
         line["error"] = errno_name(static_cast<int>(-record.result));
         line["why"] = record.why;

@@ -19,7 +19,9 @@ struct CallRecord {
     std::optional<unsigned> level;
     std::uint64_t flags = 0; ///< as asked; args unreadable: 0
     std::uint32_t nr_pids = 0;
-    std::vector<pid_t> pids;     ///< as asked, oldest namespace first, at most 33
+    std::vector<pid_t> pids; ///< as asked, oldest namespace first, at most 33
+    /// The kernel's own clone2 makes the call: its result is not known here.
+    bool passed_to_kernel = false;
     std::int64_t result = 0;     ///< a pid in the caller's namespace, or -errno
     std::string why;             ///< for an errno: the reason, one clause
     std::int64_t latency_us = 0; ///< from the notification's arrival to the answer

@@ -36,12 +36,16 @@ std::uint64_t top_of(std::size_t bucket)
 
 } // namespace
 
-void Stats::add(std::int64_t result, std::int64_t latency_us)
+void Stats::add(std::optional<std::int64_t> result, std::int64_t latency_us)
 {
     const std::size_t bucket =
         bucket_of(static_cast<std::uint64_t>(std::max<std::int64_t>(latency_us, 0)));
     const std::lock_guard lock(mutex_);
-    ++by_errno_[result < 0 ? static_cast<int>(-result) : 0];
+    if (result) {
+        ++by_errno_[*result < 0 ? static_cast<int>(-*result) : 0];
+    } else {
+        ++passed_;
+    }
     ++histogram_[std::min(bucket, histogram_.size() - 1)];
     ++count_;
 }
@@ -72,6 +76,9 @@ std::string Stats::summary() const
     for (const auto &[err, count] : by_errno_) {
         text += "  " + (err == 0 ? std::string("success") : errno_name(err)) + ": " +
                 std::to_string(count) + "\n";
+    }
+    if (passed_ > 0) {
+        text += "  passed to the kernel: " + std::to_string(passed_) + "\n";
     }
     if (count_ > 0) {
         text += "latency p50: " + std::to_string(percentile_locked(50)) +

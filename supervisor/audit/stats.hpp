@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace clone2
@@ -15,8 +16,9 @@ namespace clone2
 class Stats
 {
 public:
-    /// `result`: a pid or -errno; `latency_us` >= 0, in microseconds.
-    void add(std::int64_t result, std::int64_t latency_us);
+    /// `result`: a pid or -errno; nullopt: passed to the kernel, so not known; `latency_us` >= 0,
+    /// in microseconds.
+    void add(std::optional<std::int64_t> result, std::int64_t latency_us);
     /// Some lines of text, for people.
     [[nodiscard]] std::string summary() const;
     /// The latency (microseconds) below which `percent` (1..100) of the calls lie, within
@@ -30,6 +32,7 @@ private:
 
     mutable std::mutex mutex_;
     std::map<int, std::uint64_t> by_errno_; ///< 0: success
+    std::uint64_t passed_ = 0;              ///< to the kernel
     std::array<std::uint64_t, buckets> histogram_{};
     std::uint64_t count_ = 0;
 };

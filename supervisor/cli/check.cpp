@@ -168,11 +168,18 @@ Feature room_feature()
 
 Feature native_feature()
 {
-    // With neither args nor pids a native clone2 says EFAULT.
-    const bool native = ::syscall(default_nr, nullptr, nullptr) == -1 && errno != ENOSYS;
-    return {"native", native, false,
-            native ? "system call 387 exists: " + reason(errno) : "system call 387: ENOSYS",
-            native ? "programs need no supervisor here" : "programs need clone2-supervise"};
+    const std::string call = "system call " + std::to_string(clone2_nr);
+    switch (probe_kernel_clone2()) {
+    case KernelClone2::present:
+        return {"native", true, false, "the kernel has clone2, " + call,
+                "that number is left to it, calls by another (--nr) are passed to it"};
+    case KernelClone2::behind_filter:
+        return {"native", true, false, call + " is answered, by the kernel or by a supervisor",
+                "programs have clone2 here without clone2-supervise"};
+    case KernelClone2::absent:
+        break;
+    }
+    return {"native", false, false, call + " does not exist", "programs need clone2-supervise"};
 }
 
 std::string describe_privilege(const std::string &capability)

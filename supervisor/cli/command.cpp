@@ -2,6 +2,7 @@
 #include "cli/command.hpp"
 
 #include "base/diagnostics.hpp"
+#include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "cli/program.hpp"
 #include "cli/reaper.hpp"
@@ -140,13 +141,33 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
     return 128 + status->value;
 }
 
+/// Whether the kernel's own clone2 is to be used. Fails where it was asked for and is not there.
+bool kernel_makes_calls(Provider provider)
+{
+    if (provider == Provider::supervisor) {
+        return false;
+    }
+    const KernelClone2 found = probe_kernel_clone2();
+    if (provider == Provider::kernel && found == KernelClone2::absent) {
+        fail("--provider=kernel: this kernel has no clone2 (system call " +
+             std::to_string(clone2_nr) + ")");
+    }
+    // Behind a filter it may be another supervisor that answers: not for us to decide.
+    return provider == Provider::kernel || found == KernelClone2::present;
+}
+
 } // namespace
 
 int run_command(const Options &options)
 {
-    const Result<std::vector<sock_filter>> filter = build_filter(options.nr);
-    if (!filter) {
-        fail(filter.error().to_string());
+    const bool kernel_serves = kernel_makes_calls(options.provider);
+    std::vector<sock_filter> filter;
+    if (!kernel_serves || options.nr != clone2_nr) {
+        Result<std::vector<sock_filter>> built = build_filter(options.nr);
+        if (!built) {
+            fail(built.error().to_string());
+        }
+        filter = std::move(*built);
     }
     Fd log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
@@ -172,12 +193,12 @@ int run_command(const Options &options)
             listener_end.reset();
             log.reset();
             reap(options.pidns_depth, std::move(reaper_end),
-                 [&] { run_program(options.program, *filter, program_end, inherited); });
+                 [&] { run_program(options.program, filter, program_end, inherited); });
         }
         reaper_end.reset();
         program_end.reset();
-        ::_exit(serve(options, std::move(listener_end), std::move(serving_end), std::move(log),
-                      reaper));
+        ::_exit(serve(options, kernel_serves, std::move(listener_end), std::move(serving_end),
+                      std::move(log), reaper));
     }
     log.reset();
     serving_end.reset();

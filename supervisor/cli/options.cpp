@@ -26,6 +26,10 @@ constexpr std::array texts{
                "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
     OptionText{0, "event-loop", "auto|io_uring|epoll",
                "what to wait with (default auto: io_uring, or epoll where it is refused)"},
+    OptionText{
+        0, "provider", "auto|supervisor|kernel",
+        "who makes the calls (default auto: a patched kernel's own clone2, which is then left "
+        "alone, else the supervisor)"},
     OptionText{'v', "verbose", nullptr, "say what is going on, on stderr"},
     OptionText{'q', "quiet", nullptr, "no warnings"},
     OptionText{0, "check", "[=FEATURE]",
@@ -210,6 +214,15 @@ std::optional<UsageError> apply(const Given &one, Options &options)
             return bad;
         }
         options.loop = *loop;
+    } else if (name == "provider") {
+        const auto provider =
+            choose(value, std::array{std::pair{"auto", Provider::automatic},
+                                     std::pair{"supervisor", Provider::supervisor},
+                                     std::pair{"kernel", Provider::kernel}});
+        if (!provider) {
+            return bad;
+        }
+        options.provider = *provider;
     } else if (name == "stats") {
         options.stats = true;
     } else if (name == "wait-all") {

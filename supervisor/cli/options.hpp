@@ -3,6 +3,7 @@
 
 #include "audit/log.hpp"
 #include "base/diagnostics.hpp"
+#include "base/kernel_clone2.hpp"
 #include "loop/event_loop.hpp"
 
 #include <optional>
@@ -14,11 +15,18 @@
 namespace clone2::cli
 {
 
-constexpr int default_nr = 387; ///< SPEC.md, "Number"
+constexpr int default_nr = clone2_nr;
 constexpr unsigned max_pidns_depth = 32;
 
 /// How PROGRAM's death by a signal is passed on.
 enum class ExitStatus { signal, code128 };
+
+/// Who makes the calls.
+enum class Provider {
+    automatic,  ///< the kernel where it has clone2, else the supervisor
+    supervisor, ///< the supervisor, by clone3
+    kernel      ///< the kernel's own clone2, or nobody
+};
 
 /// The command line, decoded.
 struct Options {
@@ -31,6 +39,7 @@ struct Options {
     bool wait_all = false;
     ExitStatus exit_status = ExitStatus::signal;
     LoopChoice loop = LoopChoice::automatic;
+    Provider provider = Provider::automatic;
     std::vector<std::string> program;
 };
 

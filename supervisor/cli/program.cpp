@@ -44,9 +44,12 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     }
     arguments.push_back(nullptr);
 
-    const InstalledFilter installed = install_filter(filter);
-    if (installed.listener < 0) {
-        fail(explain(-installed.listener));
+    InstalledFilter installed;
+    if (!filter.empty()) {
+        installed = install_filter(filter);
+        if (installed.listener < 0) {
+            fail(explain(-installed.listener));
+        }
     }
     const Fd listener{installed.listener};
     const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};

@@ -7,6 +7,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,7 +36,8 @@ public:
     void record(const CallRecord &record) override
     {
         if (stats_asked_) {
-            stats_.add(record.result, record.latency_us);
+            stats_.add(record.passed_to_kernel ? std::nullopt : std::optional(record.result),
+                       record.latency_us);
         }
         if (log_ && !log_->write(record) && !loss_told_.exchange(true)) {
             diagnostics_.warn("the log can't be written: lines are lost");
@@ -112,9 +114,33 @@ void raise_limits()
     }
 }
 
+void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
+{
+    diagnostics.info("the kernel has clone2 itself: number " + std::to_string(options.nr) +
+                     " is left to it");
+    if (options.log || options.stats) {
+        diagnostics.warn("the kernel's own clone2 serves: --log and --stats see nothing of its "
+                         "calls (--provider=supervisor has them served here)");
+    }
+}
+
+/// Runs the loop as long as the process lives.
+void run_until_end_of(pid_t process, EventLoop &loop)
+{
+    const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
+    if (!pidfd) {
+        (void)::waitpid(process, nullptr, 0); // dead already (5.3 has pidfd_open)
+        return;
+    }
+    const std::unique_ptr<EventLoop::Watch> watch = loop.watch(pidfd.get());
+    watch->wait_readable([&loop] { loop.stop(); });
+    while (loop.run_one()) {
+    }
+}
+
 } // namespace
 
-int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
+int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd log, pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
     // Children come to us only when the reaper was killed: the kernel reaps them.
@@ -131,19 +157,33 @@ int serve(const Options &options, Fd program, Fd command, Fd log, pid_t reaper)
     try {
         const auto procfs = std::make_shared<const Procfs>();
         Audit audit(options, std::move(log), diagnostics);
-        Service service(procfs, audit, diagnostics);
+        Service service(procfs, audit, diagnostics,
+                        kernel_serves ? std::optional(clone2_nr) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
 
         ListenerOffer offer;
         std::optional<Fd> listener =
             receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
-        if (!listener || !*listener) {
+        const bool steps_aside = kernel_serves && options.nr == clone2_nr;
+        if (!listener || (!*listener && !steps_aside)) {
             return own_failure; // PROGRAM's process has said why
         }
         // Only now: PROGRAM was to be born in the terminal's session.
         ::setsid();
+        if (steps_aside) {
+            tell_of_stepping_aside(options, diagnostics);
+            const CommandLink link(*loop, std::move(command), audit, options.log == "-");
+            if (!send_value(program, finish_request)) {
+                return own_failure;
+            }
+            program.reset();
+            run_until_end_of(reaper, *loop);
+            audit.finish();
+            return 0;
+        }
         diagnostics.info(std::string("serving with ") + loop->name() + ", nesting level " +
                          std::to_string(service.namespaces().own_level()) +
+                         (kernel_serves ? ", calls passed to the kernel's own clone2" : "") +
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         Server server(*loop, service, diagnostics);

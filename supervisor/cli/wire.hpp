@@ -32,7 +32,8 @@ struct ProgramStatus {
     bool alone = false;
 };
 
-/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS.
+/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS, or without
+/// one where the kernel serves.
 struct ListenerOffer {
     bool wait_killable = false;
     bool no_new_privs = false;

@@ -286,6 +286,14 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
                     [&](Tracee &) { return write_memory(tid, slot, bytes); });
 }
 
+Result<Redirected> Executor::pass_to_kernel(NotificationSource &source,
+                                            const Notification &notification, int nr)
+{
+    return stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) {
+        return arch::reissue(tracee, notification, nr, answered);
+    });
+}
+
 Result<Redirected> Executor::boot(NotificationSource &source, const Notification &notification)
 {
     const pid_t tid = notification.tid;
@@ -322,7 +330,8 @@ Result<void> Executor::write_code(Tracee &tracee, RemotePtr to) const
         return {};
     }
     // Another thread of the target may be booting at the same time and find the signature: it
-    // comes last, when all that it vouches for is there.
+    // comes last, when all that it vouches for is there. What comes first is the first word of
+    // the call's entry: by that, find_code_place() knows the code.
     const std::vector<std::byte> code = arch::make_code(signature_, marks_);
     const std::span<const std::byte> bytes(code);
     if (auto written = tracee.poke_text(to + sizeof signature_, bytes.subspan(sizeof signature_));

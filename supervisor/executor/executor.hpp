@@ -83,6 +83,11 @@ public:
                                            const Notification &notification, const Order &order,
                                            Observation::ProgramCall &observed);
 
+    /// Sends the target to make the same call under another number, one that the kernel itself
+    /// knows. EPERM: it can't be traced.
+    [[nodiscard]] Result<Redirected> pass_to_kernel(NotificationSource &source,
+                                                    const Notification &notification, int nr);
+
     /// Answers a boot report: into the call, or out of it with an errno. Where the target had no
     /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
     Result<void> finish_boot(NotificationSource &source, const Notification &notification,

@@ -107,6 +107,12 @@ namespace arch
 /// in one step: back behind its own call, with the call's result.
 [[nodiscard]] Result<void> leave(const Tracee &tracee, const SlotCall &call, std::int64_t result);
 
+/// Sends the stopped tracee, whose system call has been answered (`answered`) or was cut short by
+/// the stop, back onto its own system-call instruction, to make the same call under number `nr`.
+/// ESTALE: it is elsewhere by now, or that instruction is none we know.
+[[nodiscard]] Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr,
+                                   bool answered);
+
 /// Sends the stopped tracee, whose system call has been answered, to `entry` with `slot`.
 /// A crash before the last register is written leaves the answered call in force.
 [[nodiscard]] Result<void> redirect(const Tracee &tracee, RemotePtr entry, RemotePtr slot);

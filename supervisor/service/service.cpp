@@ -52,6 +52,14 @@ std::vector<pid_t> asked_pids(const Request &request)
     return {asked.begin(), asked.end()};
 }
 
+/// What was asked for, for the log.
+void describe(const Request &request, CallRecord &record)
+{
+    record.flags = request.flags;
+    record.nr_pids = request.nr_pids;
+    record.pids = asked_pids(request);
+}
+
 Refusal refusal_for(const Error &error)
 {
     switch (error.err) {
@@ -74,15 +82,19 @@ Refusal refusal_for(const Error &error)
 } // namespace
 
 Service::Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit,
-                 Diagnostics &diagnostics)
-    : procfs_(procfs), audit_(audit), diagnostics_(diagnostics), inspector_(procfs),
-      picker_(procfs), executor_(procfs)
+                 Diagnostics &diagnostics, std::optional<int> kernel_nr)
+    : procfs_(procfs), audit_(audit), kernel_nr_(kernel_nr), diagnostics_(diagnostics),
+      inspector_(procfs), picker_(procfs), executor_(procfs)
 {
 }
 
 Service::Served Service::serve(NotificationSource &source, const Notification &notification)
 {
     const Call call{source, notification, now_ns(CLOCK_MONOTONIC)};
+    if (kernel_nr_) {
+        pass_to_kernel(call, *kernel_nr_);
+        return Served::yes;
+    }
     Result<Observation> seen = executor_.observe(notification);
     if (!seen) {
         give_up(call, seen.error(), nullptr);
@@ -152,9 +164,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
         record.result = -refusal.err;
         record.why = refusal.why;
         if (request != nullptr) {
-            record.flags = request->flags;
-            record.nr_pids = request->nr_pids;
-            record.pids = asked_pids(*request);
+            describe(*request, record);
         }
         audit(call, std::move(record));
         (void)executor_.refuse_boot(call.source, call.notification, refusal.err);
@@ -187,6 +197,26 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
     }
     diagnostics_.info("thread " + std::to_string(tid) + " (" + procfs_->comm(tid) +
                       "): trampoline installed");
+}
+
+void Service::pass_to_kernel(const Call &call, int nr)
+{
+    CallRecord record;
+    record.passed_to_kernel = true;
+    Request request;
+    if (audit_.wants_details()) {
+        const auto seen = executor_.read_request(call.notification.tid, call.notification.args);
+        if (seen) {
+            request = seen->request;
+        }
+        describe(request, record);
+    }
+    const Result<Redirected> passed = executor_.pass_to_kernel(call.source, call.notification, nr);
+    if (!passed) {
+        give_up(call, passed.error(), &request);
+    } else if (*passed == Redirected::done && audit_.wants_successes()) {
+        audit(call, std::move(record));
+    }
 }
 
 bool Service::try_other_pids(const Call &call, Observation::Report &report, Refusal &refusal)
@@ -248,9 +278,7 @@ void Service::refuse(const Call &call, const Request *request, const Refusal &re
     record.result = -refusal.err;
     record.why = refusal.why;
     if (request != nullptr) {
-        record.flags = request->flags;
-        record.nr_pids = request->nr_pids;
-        record.pids = asked_pids(*request);
+        describe(*request, record);
     }
     audit(call, std::move(record));
     (void)call.source.answer(call.notification.id, -refusal.err);

@@ -10,6 +10,7 @@
 #include "target/pid_picker.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace clone2
@@ -20,8 +21,10 @@ namespace clone2
 class Service
 {
 public:
-    Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit,
-            Diagnostics &diagnostics);
+    /// `kernel_nr`: the number of the kernel's own clone2, to which every call is passed; nullopt:
+    /// there is none, or it is not to be used.
+    Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit, Diagnostics &diagnostics,
+            std::optional<int> kernel_nr = std::nullopt);
 
     enum class Served {
         yes,  ///< answered, or the target is gone
@@ -49,6 +52,7 @@ private:
     };
 
     Served serve_program_call(const Call &call, Observation::ProgramCall seen);
+    void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Observation::Report report);
     void serve_boot_report(const Call &call, const Observation::BootReport &report);
     [[nodiscard]] Result<Planned> make_plan(pid_t tid, const Request &request);
@@ -60,6 +64,7 @@ private:
 
     std::shared_ptr<const Procfs> procfs_;
     AuditSink &audit_;
+    std::optional<int> kernel_nr_;
     Diagnostics &diagnostics_;
     NamespaceInspector inspector_;
     PidPicker picker_;

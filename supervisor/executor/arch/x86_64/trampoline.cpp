@@ -2,6 +2,7 @@
 #include "executor/trampoline.hpp"
 
 #include "executor/arch/x86_64/slot_layout.h"
+#include "executor/memory.hpp"
 // slot_layout.h is shared with assembly, where EINTR has to be its own macro.
 #undef EINTR
 
@@ -133,6 +134,17 @@ bool is_restart_code(std::int64_t rax)
     constexpr std::int64_t erestart_restartblock = 516;
     return -rax >= erestartsys && -rax <= erestart_restartblock;
 }
+
+/// Whether the stop has ended the wait for our answer (no WAIT_KILLABLE_RECV), and nothing else has
+/// happened since.
+bool is_cut_short(const user_regs_struct &regs, const Notification &notification)
+{
+    return regs.rip == notification.instruction_pointer &&
+           static_cast<int>(regs.orig_rax) == notification.nr &&
+           is_restart_code(static_cast<std::int64_t>(regs.rax));
+}
+
+constexpr std::array<std::uint8_t, 2> syscall_instruction{0x0f, 0x05};
 
 } // namespace
 
@@ -286,6 +298,29 @@ BootCall decode_boot_slot(std::span<const std::byte> bytes)
     return BootCall{{raw.rdi, raw.rsi, raw.rdx, raw.r10, raw.r8, raw.r9}, raw.ret, raw.nr};
 }
 
+Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr, bool answered)
+{
+    user_regs_struct regs{};
+    if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_GETREGS)", tracee.tid());
+    }
+    const RemotePtr instruction{notification.instruction_pointer - sizeof syscall_instruction};
+    std::array<std::uint8_t, 2> bytes{};
+    if (!read_exactly(tracee.tid(), instruction, bytes_of(bytes)) || bytes != syscall_instruction ||
+        (answered ? regs.rip != notification.instruction_pointer
+                  : !is_cut_short(regs, notification))) {
+        return Error{"ptrace(PTRACE_GETREGS)", tracee.tid(), ESTALE};
+    }
+    // One write of all registers is the commit point: before it, the answer stays in force.
+    regs.orig_rax = ~0ULL; // no system call to restart any more
+    regs.rax = static_cast<unsigned long long>(nr);
+    regs.rip = instruction.value();
+    if (::ptrace(PTRACE_SETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_SETREGS)", tracee.tid());
+    }
+    return {};
+}
+
 Result<void> leave(const Tracee &tracee, const SlotCall &call, std::int64_t result)
 {
     user_regs_struct regs{};
@@ -321,9 +356,7 @@ Result<void> redirect_interrupted(const Tracee &tracee, const Notification &noti
     if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0) {
         return last_error("ptrace(PTRACE_GETREGS)", tracee.tid());
     }
-    if (regs.rip != notification.instruction_pointer ||
-        static_cast<int>(regs.orig_rax) != notification.nr ||
-        !is_restart_code(static_cast<std::int64_t>(regs.rax))) {
+    if (!is_cut_short(regs, notification)) {
         return Error{"ptrace(PTRACE_GETREGS)", tracee.tid(), ESTALE};
     }
     regs.orig_rax = ~0ULL; // no system call to restart any more
