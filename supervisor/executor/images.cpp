@@ -81,6 +81,24 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const Auxv &auxv)
     return RemotePtr{bias + text->p_vaddr + text->p_filesz};
 }
 
+/// Whether these bytes are unused (zero), or our code already, or about to become it: another
+/// thread of the target may be booting right now. The first word that is written
+/// (Executor::write_code) tells the code from anything else, so that there is no state in between;
+/// our code differs from another supervisor's in signature and marks only.
+bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room)
+{
+    std::vector<std::byte> bytes(room);
+    if (!read_exactly(tid, begin, bytes)) {
+        return false;
+    }
+    const std::vector<std::byte> plain = arch::make_code({}, {});
+    const auto call = static_cast<std::ptrdiff_t>(arch::call_entry());
+    const bool ours = std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
+                                 bytes.begin() + call);
+    return ours || std::all_of(bytes.begin(), bytes.end(),
+                               [](std::byte byte) { return byte == std::byte{}; });
+}
+
 /// The rest of the page from `end` on, if it is large enough and unused: zero, or ours already.
 std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
 {
@@ -90,8 +108,7 @@ std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
     if (begin.value() >= align_up(end.value(), page_size) || room < code + arch::boot_slot_size()) {
         return std::nullopt;
     }
-    std::vector<std::byte> bytes(room);
-    if (!read_exactly(tid, begin, bytes)) {
+    if (!is_usable(tid, begin, room)) {
         return std::nullopt;
     }
     CodePlace place;
@@ -101,17 +118,6 @@ std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
     const std::uint64_t spare_room = room - code - place.boot_slots * arch::boot_slot_size();
     place.spare_slots = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(spare_room / spare_slot_stride, wanted_spare_slots));
-    const bool unused =
-        std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{}; });
-    // Our own code differs from another supervisor's in signature and marks only.
-    const std::vector<std::byte> plain = arch::make_code({}, {});
-    const std::size_t call = arch::call_entry();
-    const bool ours = std::equal(plain.begin() + static_cast<std::ptrdiff_t>(call),
-                                 plain.begin() + static_cast<std::ptrdiff_t>(call) + 16,
-                                 bytes.begin() + static_cast<std::ptrdiff_t>(call));
-    if (!unused && !ours) {
-        return std::nullopt;
-    }
     return place;
 }
 

@@ -6,6 +6,9 @@
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -89,6 +92,38 @@ TEST_CASE("find_code_place: unused room in an executable page of this process")
     std::vector<std::byte> room(ranges.back().end - ranges.front().begin);
     REQUIRE(read_exactly(getpid(), place->code, room).has_value());
     CHECK(std::all_of(room.begin(), room.end(), [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST_CASE("find_code_place: code that another thread is just writing is found at every step")
+{
+    const Child child([] {
+        pause();
+        return 0;
+    });
+    const auto place = find_code_place(*procfs(), child.pid());
+    REQUIRE(place);
+    const std::vector<std::byte> code = arch::make_code({1, 2}, {3, 4});
+    const Fd memory(
+        open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
+    REQUIRE(memory);
+    // As the executor writes it: what follows the signature, word by word, then the signature.
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    std::vector<std::size_t> order;
+    for (std::size_t at = sizeof(Signature); at < code.size(); at += word) {
+        order.push_back(at);
+    }
+    for (std::size_t at = 0; at < sizeof(Signature); at += word) {
+        order.push_back(at);
+    }
+    for (const std::size_t at : order) {
+        const std::size_t n = std::min(word, code.size() - at);
+        REQUIRE(pwrite(memory.get(), code.data() + at, n,
+                       static_cast<off_t>(place->code.value() + at)) == static_cast<ssize_t>(n));
+        const auto now = find_code_place(*procfs(), child.pid());
+        CAPTURE(at);
+        REQUIRE(now);
+        CHECK(now->code == place->code);
+    }
 }
 
 TEST_CASE("find_code_place: a process that is gone has none")
