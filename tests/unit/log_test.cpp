@@ -145,6 +145,20 @@ TEST_CASE("format_json: what is not known is not made up")
     CHECK(json::parse(format_json(top)).value("level", json()) == 0);
 }
 
+TEST_CASE("both formats: a call that was passed to the kernel has no result here")
+{
+    CallRecord passed = ordinary();
+    passed.passed_to_kernel = true;
+    const std::string text = format_text(passed);
+    INFO(text);
+    CHECK(one_line(text));
+    CHECK(text.find(") = ? (passed to the kernel") != std::string::npos);
+    CHECK(text.find("9876") == std::string::npos);
+    const auto fields = nlohmann::json::parse(format_json(passed));
+    CHECK(fields.at("passed_to_kernel") == true);
+    CHECK_FALSE(fields.contains("result"));
+}
+
 TEST_CASE("both formats: hostile names stay within one line")
 {
     for (const std::string &name : hostile_names()) {

@@ -81,6 +81,10 @@ TEST_CASE("options: each one")
     CHECK(options({"--event-loop=auto", "p"}).loop == LoopChoice::automatic);
     CHECK(options({"--event-loop=io_uring", "p"}).loop == LoopChoice::io_uring);
     CHECK(options({"--event-loop", "epoll", "p"}).loop == LoopChoice::epoll);
+    CHECK(options({"p"}).provider == Provider::automatic);
+    CHECK(options({"--provider=auto", "p"}).provider == Provider::automatic);
+    CHECK(options({"--provider=kernel", "p"}).provider == Provider::kernel);
+    CHECK(options({"--provider", "supervisor", "p"}).provider == Provider::supervisor);
     CHECK(options({"-v", "p"}).verbosity == Verbosity::verbose);
     CHECK(options({"--verbose", "p"}).verbosity == Verbosity::verbose);
     CHECK(options({"-q", "p"}).verbosity == Verbosity::quiet);
@@ -148,7 +152,7 @@ TEST_CASE("options: nothing to run")
 TEST_CASE("options: values missing, not wanted, or bad")
 {
     for (const char *name :
-         {"--nr", "--log", "--log-format", "--exit-status", "--event-loop", "-n"}) {
+         {"--nr", "--log", "--log-format", "--exit-status", "--event-loop", "--provider", "-n"}) {
         CAPTURE(name);
         CHECK(refused({name}));
     }
@@ -172,6 +176,7 @@ TEST_CASE("options: values missing, not wanted, or bad")
         CHECK(refused({std::string("--log-format=") + value, "p"}));
         CHECK(refused({std::string("--exit-status=") + value, "p"}));
         CHECK(refused({std::string("--event-loop=") + value, "p"}));
+        CHECK(refused({std::string("--provider=") + value, "p"}));
     }
     CHECK(refused({"--log=", "p"}));
     CHECK(refused({"--exit-status=1", "p"}));

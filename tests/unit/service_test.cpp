@@ -90,9 +90,13 @@ private:
 };
 
 struct Bench {
+    explicit Bench(std::optional<int> kernel_nr = std::nullopt)
+        : service(procfs(), records, diagnostics, kernel_nr)
+    {
+    }
     Records records;
     Diagnostics diagnostics{Verbosity::quiet};
-    Service service{procfs(), records, diagnostics};
+    Service service;
 };
 
 void serve(Service &service, NotificationSource &source, const Notification &notification)
@@ -148,6 +152,22 @@ CloneStruct args_of(std::uint64_t flags, std::uint32_t nr_pids)
     args.reserved1 = 0xdeadbeef; // ignored
     args.reserved2 = ~std::uint64_t{0};
     return args;
+}
+
+/// Serves the target that sends its listener through `sockets`, until it has ended.
+void serve_all(Bench &bench, Sockets &sockets)
+{
+    sockets.theirs.reset();
+    ReceivedListener received = receive_listener(sockets.ours.get());
+    REQUIRE(received.fd);
+    Listener listener(std::move(received.fd), received.wait_killable);
+    while (listener.pending() != Listener::Pending::hung_up) {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        REQUIRE(poll(&entry, 1, -1) == 1);
+        if (const auto notification = listener.receive()) {
+            serve(bench.service, listener, *notification);
+        }
+    }
 }
 
 } // namespace
@@ -261,18 +281,8 @@ TEST_CASE("Service: a real caller behind a real listener")
         args.flags = sigchld | 1ULL << 40U;
         return syscall(nr, &args, nullptr) == -1 && errno == EINVAL ? 0 : 2;
     });
-    sockets.theirs.reset();
-    ReceivedListener received = receive_listener(sockets.ours.get());
-    REQUIRE(received.fd);
-    Listener listener(std::move(received.fd), received.wait_killable);
     Bench bench;
-    while (listener.pending() != Listener::Pending::hung_up) {
-        pollfd entry{listener.fd(), POLLIN, 0};
-        REQUIRE(poll(&entry, 1, -1) == 1);
-        if (const auto notification = listener.receive()) {
-            serve(bench.service, listener, *notification);
-        }
-    }
+    serve_all(bench, sockets);
     const auto records = bench.records.all();
     if (!records.empty() && records[0].result == -EPERM) {
         left_out("a real call", records[0].why);
@@ -288,4 +298,47 @@ TEST_CASE("Service: a real caller behind a real listener")
         CHECK(records[i].time_ns > 0);
     }
     CHECK(records[5].result == -EINVAL);
+}
+
+TEST_CASE("Service: calls are passed to the kernel under another number, arguments and all")
+{
+    Sockets sockets = make_sockets();
+    CloneStruct args = args_of(sigchld, 1);
+    const pid_t wanted = 77;
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), nr)) {
+            return 98;
+        }
+        // write(2), which any kernel has, takes the place of clone2.
+        const Pipe pipe = make_pipe();
+        const auto from = reinterpret_cast<long>("0123456789");
+        for (int i = 0; i < 50; ++i) {
+            std::array<char, 16> seen{};
+            if (syscall(nr, pipe.write.get(), from + 3, 5L) != 5 ||
+                read(pipe.read.get(), seen.data(), seen.size()) != 5 ||
+                std::memcmp(seen.data(), "34567", 5) != 0) {
+                return 1;
+            }
+        }
+        if (syscall(nr, -1, from, 5L) != -1 || errno != EBADF) {
+            return 2;
+        }
+        return syscall(nr, &args, &wanted) == -1 && errno == EBADF ? 0 : 3;
+    });
+    Bench bench(SYS_write);
+    serve_all(bench, sockets);
+    const auto records = bench.records.all();
+    if (!records.empty() && records[0].result == -EPERM) {
+        left_out("a real call", records[0].why);
+        return;
+    }
+    CHECK(WEXITSTATUS(target.status()) == 0);
+    REQUIRE(records.size() == 52);
+    for (const CallRecord &record : records) {
+        CHECK(record.passed_to_kernel);
+    }
+    // What was asked for is in the log all the same.
+    CHECK(records.back().flags == sigchld);
+    CHECK(records.back().pids == std::vector<pid_t>{77});
 }

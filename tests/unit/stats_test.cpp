@@ -43,6 +43,20 @@ TEST_CASE("Stats: nothing counted, nothing told")
     CHECK_FALSE(stats.summary().empty());
 }
 
+TEST_CASE("Stats: a call passed to the kernel is counted apart, its latency with the others")
+{
+    Stats stats;
+    stats.add(77, 100);
+    stats.add(std::nullopt, 100);
+    stats.add(std::nullopt, 100);
+    const std::string summary = stats.summary();
+    INFO(summary);
+    CHECK(summary.find("calls: 3\n") != std::string::npos);
+    CHECK(summary.find("success: 1\n") != std::string::npos);
+    CHECK(summary.find("passed to the kernel: 2\n") != std::string::npos);
+    CHECK(close_to(stats.percentile(50), 100));
+}
+
 TEST_CASE("Stats: one call of any latency, within 12.5 percent")
 {
     std::vector<std::int64_t> values;
