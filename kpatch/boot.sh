@@ -1,0 +1,179 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# sh kpatch/boot.sh [--kernel 6.12|6.1] [--unpatched] [--timeout SECONDS] [--memory MB] [--cpus N] \
+#     [--] COMMAND [ARGUMENT...]
+#
+# Runs COMMAND as root under a kernel of build.sh, in QEMU without hardware support: on this machine's
+# own files, in the current folder. What it writes to files is lost at the end; its output, errors and
+# exit status are passed on. 124: it took longer than the timeout (default 600 s); 125: our own
+# failure, or the kernel's. Standard input is empty; of the environment, what begins with CLONE2_ is
+# passed on.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+
+usage() {
+    echo "usage: sh kpatch/boot.sh [--kernel 6.12|6.1] [--unpatched] [--timeout SECONDS]" \
+        "[--memory MB] [--cpus N] [--] COMMAND [ARGUMENT...]" >&2
+    exit 125
+}
+
+version=6.12
+variant=
+seconds=600
+memory=1024
+cpus=2
+while [ $# -gt 0 ]; do
+    case $1 in
+    --unpatched)
+        variant=--unpatched
+        shift
+        ;;
+    --kernel | --timeout | --memory | --cpus)
+        [ $# -ge 2 ] || usage
+        case $1 in
+        --kernel) version=$2 ;;
+        --timeout) seconds=$2 ;;
+        --memory) memory=$2 ;;
+        --cpus) cpus=$2 ;;
+        esac
+        shift 2
+        ;;
+    --)
+        shift
+        break
+        ;;
+    -*) usage ;;
+    *) break ;;
+    esac
+done
+[ $# -gt 0 ] || usage
+for number in "$seconds" "$memory" "$cpus"; do
+    case $number in
+    '' | *[!0-9]*) usage ;;
+    esac
+done
+
+sh "$here/../tests/install-deps.sh" qemu-system-x86 perl-base coreutils >&2 || exit 125
+# shellcheck disable=SC2086 # one word or none
+kernel=$(sh "$here/build.sh" "$version" $variant) || exit 125
+
+job=$(mktemp -d)
+emulator=
+cleanup() {
+    [ -z "$emulator" ] || kill "$emulator" 2>/dev/null || true
+    rm -rf "$job"
+}
+trap cleanup EXIT
+trap 'exit 125' INT TERM HUP
+
+# As one word of a shell script.
+quote() {
+    printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"
+}
+
+{
+    echo "cd $(quote "$PWD") || exit 125"
+    for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
+        eval "value=\$$name"
+        echo "export $name=$(quote "$value")"
+    done
+    printf 'exec'
+    for word in "$@"; do
+        printf ' %s' "$(quote "$word")"
+    done
+    echo
+} >"$job/command"
+
+cat >"$job/init" <<END
+#!/bin/sh
+# The first process of the guest. Its output is the console.
+job=$(quote "$job")
+END
+cat >>"$job/init" <<'END'
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+HOME=/root
+LANG=C.UTF-8
+export PATH HOME LANG
+
+power_off() {
+    # reboot(2): LINUX_REBOOT_MAGIC1, MAGIC2C, CMD_POWER_OFF
+    perl -e 'syscall(169, 0xfee1dead, 537993216, 0x4321fedc, 0)'
+    exit # a panic, which ends the guest as well
+}
+
+# The machine's files are read-only; what is written lies in memory, above them.
+mount -t tmpfs tmpfs /run
+mkdir /run/upper /run/work /run/root /run/job
+cp "$job/command" /run/job/
+mount -t overlay overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work /run/root || power_off
+mkdir -p /run/root/run /run/root/mnt
+mount -t tmpfs tmpfs /run/root/run
+cp -r /run/job /run/root/run/job
+cd /run/root && pivot_root . mnt && cd / || power_off
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs tmpfs /dev/shm
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+umount -l /mnt
+ip link set lo up
+echo guest >/proc/sys/kernel/hostname
+
+# A port can be opened once only; a pipe as often as a program likes.
+while [ ! -e /dev/vport0p3 ]; do sleep 0.1; done
+mkfifo /run/job/out /run/job/err
+cat /run/job/out >/dev/vport0p1 &
+out=$!
+cat /run/job/err >/dev/vport0p2 &
+err=$!
+setsid sh /run/job/command </dev/null >/run/job/out 2>/run/job/err
+status=$?
+# What COMMAND has left behind may hold the pipes open.
+(sleep 2; kill $out $err) 2>/dev/null &
+wait $out $err
+echo $status >/dev/vport0p3
+power_off
+END
+chmod 755 "$job" "$job/init"
+
+mkfifo "$job/out" "$job/err"
+: >"$job/status"
+# Held open, so that nobody waits for the other end.
+exec 3<>"$job/out" 4<>"$job/err"
+cat <"$job/out" 3>&- 4>&- &
+out=$!
+cat <"$job/err" >&2 3>&- 4>&- &
+err=$!
+
+timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
+    -display none -monitor none -no-reboot -nodefaults -kernel "$kernel/bzImage" \
+    -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap,readonly=on \
+    -device virtio-rng-pci -serial "file:$job/console" -device virtio-serial-pci \
+    -chardev "file,id=out,path=$job/out" -device virtserialport,chardev=out,nr=1 \
+    -chardev "file,id=err,path=$job/err" -device virtserialport,chardev=err,nr=2 \
+    -chardev "file,id=status,path=$job/status" -device virtserialport,chardev=status,nr=3 \
+    -append "console=ttyS0 root=root rootfstype=9p \
+rootflags=trans=virtio,version=9p2000.L,msize=262144,cache=loose ro init=$job/init quiet panic=-1" \
+    </dev/null >"$job/emulator" 2>&1 3>&- 4>&- &
+emulator=$!
+ended=0
+wait "$emulator" || ended=$?
+emulator=
+exec 3>&- 4>&-
+wait "$out" "$err"
+
+status=$(cat "$job/status")
+if [ -n "$status" ]; then
+    exit "$status"
+fi
+if [ "$ended" = 124 ]; then
+    echo "boot.sh: killed after $seconds s" >&2
+    exit 124
+fi
+echo "boot.sh: the guest ended without a result (QEMU's exit status $ended)" >&2
+cat "$job/emulator" >&2
+[ ! -f "$job/console" ] || tail -n 30 "$job/console" | tr -d '\r' >&2
+exit 125
