@@ -4,12 +4,17 @@
 The call is refused to the wrapper and to PROGRAM alike. Whatever is missing, the wrapper either
 works or ends with 125 and one line; and --check agrees with what then happens."""
 import errno
+import os
 
 import harness
 
 # Numbers from 424 on are the same on every architecture.
 PIDFD_SEND_SIGNAL, IO_URING_SETUP, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD = \
     424, 425, 434, 435, 436, 438
+
+
+# Of the conformance suite: one of each kind of call, threads, processes that die, what is reused.
+CHECKS = ("plain", "registers", "thread", "vfork-own-stack", "zero-positions", "threads-at-once", "children-alive")
 
 
 class Refused(harness.Case):
@@ -67,6 +72,43 @@ class Refused(harness.Case):
             self.assertEqual(harness.calls(result.out), ["ENOSYS"] * 3, result)
         check = self.under({CLONE3: errno.ENOSYS}, "--check")
         self.assertEqual(check.status, 1, check)
+
+    def serves_without(self, feature, rules, *checks):
+        """--check names what is missing, calls work, and so do these checks of the suite."""
+        self.assertRegex(self.under(rules, "--check").out, rf"(?m)^{feature} +no ")
+        self.assertTrue(self.works_or_says(rules))
+        if os.geteuid() == 0:
+            result = self.under(rules, "--", harness.CONFORMANCE, *checks)
+            self.expect(result, 0)
+
+    # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, before 5.19 an unknown flag.
+    NO_WAIT_KILLABLE = {"317:1&0x20": errno.EINVAL}
+
+    def test_wait_killable(self):
+        self.serves_without("wait_killable", self.NO_WAIT_KILLABLE, *CHECKS)
+        result = self.under(self.NO_WAIT_KILLABLE, "-v", "--", harness.CALL, "7000")
+        self.assertIn("without WAIT_KILLABLE_RECV", result.err)
+
+    def test_sync_wake_up(self):
+        # SECCOMP_IOCTL_NOTIF_SET_FLAGS, before 6.6 an unknown request.
+        self.serves_without("sync_wake_up", {"16:1@0x40082104": errno.EINVAL}, *CHECKS)
+
+    def test_kcmp(self):
+        # Without CONFIG_KCMP.
+        self.serves_without("kcmp", {312: errno.ENOSYS}, *CHECKS)
+
+    def test_namespace_requests(self):
+        # Newer requests to namespace files (6.11 and later); NS_GET_PID_FROM_PIDNS and its like.
+        rules = {f"16:1@{0x8004b706 + i:#x}": errno.ENOTTY for i in range(4)}
+        self.assertTrue(self.works_or_says(rules))
+        result = self.under(rules, "--", harness.CONFORMANCE, "zero-positions")
+        self.assertIn(result.status, (0, 77), result)
+
+    def test_all_of_61(self):
+        # Whatever 6.1 lacks at once.
+        rules = {"16:1@0x40082104": errno.EINVAL, 312: errno.ENOSYS, IO_URING_SETUP: errno.ENOSYS,
+                 PIDFD_GETFD: errno.ENOSYS, **self.NO_WAIT_KILLABLE}
+        self.assertTrue(self.works_or_says(rules))
 
     def test_program_status_whatever_is_missing(self):
         for number in (IO_URING_SETUP, CLOSE_RANGE, PIDFD_SEND_SIGNAL, PIDFD_OPEN, PIDFD_GETFD):
