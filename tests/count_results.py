@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Adds up the results in a folder: meson's logs (NAME.json) and single checks (NAME.check).
+"""Adds up the results in a folder: meson's logs (NAME.json), counts
+(NAME.counts) and single checks (NAME.check).
 
 A test whose last line counts its own checks ("3 passed, 0 failed, 1 skipped") stands for that
 many; one that ended in another way than its counts say stands for a failure as well.
@@ -39,6 +40,11 @@ def main():
             one = of_test(entry)
             print(f"{path.stem}: {entry['name']}: {one[0]} passed, {one[1]} failed, {one[2]} skipped")
             total = [a + b for a, b in zip(total, one)]
+    for path in sorted(folder.glob("*.counts")):
+        seen += 1
+        one = tuple(map(int, re.findall(r"(\d+) (?:passed|failed|skipped)", path.read_text())))
+        print(f"{path.stem}: {one[0]} passed, {one[1]} failed, {one[2]} skipped")
+        total = [a + b for a, b in zip(total, one)]
     for path in sorted(folder.glob("*.check")):
         seen += 1
         good = path.read_text().strip() == "pass"

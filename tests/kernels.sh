@@ -1,0 +1,67 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# sh tests/kernels.sh BUILD RESULTS [--all]
+#
+# The tests that need a kernel of kpatch/build.sh: every provider on the patched 6.12; with --all also
+# 6.12 without the patches and 6.1. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N
+# skipped") for each, and prints them as a table.
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+results=$2
+all=${3:-}
+
+supervise=$build/supervisor/clone2-supervise
+conformance=$build/tests/conformance/clone2-conformance-static
+differential=$build/tests/differential/clone2-differential
+# An emulated CPU is some ten times slower.
+limit=1800
+
+# row NAME TITLE BOOT-OPTIONS COMMAND...: runs it, keeps the last line that counts.
+row() {
+    name=$1
+    title=$2
+    options=$3
+    shift 3
+    # shellcheck disable=SC2086 # a list of words
+    sh kpatch/boot.sh --timeout "$limit" $options -- "$@" >"$results/$name.out" 2>&1 || true
+    counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$results/$name.out" |
+        tail -n 1 | sed 's/, 0 broken$//; s/failed, \([0-9]*\) skipped, \([0-9]*\) broken/failed, \1 skipped (\2 broken)/')
+    case $counts in
+    '' | *broken*)
+        tail -n 40 "$results/$name.out"
+        counts='0 passed, 1 failed, 0 skipped'
+        ;;
+    *', 0 failed, '*) ;;
+    *) grep -E -A 2 '^(FAIL|not ok)' "$results/$name.out" | head -n 60 ;;
+    esac
+    echo "$counts" >"$results/kernel-$name.counts"
+    echo "| $title | $counts |" | tee -a "$results/table"
+}
+
+# What no kernel of ours has: a pid_max of each pid namespace came with 6.14.
+CLONE2_MUST_RUN=1
+CLONE2_ABSENT=pidns-pid-max
+export CLONE2_MUST_RUN CLONE2_ABSENT
+
+rm -f "$results/table"
+sh tests/boot.sh >"$results/boot.out" 2>&1 || cat "$results/boot.out"
+tail -n 1 "$results/boot.out" >"$results/kernel-boot.counts"
+CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" all
+row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
+    "$supervise" -n 500 -- "$conformance" -n 500 all
+row differential-6.12 'random calls, kernel and supervisor alike | 6.12 patched' '' \
+    sh tests/differential/compare.sh "$supervise" "$differential" 5000
+row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
+    sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
+if [ "$all" = --all ]; then
+    row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
+        "$supervise" --provider=supervisor -- "$conformance" all
+    row unpatched-6.12 'supervisor | 6.12' --unpatched "$supervise" -- "$conformance" all
+    row unpatched-6.1 'supervisor | 6.1' '--kernel 6.1 --unpatched' "$supervise" -- "$conformance" all
+    CLONE2_EINTR=never row native-6.1 'the kernel itself | 6.1 patched' '--kernel 6.1' \
+        "$conformance" all
+    row selftests-6.1 "the kernel's selftests of clone2 and clone3 | 6.1 patched" '--kernel 6.1' \
+        sh tests/selftests.sh "$(sh kpatch/build.sh 6.1)/selftests"
+fi
