@@ -49,6 +49,9 @@ rm -f "$results/table"
 sh tests/boot.sh >"$results/boot.out" 2>&1 || cat "$results/boot.out"
 tail -n 1 "$results/boot.out" >"$results/kernel-boot.counts"
 CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" all
+row wrapper-6.12 'the wrapper steps aside | 6.12 patched' '' \
+    env CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
+    /usr/bin/python3 tests/integration/test_provider.py
 row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
     "$supervise" -n 500 -- "$conformance" -n 500 all
 row differential-6.12 'random calls, kernel and supervisor alike | 6.12 patched' '' \

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Who makes the calls: --provider, on a kernel with clone2 and on one without."""
+import harness
+
+
+def kernel_has_clone2():
+    return harness.supervise("--check", "native").status == 0
+
+
+class Provider(harness.Case):
+    def test_supervisor(self):
+        # Everywhere: also where the kernel could do it.
+        result = harness.supervise("--provider=supervisor", "--log", "-", "--", harness.CALL, "-r",
+                                   "3", "7000")
+        self.assertEqual(harness.calls(result.out), [7000] * 3, result)
+        self.assertEqual(result.err.count("= 7000"), 3, result)
+
+    def test_kernel(self):
+        if kernel_has_clone2():
+            return self.with_clone2()
+        self.expect(harness.supervise("--provider=kernel", "--", "echo", "ran"), 125,
+                    err="no clone2")
+        result = harness.supervise("-v", "--", harness.CALL, "7000")
+        self.assertEqual(harness.calls(result.out), [7000], result)
+        self.assertIn("serving with", result.err)
+        return None
+
+    def with_clone2(self):
+        """Number 387 is left alone, and nothing is said of its calls; the wrapper is as ever."""
+        for options in ((), ("--provider=kernel",)):
+            with self.subTest(options=options):
+                result = harness.supervise("-v", *options, "--", harness.CALL, "7000")
+                self.assertEqual(harness.calls(result.out), [7000], result)
+                self.assertIn("left to it", result.err)
+                self.expect(harness.supervise(*options, "--", "sh", "-c", "exit 9"), 9)
+                self.expect(harness.supervise(*options, "--wait-all", "--", "sh", "-c",
+                                              "(sleep 0.3; echo late) & exit 8"), 8, out="late")
+                self.expect(harness.supervise(*options, "--log", "-", "--", "true"), 0,
+                            err="see nothing")
+        for options in ((), ("--provider=kernel",)):
+            with self.subTest(options=options, nr=500):
+                result = harness.supervise("-n", "500", "--log", "-", "--stats", *options, "--",
+                                           harness.CALL, "-n", "500", "-r", "3", "7000")
+                self.assertEqual(harness.calls(result.out), [7000] * 3, result)
+                self.assertEqual(result.err.count("passed to the kernel's own clone2"), 3, result)
+                self.assertIn("passed to the kernel: 3", result.err)
+
+
+if __name__ == "__main__":
+    harness.main()
