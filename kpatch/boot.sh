@@ -123,18 +123,22 @@ ip link set lo up
 echo guest >/proc/sys/kernel/hostname
 
 # A port can be opened once only; a pipe as often as a program likes.
-while [ ! -e /dev/vport0p3 ]; do sleep 0.1; done
+while :; do
+    port=$(ls /dev/vport*p3 2>/dev/null) && break
+    sleep 0.1
+done
+port=${port%3}
 mkfifo /run/job/out /run/job/err
-cat /run/job/out >/dev/vport0p1 &
+cat /run/job/out >"${port}1" &
 out=$!
-cat /run/job/err >/dev/vport0p2 &
+cat /run/job/err >"${port}2" &
 err=$!
 setsid sh /run/job/command </dev/null >/run/job/out 2>/run/job/err
 status=$?
 # What COMMAND has left behind may hold the pipes open.
 (sleep 2; kill $out $err) 2>/dev/null &
 wait $out $err
-echo $status >/dev/vport0p3
+echo $status >"${port}3"
 power_off
 END
 chmod 755 "$job" "$job/init"
