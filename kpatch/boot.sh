@@ -61,6 +61,8 @@ kernel=$(sh "$here/build.sh" "$version" $variant) || exit 125
 job=$(mktemp -d)
 emulator=
 cleanup() {
+    # A second signal (timeout(1) sends two) must not end this half-way.
+    trap '' INT TERM HUP
     [ -z "$emulator" ] || kill "$emulator" 2>/dev/null || true
     rm -rf "$job"
 }
@@ -75,7 +77,7 @@ quote() {
 {
     echo "cd $(quote "$PWD") || exit 125"
     for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
-        eval "value=\$$name"
+        eval "value=\${$name-}"
         echo "export $name=$(quote "$value")"
     done
     printf 'exec'

@@ -39,14 +39,22 @@ key=$(cd "$here" && { cat kernel-test.config build.sh; [ -z "$patches" ] || cat 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/clone2-supervise/kernels
 result=$cache/$source_version-$variant-$key
 
+found() {
+    if [ -f "$result/bzImage" ]; then
+        echo "$result"
+        exit 0
+    fi
+}
+
 mkdir -p "$cache"
+# What is there is there, whatever else is being built.
+found
 # Two at once would be slower, and want twice the room.
 exec 9>"$cache/lock"
 flock 9
-if [ -f "$result/bzImage" ]; then
-    echo "$result"
-    exit 0
-fi
+found
+# Whoever left this behind is gone: it would hold the lock.
+rm -rf "$cache"/work.*
 
 work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
