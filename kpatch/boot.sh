@@ -60,6 +60,7 @@ kernel=$(sh "$here/build.sh" "$version" $variant) || exit 125
 
 job=$(mktemp -d)
 emulator=
+# shellcheck disable=SC2317 # it is called by the trap
 cleanup() {
     # A second signal (timeout(1) sends two) must not end this half-way.
     trap '' INT TERM HUP
@@ -77,6 +78,7 @@ quote() {
 {
     echo "cd $(quote "$PWD") || exit 125"
     for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
+        value=
         eval "value=\${$name-}"
         echo "export $name=$(quote "$value")"
     done
