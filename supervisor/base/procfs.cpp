@@ -104,6 +104,14 @@ std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) co
     return status->substr(begin, end - begin);
 }
 
+char Procfs::state(pid_t tid) const
+{
+    // "4711 (comm) S ...": the comm may hold anything.
+    const std::optional<std::string> stat = read_if_alive(tid, "stat");
+    const std::size_t end = stat ? stat->rfind(") ") : std::string::npos;
+    return end == std::string::npos || end + 2 >= stat->size() ? '\0' : (*stat)[end + 2];
+}
+
 std::vector<pid_t> Procfs::pids() const
 {
     std::vector<pid_t> found;

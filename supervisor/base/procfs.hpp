@@ -30,6 +30,8 @@ public:
     [[nodiscard]] std::optional<std::string> read_if_alive(pid_t tid, const char *name) const;
     /// "Name:" line's value in TID/status, without the leading blank.
     [[nodiscard]] std::optional<std::string> status_field(pid_t tid, const char *field) const;
+    /// The state letter of a thread (proc(5), "S", "D", "R" ...); 0 when it is gone.
+    [[nodiscard]] char state(pid_t tid) const;
     /// All pids (thread group leaders) seen here.
     [[nodiscard]] std::vector<pid_t> pids() const;
     /// The command name (comm) of a thread; empty when it is gone.

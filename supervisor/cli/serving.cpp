@@ -157,7 +157,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
     try {
         const auto procfs = std::make_shared<const Procfs>();
         Audit audit(options, std::move(log), diagnostics);
-        Service service(procfs, audit, diagnostics,
+        Service service(procfs, diagnostics,
                         kernel_serves ? std::optional(clone2_nr) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
 
@@ -187,7 +187,8 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         Server server(*loop, service, diagnostics);
-        server.add_listener(std::move(*listener), offer.wait_killable);
+        server.add_listener(std::move(*listener), offer.wait_killable,
+                            std::make_shared<ListenerOwner>(audit));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         if (!send_value(program, finish_request)) {
             return own_failure;

@@ -208,6 +208,27 @@ SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index)
     return slot;
 }
 
+bool Executor::sleeps_on(NotificationSource &source, const Notification &notification) const
+{
+    // Interrupted, it goes to sleep again killably (D) or is on its way to the stop (t).
+    constexpr timespec pause{0, 50'000};
+    for (;;) {
+        const char state = procfs_->state(notification.tid);
+        if (state == 'D' && source.still_valid(notification.id)) {
+            source.learn_wait_killable(true);
+            return true;
+        }
+        if (state == 't') {
+            source.learn_wait_killable(false);
+            return false;
+        }
+        if (state == '\0' || state == 'Z' || state == 'X') {
+            return false;
+        }
+        ::nanosleep(&pause, nullptr);
+    }
+}
+
 template <typename Act>
 Result<Redirected> Executor::stop_and(NotificationSource &source, const Notification &notification,
                                       std::int64_t answer, Act act)
@@ -220,7 +241,8 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
         return seized.error();
     }
     Tracee &tracee = *seized;
-    const bool answered = source.wait_killable();
+    const std::optional<bool> wait_killable = source.wait_killable();
+    bool answered = wait_killable.value_or(false);
     // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
     // learn that the tid is still the caller's. With it, the answer's success says so.
     if (!answered && !source.still_valid(notification.id)) {
@@ -228,6 +250,9 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     }
     if (!tracee.interrupt()) {
         return Redirected::gone;
+    }
+    if (!wait_killable) {
+        answered = sleeps_on(source, notification);
     }
     if (answered && !source.answer(notification.id, answer)) {
         return Redirected::gone;

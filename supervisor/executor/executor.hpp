@@ -115,6 +115,10 @@ private:
     [[nodiscard]] Result<Redirected> stop_and(NotificationSource &source,
                                               const Notification &notification, std::int64_t answer,
                                               Act act);
+    /// Whether the target, interrupted a moment ago, waits for its answer all the same
+    /// (WAIT_KILLABLE_RECV). Waits until that can be told.
+    [[nodiscard]] bool sleeps_on(NotificationSource &source,
+                                 const Notification &notification) const;
     template <typename Write>
     [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
                                               const Notification &notification, RemotePtr entry,

@@ -23,9 +23,11 @@ constexpr unsigned quiet_rounds = 20;
 
 } // namespace
 
-void Server::add_listener(Fd fd, bool wait_killable)
+void Server::add_listener(Fd fd, std::optional<bool> wait_killable,
+                          std::shared_ptr<ListenerOwner> owner)
 {
-    const auto served = std::make_shared<Served>(loop_, std::move(fd), wait_killable);
+    const auto served =
+        std::make_shared<Served>(loop_, std::move(fd), wait_killable, std::move(owner));
     const Lock lock(mutex_);
     listeners_.push_back(served);
     arm(served);
@@ -128,11 +130,9 @@ void Server::take(Lock &lock)
         diagnostics_.info("the last target is gone");
         served->ended = true;
         std::erase(listeners_, served);
-        if (listeners_.empty()) {
-            stopped_ = true;
-            loop_.stop();
-            wake_worker_.notify_all();
-            wake_watchdog_.notify_all();
+        served->owner->ended(served->listener.fd());
+        if (listeners_.empty() && until_ == Until::no_listener) {
+            stop_all();
         }
         return;
     case Listener::Pending::notification:
@@ -163,7 +163,7 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
         wake_watchdog_.notify_one();
     }
     lock.unlock();
-    const Service::Served result = service_.serve(served->listener, notification);
+    const Service::Served result = service_.serve(served->listener, notification, *served->owner);
     lock.lock();
     --serving_;
     ++served_;
@@ -206,12 +206,36 @@ void Server::watch_over()
     }
 }
 
-void Server::run()
+void Server::stop_all()
 {
+    stopped_ = true;
+    loop_.stop();
+    wake_worker_.notify_all();
+    wake_watchdog_.notify_all();
+}
+
+void Server::stop()
+{
+    const Lock lock(mutex_);
+    stop_all();
+}
+
+std::size_t Server::listener_count()
+{
+    const Lock lock(mutex_);
+    return listeners_.size();
+}
+
+void Server::run(Until until)
+{
+    {
+        const Lock lock(mutex_);
+        until_ = until;
+    }
     std::thread watchdog([this] { watch_over(); });
     work(false);
     watchdog.join();
-    // Nobody can be held up for long any more: the targets are gone.
+    // Where the targets are gone nobody can be held up for long.
     Lock lock(mutex_);
     worker_ended_.wait(lock, [this] { return workers_ == 0; });
 }

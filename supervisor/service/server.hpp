@@ -12,6 +12,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -26,7 +27,7 @@ namespace clone2
 /// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
 /// nothing is being served, then sees to it that somebody else is the leader.
 ///
-/// add_listener() is thread-safe; run() is for one thread, once.
+/// add_listener() and stop() are thread-safe; run() is for one thread, once.
 class Server
 {
 public:
@@ -35,19 +36,35 @@ public:
     {
     }
 
-    /// Takes over a listener descriptor and serves it until its last target is gone. Throws
-    /// std::system_error where the kernel doesn't answer for it.
-    void add_listener(Fd fd, bool wait_killable);
-    /// Serves until no listener is left.
-    void run();
+    enum class Until {
+        no_listener, ///< the last target of the last listener is gone
+        stopped      ///< stop()
+    };
+
+    /// Takes over a listener descriptor and serves it until its last target is gone.
+    /// `wait_killable`: see Listener. Throws std::system_error where the kernel doesn't answer
+    /// for it.
+    void add_listener(Fd fd, std::optional<bool> wait_killable,
+                      std::shared_ptr<ListenerOwner> owner);
+    /// Serves, and returns when no call is under way any more.
+    void run(Until until = Until::no_listener);
+    /// Ends run(): no further call is taken up. Those under way are seen through, however long
+    /// that takes (a frozen target); the listeners are closed with the server, and the calls that
+    /// wait there then get ENOSYS.
+    void stop();
+    /// How many listeners there are now.
+    [[nodiscard]] std::size_t listener_count();
 
 private:
     struct Served {
-        Served(EventLoop &loop, Fd fd, bool wait_killable)
-            : listener(std::move(fd), wait_killable), watch(loop.watch(listener.fd()))
+        Served(EventLoop &loop, Fd fd, std::optional<bool> wait_killable,
+               std::shared_ptr<ListenerOwner> its_owner)
+            : listener(std::move(fd), wait_killable), owner(std::move(its_owner)),
+              watch(loop.watch(listener.fd()))
         {
         }
         Listener listener;
+        std::shared_ptr<ListenerOwner> owner;
         std::unique_ptr<EventLoop::Watch> watch;
         bool armed = false; ///< the event loop watches it
         bool ready = false; ///< in ready_
@@ -64,6 +81,7 @@ private:
     void arm(const std::shared_ptr<Served> &served);
     void call_worker();
     void start_worker();
+    void stop_all();
 
     EventLoop &loop_;
     Service &service_;
@@ -86,6 +104,7 @@ private:
     bool leading_ = false;  ///< a thread is in the event loop
     bool watching_ = false; ///< the watchdog is awake
     bool stopped_ = false;
+    Until until_ = Until::no_listener;
 };
 
 } // namespace clone2

@@ -81,16 +81,17 @@ Refusal refusal_for(const Error &error)
 
 } // namespace
 
-Service::Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit,
-                 Diagnostics &diagnostics, std::optional<int> kernel_nr)
-    : procfs_(procfs), audit_(audit), kernel_nr_(kernel_nr), diagnostics_(diagnostics),
-      inspector_(procfs), picker_(procfs), executor_(procfs)
+Service::Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
+                 std::optional<int> kernel_nr)
+    : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
+      picker_(procfs), executor_(procfs)
 {
 }
 
-Service::Served Service::serve(NotificationSource &source, const Notification &notification)
+Service::Served Service::serve(NotificationSource &source, const Notification &notification,
+                               ListenerOwner &owner)
 {
-    const Call call{source, notification, now_ns(CLOCK_MONOTONIC)};
+    const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
     if (kernel_nr_) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;
@@ -111,8 +112,9 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
     return serve_program_call(call, std::get<Observation::ProgramCall>(std::move(seen->what)));
 }
 
-Result<Service::Planned> Service::make_plan(pid_t tid, const Request &request)
+Result<Service::Planned> Service::make_plan(const Call &call, const Request &request)
 {
+    const pid_t tid = call.notification.tid;
     Planned planned;
     std::optional<Facts> facts;
     if (needs_facts(request)) {
@@ -124,9 +126,19 @@ Result<Service::Planned> Service::make_plan(pid_t tid, const Request &request)
         planned.target = std::move(*target);
     }
     planned.plan = plan(request, facts);
-    if (auto *call = std::get_if<CloneCall>(&planned.plan); call != nullptr && call->to_pick != 0) {
-        picker_.pick(tid, *planned.target, call->to_pick, extra_entries(*call),
-                     std::span(call->set_tid).first(call->set_tid_size));
+    auto *const clone = std::get_if<CloneCall>(&planned.plan);
+    if (clone == nullptr) {
+        return planned;
+    }
+    if (call.owner.judges()) {
+        if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
+            planned.plan = std::move(*refusal);
+            return planned;
+        }
+    }
+    if (clone->to_pick != 0) {
+        picker_.pick(tid, *planned.target, clone->to_pick, extra_entries(*clone),
+                     std::span(clone->set_tid).first(clone->set_tid_size));
     }
     return planned;
 }
@@ -137,7 +149,7 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
         refuse(call, nullptr, {EFAULT, "args unreadable"});
         return Served::yes;
     }
-    const Result<Planned> planned = make_plan(call.notification.tid, seen.request);
+    const Result<Planned> planned = make_plan(call, seen.request);
     if (!planned) {
         give_up(call, planned.error(), &seen.request);
         return Served::yes;
@@ -147,7 +159,8 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
         return Served::yes;
     }
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
-                                seen.request.nr_pids, audit_.wants_successes(), call.started_ns};
+                                seen.request.nr_pids, call.owner.audit().wants_successes(),
+                                call.started_ns};
     const Result<Redirected> started = executor_.start(call.source, call.notification, order, seen);
     if (!started) {
         give_up(call, started.error(), &seen.request);
@@ -179,7 +192,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
         refuse_boot(nullptr, {EFAULT, "args unreadable"});
         return;
     }
-    const Result<Planned> planned = make_plan(tid, seen->request);
+    const Result<Planned> planned = make_plan(call, seen->request);
     if (!planned) {
         refuse_boot(&seen->request, refusal_for(planned.error()));
         return;
@@ -189,7 +202,8 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
         return;
     }
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
-                                seen->request.nr_pids, audit_.wants_successes(), call.started_ns};
+                                seen->request.nr_pids, call.owner.audit().wants_successes(),
+                                call.started_ns};
     const Result<void> done = executor_.finish_boot(call.source, call.notification, report, order);
     if (!done) {
         refuse_boot(&seen->request, refusal_for(done.error()));
@@ -203,18 +217,26 @@ void Service::pass_to_kernel(const Call &call, int nr)
 {
     CallRecord record;
     record.passed_to_kernel = true;
+    const pid_t tid = call.notification.tid;
     Request request;
-    if (audit_.wants_details()) {
-        const auto seen = executor_.read_request(call.notification.tid, call.notification.args);
+    if (call.owner.audit().wants_details() || call.owner.judges()) {
+        const auto seen = executor_.read_request(tid, call.notification.args);
         if (seen) {
             request = seen->request;
         }
         describe(request, record);
+        // What can't be read is refused by the kernel.
+        if (seen && seen->args_readable && call.owner.judges()) {
+            if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
+                refuse(call, &request, *refusal);
+                return;
+            }
+        }
     }
     const Result<Redirected> passed = executor_.pass_to_kernel(call.source, call.notification, nr);
     if (!passed) {
         give_up(call, passed.error(), &request);
-    } else if (*passed == Redirected::done && audit_.wants_successes()) {
+    } else if (*passed == Redirected::done && call.owner.audit().wants_successes()) {
         audit(call, std::move(record));
     }
 }
@@ -299,7 +321,7 @@ void Service::give_up(const Call &call, const Error &error, const Request *reque
 void Service::audit(const Call &call, CallRecord record)
 {
     record.tid = call.notification.tid;
-    if (audit_.wants_details()) {
+    if (call.owner.audit().wants_details()) {
         record.comm = procfs_->comm(record.tid);
         if (const auto target = inspector_.inspect(record.tid)) {
             record.level = target->level;
@@ -307,7 +329,7 @@ void Service::audit(const Call &call, CallRecord record)
     }
     record.time_ns = now_ns(CLOCK_REALTIME);
     record.latency_us = (now_ns(CLOCK_MONOTONIC) - call.started_ns) / 1000;
-    audit_.record(record);
+    call.owner.audit().record(record);
 }
 
 } // namespace clone2

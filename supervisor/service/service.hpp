@@ -6,6 +6,7 @@
 #include "base/procfs.hpp"
 #include "executor/executor.hpp"
 #include "listener/listener.hpp"
+#include "service/owner.hpp"
 #include "target/namespaces.hpp"
 #include "target/pid_picker.hpp"
 
@@ -23,7 +24,7 @@ class Service
 public:
     /// `kernel_nr`: the number of the kernel's own clone2, to which every call is passed; nullopt:
     /// there is none, or it is not to be used.
-    Service(const std::shared_ptr<const Procfs> &procfs, AuditSink &audit, Diagnostics &diagnostics,
+    Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
             std::optional<int> kernel_nr = std::nullopt);
 
     enum class Served {
@@ -33,16 +34,19 @@ public:
 
     /// Sees one notification through on the calling thread. May block as long as the target
     /// can't run (frozen) or its memory can't be read (userfaultfd, FUSE). Every notification
-    /// whose target lives has been answered when this returns `yes`.
-    [[nodiscard]] Served serve(NotificationSource &source, const Notification &notification);
+    /// whose target lives has been answered when this returns `yes`. `owner`: of the listener.
+    [[nodiscard]] Served serve(NotificationSource &source, const Notification &notification,
+                               ListenerOwner &owner);
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
+    [[nodiscard]] const std::shared_ptr<const Procfs> &procfs() const { return procfs_; }
 
 private:
     /// One call on its way through serve().
     struct Call {
         NotificationSource &source;
         const Notification &notification;
+        ListenerOwner &owner;
         std::int64_t started_ns;
     };
     /// What is planned for a request, with the looks at the target that it took.
@@ -55,7 +59,7 @@ private:
     void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Observation::Report report);
     void serve_boot_report(const Call &call, const Observation::BootReport &report);
-    [[nodiscard]] Result<Planned> make_plan(pid_t tid, const Request &request);
+    [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
     [[nodiscard]] bool try_other_pids(const Call &call, Observation::Report &report,
                                       Refusal &refusal);
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
@@ -63,7 +67,6 @@ private:
     void audit(const Call &call, CallRecord record);
 
     std::shared_ptr<const Procfs> procfs_;
-    AuditSink &audit_;
     std::optional<int> kernel_nr_;
     Diagnostics &diagnostics_;
     NamespaceInspector inspector_;

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <linux/audit.h>
@@ -50,7 +51,8 @@ public:
         answers.push_back({id, value});
         return {};
     }
-    [[nodiscard]] bool wait_killable() const override { return true; }
+    [[nodiscard]] std::optional<bool> wait_killable() const override { return true; }
+    void learn_wait_killable(bool) override {}
 
     std::vector<Answer> answers;
     int refused = 0;
@@ -91,17 +93,18 @@ private:
 
 struct Bench {
     explicit Bench(std::optional<int> kernel_nr = std::nullopt)
-        : service(procfs(), records, diagnostics, kernel_nr)
+        : owner(records), service(procfs(), diagnostics, kernel_nr)
     {
     }
     Records records;
+    ListenerOwner owner;
     Diagnostics diagnostics{Verbosity::quiet};
     Service service;
 };
 
-void serve(Service &service, NotificationSource &source, const Notification &notification)
+void serve(Bench &bench, NotificationSource &source, const Notification &notification)
 {
-    while (service.serve(source, notification) == Service::Served::later) {
+    while (bench.service.serve(source, notification, bench.owner) == Service::Served::later) {
         std::this_thread::yield();
     }
 }
@@ -125,7 +128,7 @@ struct Refused {
     {
         const auto sleeper = make_sleeper();
         FakeSource source(true);
-        serve(bench.service, source, call_of(sleeper->pid(), args.value(), remote(pids).value()));
+        serve(bench, source, call_of(sleeper->pid(), args.value(), remote(pids).value()));
         REQUIRE(source.answers.size() == 1); // once, not more
         CHECK(source.refused == 0);
         value = source.answers[0].value;
@@ -154,20 +157,23 @@ CloneStruct args_of(std::uint64_t flags, std::uint32_t nr_pids)
     return args;
 }
 
-/// Serves the target that sends its listener through `sockets`, until it has ended.
-void serve_all(Bench &bench, Sockets &sockets)
+/// Serves the target that sends its listener through `sockets`, until it has ended. `told`: whether
+/// the listener knows how it was installed; returns what it knows at the end.
+std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
 {
     sockets.theirs.reset();
     ReceivedListener received = receive_listener(sockets.ours.get());
     REQUIRE(received.fd);
-    Listener listener(std::move(received.fd), received.wait_killable);
+    Listener listener(std::move(received.fd),
+                      told ? std::optional(received.wait_killable) : std::nullopt);
     while (listener.pending() != Listener::Pending::hung_up) {
         pollfd entry{listener.fd(), POLLIN, 0};
         REQUIRE(poll(&entry, 1, -1) == 1);
         if (const auto notification = listener.receive()) {
-            serve(bench.service, listener, *notification);
+            serve(bench, listener, *notification);
         }
     }
+    return listener.wait_killable();
 }
 
 } // namespace
@@ -179,10 +185,70 @@ TEST_CASE("Service: whoever is gone gets no result")
     for (const std::uint64_t address : {std::uint64_t{0}, remote(&args).value()}) {
         Bench bench;
         FakeSource source(false);
-        serve(bench.service, source, call_of(dead, address, 0));
+        serve(bench, source, call_of(dead, address, 0));
         CHECK(source.answers.empty());
         for (const CallRecord &record : bench.records.all()) {
             CHECK(record.result < 0);
+        }
+    }
+}
+
+namespace
+{
+
+/// Refuses chosen pids below 1000, in whatever namespace.
+class Strict final : public ListenerOwner
+{
+public:
+    using ListenerOwner::ListenerOwner;
+    [[nodiscard]] bool judges() const override { return true; }
+    std::optional<Refusal> judge(pid_t tid, const Request &request) override
+    {
+        last_tid = tid;
+        for (const pid_t pid : request.asked()) {
+            if (pid < 1000) {
+                return Refusal{EPERM, "too low"};
+            }
+        }
+        return std::nullopt;
+    }
+    std::atomic<pid_t> last_tid{0};
+};
+
+} // namespace
+
+TEST_CASE("Service: the listener's owner may refuse what could be done, and nothing else")
+{
+    struct Case {
+        std::uint64_t flags;
+        std::uint32_t nr_pids;
+        pid_t pid;
+        std::int64_t answer;
+        const char *why; ///< nullptr: any
+        bool asked;
+    };
+    for (const Case &one : {Case{sigchld, 1, 999, -EPERM, "too low", true},
+                            // What the contract refuses is refused with its errno, unasked.
+                            Case{1ULL << 40, 1, 999, -EINVAL, nullptr, false},
+                            Case{sigchld, 99, 999, -EINVAL, nullptr, false}}) {
+        if (one.asked && geteuid() != 0) {
+            MESSAGE("without privilege the call is refused before its owner is asked");
+            continue;
+        }
+        Bench bench;
+        Strict owner(bench.records);
+        const CloneStruct args = args_of(one.flags, one.nr_pids);
+        const auto sleeper = make_sleeper();
+        FakeSource source(true);
+        const Notification call =
+            call_of(sleeper->pid(), remote(&args).value(), remote(&one.pid).value());
+        CHECK(bench.service.serve(source, call, owner) == Service::Served::yes);
+        REQUIRE(source.answers.size() == 1);
+        CHECK(source.answers[0].value == one.answer);
+        CHECK(owner.last_tid == (one.asked ? sleeper->pid() : 0));
+        REQUIRE(bench.records.all().size() == 1);
+        if (one.why != nullptr) {
+            CHECK(bench.records.all()[0].why == one.why);
         }
     }
 }
@@ -196,7 +262,7 @@ TEST_CASE("Service: a tid that is used again by another process is left alone")
     const auto before = procfs()->read_if_alive(sleeper->pid(), "syscall");
     Bench bench;
     FakeSource source(false);
-    serve(bench.service, source, call_of(sleeper->pid(), remote(&args).value(), 0));
+    serve(bench, source, call_of(sleeper->pid(), remote(&args).value(), 0));
     CHECK(source.answers.empty());
     wait_for_state(sleeper->pid(), "S");
     CHECK(procfs()->status_field(sleeper->pid(), "TracerPid") == "0");
@@ -298,6 +364,46 @@ TEST_CASE("Service: a real caller behind a real listener")
         CHECK(records[i].time_ns > 0);
     }
     CHECK(records[5].result == -EINVAL);
+}
+
+TEST_CASE("Service: how a listener was installed shows by the first call")
+{
+    for (const bool prefer_wait_killable : {true, false}) {
+        Sockets sockets = make_sockets();
+        Grandchild target([&] {
+            sockets.ours.reset();
+            if (!install_and_send(sockets.theirs.get(), nr, prefer_wait_killable)) {
+                return 98;
+            }
+            CloneStruct args = args_of(sigchld, 0);
+            for (int i = 0; i < 50; ++i) {
+                const long pid = syscall(nr, &args, nullptr);
+                if (pid == 0) {
+                    _exit(3);
+                }
+                int status = 0;
+                if (pid < 0 || waitpid(static_cast<pid_t>(pid), &status, 0) != pid ||
+                    WEXITSTATUS(status) != 3) {
+                    return 1;
+                }
+            }
+            return 0;
+        });
+        Bench bench;
+        const std::optional<bool> learnt = serve_all(bench, sockets, false);
+        const auto records = bench.records.all();
+        if (!records.empty() && records[0].result == -EPERM) {
+            left_out("a real call", records[0].why);
+            return;
+        }
+        CHECK(WEXITSTATUS(target.status()) == 0);
+        CHECK(records.size() == 50);
+        CHECK(learnt.has_value());
+        // Before 5.19 it is false either way.
+        if (!prefer_wait_killable) {
+            CHECK(learnt == false);
+        }
+    }
 }
 
 TEST_CASE("Service: calls are passed to the kernel under another number, arguments and all")

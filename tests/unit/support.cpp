@@ -168,11 +168,11 @@ int get_byte(const Fd &fd)
     return got == 1 ? byte : -1;
 }
 
-bool install_and_send(int socket, int nr)
+bool install_and_send(int socket, int nr, bool prefer_wait_killable)
 {
     const auto program = build_filter(nr);
-    const InstalledFilter installed =
-        program ? install_filter(*program) : InstalledFilter{-ENOSYS, false, false};
+    const InstalledFilter installed = program ? install_filter(*program, prefer_wait_killable)
+                                              : InstalledFilter{-ENOSYS, false, false};
     char wait_killable = installed.wait_killable ? 1 : 0;
     iovec data{&wait_killable, 1};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof installed.listener)> control{};

@@ -122,7 +122,7 @@ bool put_byte(const Fd &fd, char byte = 'x');
 
 /// In a child: installs the filter for `nr` and sends its listener through the socket, with
 /// whether signals leave a received notification alone. False: refused.
-bool install_and_send(int socket, int nr);
+bool install_and_send(int socket, int nr, bool prefer_wait_killable = true);
 struct ReceivedListener {
     Fd fd; ///< empty where install_and_send() failed
     bool wait_killable = false;

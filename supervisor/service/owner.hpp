@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "audit/record.hpp"
+#include "plan/planner.hpp"
+#include "request/request.hpp"
+
+#include <optional>
+
+namespace clone2
+{
+
+/// Whoever has handed a listener over for serving: is asked before a call is made and hears what
+/// came of it. One owner may have several listeners. Implementations are thread-safe: calls of
+/// one listener are served on many threads at once.
+class ListenerOwner
+{
+public:
+    explicit ListenerOwner(AuditSink &audit) : audit_(audit) {}
+    ListenerOwner(const ListenerOwner &) = delete;
+    ListenerOwner &operator=(const ListenerOwner &) = delete;
+    virtual ~ListenerOwner() = default;
+
+    /// Whether judge() has anything to say; asked for each call.
+    [[nodiscard]] virtual bool judges() const { return false; }
+    /// A reason to refuse a call that could be made otherwise: what SPEC.md decides is decided
+    /// already. `tid`: the caller, in the supervisor's pid namespace. Asked on the serving thread,
+    /// and once more where a program's first call is read anew after booting. While it blocks, so
+    /// does the caller.
+    [[nodiscard]] virtual std::optional<Refusal> judge(pid_t /*tid*/, const Request & /*request*/)
+    {
+        return std::nullopt;
+    }
+    /// The last target of one of its listeners is gone. `fd`: the number that the listener had.
+    virtual void ended(int /*fd*/) {}
+
+    /// Where its calls are told.
+    [[nodiscard]] AuditSink &audit() const { return audit_; }
+
+private:
+    AuditSink &audit_;
+};
+
+} // namespace clone2
