@@ -76,11 +76,12 @@ quote() {
 }
 
 {
-    echo "cd $(quote "$PWD") || exit 125"
+    # Not by echo, which knows backslashes.
+    printf 'cd %s || exit 125\n' "$(quote "$PWD")"
     for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
         value=
         eval "value=\${$name-}"
-        echo "export $name=$(quote "$value")"
+        printf 'export %s=%s\n' "$name" "$(quote "$value")"
     done
     printf 'exec'
     for word in "$@"; do
