@@ -126,6 +126,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 umount -l /mnt
 ip link set lo up
 echo guest >/proc/sys/kernel/hostname
+# What it is by default where the kernel is not built small.
+echo 32768 >/proc/sys/kernel/pid_max
 
 # A port can be opened once only; a pipe as often as a program likes.
 while :; do
