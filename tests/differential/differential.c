@@ -246,13 +246,20 @@ static unsigned nspid_of_child(pid_t pid, int *values, unsigned max)
     return found;
 }
 
+// The first process of a new pid namespace ignores SIGCHLD when it ends, and here with it all that
+// share its handlers: the caller, too (zap_pid_ns_processes() of the kernel).
+static int is_shared_init(uint64_t flags)
+{
+    return (flags & CLONE_SIGHAND) != 0 && (flags & CLONE_NEWPID) != 0;
+}
+
 // What came of a success: the chosen pids, and * for those that were not asked for.
 static void print_child(const struct call *c, long result)
 {
     int values[MAX_PIDS];
     const uint64_t flags = c->args.flags;
-    // A thread, a sibling or a traced child is none of our children here.
-    const int visible = !(flags & (CLONE_THREAD | CLONE_PARENT));
+    // A thread or a sibling is none of our children.
+    const int visible = !(flags & (CLONE_THREAD | CLONE_PARENT)) && !is_shared_init(flags);
     const unsigned found = visible ? nspid_of_child((pid_t)result, values, MAX_PIDS) : 0;
     printf("ok");
     if (found == 0) {
@@ -296,6 +303,8 @@ static void make_call(struct batch *b, unsigned index)
             while (waitid(P_PID, (id_t)result, &info, WEXITED | WNOWAIT | __WALL) != 0 &&
                    errno == EINTR)
                 ;
+        if (is_shared_init(c.args.flags))
+            signal(SIGCHLD, SIG_DFL);
         print_child(&c, result);
         if (c.args.flags & CLONE_PIDFD) {
             uint32_t fd;
