@@ -196,6 +196,7 @@ static void storm_no_restart(void)
 // Without an alternate stack handlers use the caller's own, below the red zone.
 static void storm_on_stack(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
     struct itimerval timer = {{0, 200}, {0, 200}};
