@@ -16,6 +16,8 @@ struct shim_slot {
     uint64_t resume;       // behind the program's own system-call instruction
     int64_t result;        // of a call that failed
     uint64_t child_clears; // address of the owner byte that the child gives up
+    uint64_t sequence;     // when it was taken
+    int32_t tid;           // by whom
     uint32_t reinstall;    // the child has lost the handler (CLONE_CLEAR_SIGHAND)
     union {
         struct {

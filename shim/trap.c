@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A seccomp filter answers clone2's number with SECCOMP_RET_TRAP. The handler of that SIGSYS decides
-// what to do; it doesn't create the child itself, for with CLONE_VM its own frame would be on a
-// stack that parent and child share. It sets the registers for the trampoline and returns: the
+// A seccomp filter answers clone2's number with SECCOMP_RET_TRAP. The handler of that SIGSYS
+// decides what to do; it doesn't create the child itself, for with CLONE_VM its own frame would be
+// on a stack that parent and child share. It sets the registers for the trampoline and returns: the
 // kernel restores everything else (mask, vector registers, alternate stack), and the system call
 // is made where the program made it, but for the instruction pointer.
 //
@@ -11,6 +11,7 @@
 
 #include "arch.h"
 #include "context.h"
+#include "interpose.h"
 #include "slots.h"
 #include "translate.h"
 
@@ -25,10 +26,11 @@
 
 #define CLEAR_SIGHAND (1ULL << 32)
 
-// siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with libc's.
+// siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with
+// libc's.
 #define CODE_SECCOMP 1
 
-enum { ALTERNATE_STACK_SIZE = 32 << 10, KERNEL_MASK_SIZE = 8 };
+enum { KERNEL_MASK_SIZE = 8 };
 
 static volatile bool trapped; // that the filter is there shows in the handler being called
 
@@ -84,10 +86,10 @@ static void judge(void *context, struct shim_slot *slot)
 
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
-    (void)signal_number;
     if (info->si_code != CODE_SECCOMP || (uint32_t)info->si_syscall != shim_nr ||
         info->si_arch != SHIM_AUDIT_ARCH) {
-        pass_to_default(info);
+        if (!shim_interpose_deliver(signal_number, info, context))
+            pass_to_default(info);
         return;
     }
     trapped = true;
@@ -116,7 +118,7 @@ static long install_handler(void)
 // So that a call leaves the stack as it is, and needs none. Forks inherit it.
 static void install_alternate_stack(void)
 {
-    static unsigned char memory[ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
+    static unsigned char memory[SHIM_ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
     stack_t old = {0};
     const stack_t ours = {.ss_sp = memory, .ss_size = sizeof memory};
     if (shim_syscall(SYS_sigaltstack, 0, (uint64_t)(uintptr_t)&old, 0, 0, 0, 0) == 0 &&
@@ -124,8 +126,8 @@ static void install_alternate_stack(void)
         shim_syscall(SYS_sigaltstack, (uint64_t)(uintptr_t)&ours, 0, 0, 0, 0, 0);
 }
 
-// The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over an
-// exec, after which this library is elsewhere.
+// The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over
+// an exec, after which this library is elsewhere.
 static long install_filter(void)
 {
     struct sock_filter code[] = {
@@ -160,6 +162,7 @@ long shim_trap_install(void)
     if (error)
         return error;
     install_alternate_stack();
+    shim_interpose_start();
     // Unreadable arguments: nothing is created, whoever answers.
     shim_syscall(shim_nr, 0, 0, 0, 0, 0, 0);
     return trapped ? 0 : install_filter();

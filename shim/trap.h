@@ -3,6 +3,8 @@
 #ifndef SHIM_TRAP_H
 #define SHIM_TRAP_H
 
+enum { SHIM_ALTERNATE_STACK_SIZE = 32 << 10 };
+
 // Installs the handler, and the filter where no ancestor's does it. 0, or -errno.
 long shim_trap_install(void);
 

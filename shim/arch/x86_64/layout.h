@@ -20,8 +20,8 @@
 #define SLOT_RESUME 560
 #define SLOT_RESULT 568
 #define SLOT_CHILD_CLEARS 576
-#define SLOT_REINSTALL 584
-#define SLOT_PARENT_OWNS 588
+#define SLOT_REINSTALL 596
+#define SLOT_PARENT_OWNS 600
 
 // What the frame has room for: struct shim_call, rounded up.
 #define FRAME_SIZE 640
