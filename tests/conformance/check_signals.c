@@ -43,6 +43,7 @@ static int child_reads_mask(struct call *c)
 
 static void masks(void)
 {
+    need_feature("blocked-sigsys", "a provider by SIGSYS");
     struct call *c = call_new();
     const uint64_t kinds[] = {SIGCHLD, SIGCHLD | CLONE_VM | CLONE_VFORK, thread_flags};
     for (int i = 0; i < 60; i++) {
