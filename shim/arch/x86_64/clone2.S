@@ -13,6 +13,17 @@
 #include "layout.h"
 
         .intel_syntax noprefix
+
+        /* Of the system call; what it leaves free is r9. */
+        .macro  LOAD_ARGUMENTS
+        mov     rdi, [rsp + CALL_ARG0]
+        mov     rsi, [rsp + CALL_ARG1]
+        mov     rdx, [rsp + CALL_ARG2]
+        mov     r10, [rsp + CALL_ARG3]
+        mov     r8, [rsp + CALL_ARG4]
+        mov     rax, [rsp + CALL_NR]
+        .endm
+
         .text
 
 /* long shim_libc_call: rdi = args, rsi = pids, rdx = tls; the stack as at a function's entry.
@@ -49,13 +60,8 @@ clone2:
 .Lprepared:
         cmp     rax, SHIM_MAKE_CALL_VALUE
         jne     .Lfailed
-        mov     rdi, [rsp + CALL_ARG0]
-        mov     rsi, [rsp + CALL_ARG1]
-        mov     rdx, [rsp + CALL_ARG2]
-        mov     r10, [rsp + CALL_ARG3]
-        mov     r8, [rsp + CALL_ARG4]
+        LOAD_ARGUMENTS
         mov     r9, [rsp + FRAME_SIZE]
-        mov     rax, [rsp + CALL_NR]
         cmp     qword ptr [rsp + CALL_CHILD_SP], 0
         jne     .Lnew_stack
         syscall
@@ -141,13 +147,8 @@ clone2_call:
 .Lcall_prepared:
         cmp     rax, SHIM_MAKE_CALL_VALUE
         jne     .Lcall_done
-        mov     rdi, [rsp + CALL_ARG0]
-        mov     rsi, [rsp + CALL_ARG1]
-        mov     rdx, [rsp + CALL_ARG2]
-        mov     r10, [rsp + CALL_ARG3]
-        mov     r8, [rsp + CALL_ARG4]
+        LOAD_ARGUMENTS
         mov     r9, [rsp + CALL_CHILD_SP]
-        mov     rax, [rsp + CALL_NR]
         syscall
         test    rax, rax
         jz      .Lcall_child
