@@ -108,6 +108,18 @@ static void in_a_vfork_child(void)
     }
 }
 
+// More calls than there are slots: parent and child each give up their half.
+static void many_in_a_row(void)
+{
+    for (int i = 0; i < 2500; i++) {
+        const long pid = call(i & 1 ? SIGCHLD : SIGCHLD | VM_VFORK, 750);
+        if (pid == 0)
+            _exit(5);
+        EXPECT(750, pid);
+        join(750);
+    }
+}
+
 // The child's handlers are gone, ours among them.
 static void after_clear_sighand(void)
 {
@@ -130,5 +142,6 @@ int main(void)
     in_threads();
     in_a_vfork_child();
     after_clear_sighand();
+    many_in_a_row();
     return 0;
 }
