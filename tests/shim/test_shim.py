@@ -125,7 +125,7 @@ class Preloaded(harness.Case):
 
 class Trapped(harness.Case):
     def test_unusual_places(self):
-        self.expect(harness.run([TRAP], env=trap()))
+        self.expect(harness.run([TRAP], timeout=600, env=trap()))
 
     def test_only_where_asked_for(self):
         result = harness.run([harness.CALL, "600"], env=preload())
