@@ -1,23 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# sh kpatch/build.sh [6.12|6.1] [--unpatched]
+# sh kpatch/build.sh [6.12|6.1] [--unpatched] [--cached]
 #
 # Builds Debian's kernel of that version (default 6.12) with the patches beside this file, or without,
 # for the tests: with kernel-test.config, and the kernel's own selftests of clone2 and clone3 with
 # it. Prints the folder of the result, which holds bzImage, config and selftests/. What was built
 # once is found in the cache again, as long as source, patches and configuration are the same.
+# --cached: looks only there; exit status 1 where it would have to be built. Installs nothing.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
 version=6.12
 variant=patched
+cached=no
 for argument in "$@"; do
     case $argument in
     6.12 | 6.1) version=$argument ;;
     --unpatched) variant=unpatched ;;
+    --cached) cached=yes ;;
     *)
-        echo "usage: sh kpatch/build.sh [6.12|6.1] [--unpatched]" >&2
+        echo "usage: sh kpatch/build.sh [6.12|6.1] [--unpatched] [--cached]" >&2
         exit 2
         ;;
     esac
@@ -27,8 +30,10 @@ say() {
     echo "kpatch: $*" >&2
 }
 
-sh "$here/../tests/install-deps.sh" "linux-source-$version" gcc make flex bison bc cpio kmod patch \
-    xz-utils libelf-dev libssl-dev libcap-dev python3 util-linux >&2
+if [ "$cached" = no ]; then
+    sh "$here/../tests/install-deps.sh" "linux-source-$version" gcc make flex bison bc cpio kmod \
+        patch xz-utils libelf-dev libssl-dev libcap-dev python3 util-linux >&2
+fi
 
 patches=
 [ "$variant" = unpatched ] || patches=$(ls "$here/linux-$version"/*.patch)
@@ -46,6 +51,10 @@ found() {
     fi
 }
 
+[ "$cached" = no ] || {
+    found
+    exit 1
+}
 mkdir -p "$cache"
 # What is there is there, whatever else is being built.
 found

@@ -11,7 +11,6 @@
 #define LEGACY_FLAGS 0xffffffffULL
 #define DETACHED 0x00400000ULL // no longer in every linux/sched.h
 #define LAST_SIGNAL 64ULL
-#define CLEAR_SIGHAND (1ULL << 32)
 
 // clone3 wants base and size. A realistic size: it also sizes a shadow stack.
 #define STACK_SIZE (8ULL << 20)
@@ -47,7 +46,7 @@ static uint32_t new_namespace(const struct shim_request *request)
 
 int shim_plan_refuse(const struct shim_request *request)
 {
-    if (request->args.flags & ~LEGACY_FLAGS & ~CLEAR_SIGHAND)
+    if (request->args.flags & ~LEGACY_FLAGS & ~CLONE_CLEAR_SIGHAND)
         return EINVAL;
     return request->args.nr_pids > SHIM_MAX_PIDS ? EINVAL : 0;
 }
@@ -126,7 +125,7 @@ int shim_plan_make(const struct shim_request *request, const struct shim_facts *
     *call = (struct shim_kernel_call){0};
     // Without pids it is clone(2), whatever its flags mean there; and sandboxes that forbid clone3
     // (its arguments can't be filtered) know clone(2).
-    if (entries == 0 && !(request->args.flags & CLEAR_SIGHAND)) {
+    if (entries == 0 && !(request->args.flags & CLONE_CLEAR_SIGHAND)) {
         call->nr = SYS_clone;
         call->child_sp = request->args.child_stack;
         shim_arch_clone_args(call->arg, request->args.flags & LEGACY_FLAGS,

@@ -24,8 +24,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#define CLEAR_SIGHAND (1ULL << 32)
-
 // siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with
 // libc's.
 #define CODE_SECCOMP 1
@@ -61,7 +59,7 @@ static void begin(void *context)
         return;
     }
     const uint64_t flags = slot->call.request.args.flags;
-    slot->reinstall = flags & CLEAR_SIGHAND ? 1 : 0;
+    slot->reinstall = flags & CLONE_CLEAR_SIGHAND ? 1 : 0;
     if (flags & CLONE_VM) {
         slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.child;
     } else {

@@ -6,6 +6,7 @@
 # The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively; with --all every provider
 # there, and on 6.1, and on both without the patches. Leaves
 # RESULTS/kernel-NAME.counts ("N passed, N failed, N skipped") for each, and prints them as a table.
+# shellcheck disable=SC2086,SC2016 # lists of words; backticks for the table
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
@@ -26,7 +27,6 @@ row() {
     options=$3
     shift 3
     status=0
-    # shellcheck disable=SC2086 # a list of words
     sh kpatch/boot.sh --timeout "$limit" $options -- "$@" >"$results/$name.out" 2>&1 || status=$?
     counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$results/$name.out" |
         tail -n 1 | sed 's/, 0 broken$//; s/failed, \([0-9]*\) skipped, \([0-9]*\) broken/failed, \1 skipped (\2 broken)/')
@@ -49,7 +49,6 @@ CLONE2_ABSENT=pidns-pid-max
 export CLONE2_MUST_RUN CLONE2_ABSENT
 
 rm -f "$results/table"
-# shellcheck disable=SC2086 # $slow: two words
 CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow -j 2 all
 row compat-6.12 "the kernel's 32-bit entry | 6.12 patched" '' "$build/tests/compat/clone2-compat-entry"
 row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
@@ -60,22 +59,17 @@ if [ "$all" = --all ]; then
     row wrapper-6.12 'the wrapper steps aside | 6.12 patched' '' \
         env CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
         /usr/bin/python3 tests/integration/test_provider.py
-    # shellcheck disable=SC2086
     row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
         "$supervise" -n 500 -- "$conformance" -n 500 $slow all
     row differential-6.12 '5,000 random calls, kernel and supervisor alike | 6.12 patched' '' \
         sh tests/differential/compare.sh "$supervise" "$differential" 5000
-    # shellcheck disable=SC2086
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
         "$supervise" --provider=supervisor -- "$conformance" $slow all
-    # shellcheck disable=SC2086
     row unpatched-6.12 'supervisor | 6.12' --unpatched "$supervise" -- "$conformance" $slow all
     row before-6.12 "the kernel's selftests of clone3 | 6.12" --unpatched \
         sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests" clone3
-    # shellcheck disable=SC2086
     row unpatched-6.1 'supervisor | 6.1' '--kernel 6.1 --unpatched' \
         "$supervise" -- "$conformance" $slow all
-    # shellcheck disable=SC2086
     CLONE2_EINTR=never row native-6.1 'the kernel itself | 6.1 patched' '--kernel 6.1' \
         "$conformance" $slow -j 2 all
     row compat-6.1 "the kernel's 32-bit entry | 6.1 patched" '--kernel 6.1' \

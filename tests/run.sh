@@ -105,8 +105,7 @@ fi
 if [ "$kernels" = yes ]; then
     step "kernels"
     sh tests/kernels.sh build "$results" --all || echo fail >"$results/kernels.check"
-elif [ "$quick" = no ] &&
-    ls "${XDG_CACHE_HOME:-$HOME/.cache}"/clone2-supervise/kernels/6.12*-patched-*/bzImage >/dev/null 2>&1; then
+elif [ "$quick" = no ] && sh kpatch/build.sh --cached >/dev/null 2>&1; then
     step "kernel"
     sh tests/kernels.sh build "$results" || echo fail >"$results/kernels.check"
 fi

@@ -21,7 +21,7 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
-    /// Whether judge() has anything to say; asked for each call.
+    /// Whether judge() may refuse: asked where a request would not be read but for that.
     [[nodiscard]] virtual bool judges() const { return false; }
     /// A reason to refuse a call that could be made otherwise: what SPEC.md decides is decided
     /// already. `tid`: the caller, in the supervisor's pid namespace. Asked on the serving thread,

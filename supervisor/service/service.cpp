@@ -130,11 +130,9 @@ Result<Service::Planned> Service::make_plan(const Call &call, const Request &req
     if (clone == nullptr) {
         return planned;
     }
-    if (call.owner.judges()) {
-        if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
-            planned.plan = std::move(*refusal);
-            return planned;
-        }
+    if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
+        planned.plan = std::move(*refusal);
+        return planned;
     }
     if (clone->to_pick != 0) {
         picker_.pick(tid, *planned.target, clone->to_pick, extra_entries(*clone),

@@ -39,7 +39,6 @@ public:
                                ListenerOwner &owner);
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
-    [[nodiscard]] const std::shared_ptr<const Procfs> &procfs() const { return procfs_; }
 
 private:
     /// One call on its way through serve().

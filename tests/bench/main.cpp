@@ -37,7 +37,7 @@ struct Options {
     bool quick = false;
     double seconds = 0;
     long number = 387;
-    std::string json, supervisor, library, role;
+    std::string json, supervisor, libclone2, role;
     std::vector<std::string> words;
 };
 
@@ -84,7 +84,7 @@ Options parse(int argc, char **argv)
             o.supervisor = optarg;
             break;
         case library:
-            o.library = optarg;
+            o.libclone2 = optarg;
             break;
         case number:
             o.number = static_cast<long>(positive(optarg));
@@ -175,36 +175,39 @@ void note_load(Report &report)
                                   "): measure again on an idle one");
 }
 
+/// `supervisor`: empty where one is around this process already.
+void note_footprint(Report &report, const Options &o, const std::string &supervisor)
+{
+    report.footprint = measure_footprint(supervisor, o.number, 1000, o.quick ? 1 : 5);
+    if (!report.footprint)
+        report.notes.emplace_back("no serving process among the ancestors: its CPU and memory "
+                                  "can't be measured");
+}
+
 Report run(const Options &o)
 {
     Report report;
     report.quick = o.quick;
     note_load(report);
-    const bool provided = clone2_answers(o.number);
-    const std::string supervisor =
-        provided ? "" : find_built(o.supervisor, "supervisor/clone2-supervise", "--supervisor");
-    const std::string number = std::to_string(o.number);
-    round_trips(o,
-                provided ? std::vector<std::string>{}
-                         : std::vector<std::string>{supervisor, "--nr=" + number, "--"},
-                "calls", report.series);
-    if (!provided) {
-        const std::string preload =
-            "LD_PRELOAD=" + find_built(o.library, "shim/libclone2.so.1", "--library");
-        const std::string variable = "CLONE2_NR=" + number;
-        round_trips(o, {"/usr/bin/env", preload, variable}, "calls-preload", report.series);
-        round_trips(o, {"/usr/bin/env", preload, variable, "CLONE2_SHIM=trap"}, "calls-trap",
-                    report.series);
-    }
-    if (provided)
+    if (clone2_answers(o.number)) {
+        round_trips(o, {}, "calls", report.series);
         report.notes.emplace_back("already under a provider of clone2: getppid() without a filter "
                                   "can't be measured");
-    else
-        report.filter = measure_filter_cost(supervisor, o.quick ? 1 : 5);
-    report.footprint = measure_footprint(supervisor, o.number, 1000, o.quick ? 1 : 5);
-    if (!report.footprint)
-        report.notes.emplace_back("no serving process among the ancestors: its CPU and memory "
-                                  "can't be measured");
+        note_footprint(report, o, "");
+        return report;
+    }
+    const std::string supervisor =
+        find_built(o.supervisor, "supervisor/clone2-supervise", "--supervisor");
+    const std::string preload =
+        "LD_PRELOAD=" + find_built(o.libclone2, "shim/libclone2.so.1", "--library");
+    const std::string number = std::to_string(o.number);
+    const std::string variable = "CLONE2_NR=" + number;
+    round_trips(o, {supervisor, "--nr=" + number, "--"}, "calls", report.series);
+    round_trips(o, {"/usr/bin/env", preload, variable}, "calls-preload", report.series);
+    round_trips(o, {"/usr/bin/env", preload, variable, "CLONE2_SHIM=trap"}, "calls-trap",
+                report.series);
+    report.filter = measure_filter_cost(supervisor, o.quick ? 1 : 5);
+    note_footprint(report, o, supervisor);
     return report;
 }
 

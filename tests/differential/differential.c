@@ -7,6 +7,7 @@
 // shown as *. The calls are made in batches, each in a new process tree: nested pid namespaces,
 // with or without privilege, with or without an unshared namespace for the children. Needs root.
 #define _GNU_SOURCE
+#include "clone2.h"
 #include "raw_clone2.h"
 
 #include <errno.h>
@@ -28,17 +29,7 @@
 
 enum { BATCH = 50, MAX_DEPTH = 4, MAX_PIDS = 40, MAX_ZOMBIES = 8, PAGE = 4096 };
 
-struct clone2_args {
-    uint64_t flags;
-    uint64_t child_stack;
-    uint32_t nr_pids;
-    uint32_t parent_tid;
-    uint32_t child_tid;
-    uint32_t reserved1;
-    uint64_t reserved2;
-};
-
-static long number = 387;
+static long number = __NR_clone2;
 
 // Each batch has a sequence of its own, so that a batch that goes wrong spoils no other.
 static uint64_t state;
@@ -81,7 +72,7 @@ struct batch {
 };
 
 struct call {
-    struct clone2_args args;
+    struct clone_struct args;
     pid_t pids[MAX_PIDS];
     const void *args_at;
     const void *pids_at;

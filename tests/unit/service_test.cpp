@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <linux/audit.h>
@@ -157,6 +156,19 @@ CloneStruct args_of(std::uint64_t flags, std::uint32_t nr_pids)
     return args;
 }
 
+/// In a target: makes a child that exits with `exit_status`, and reaps it. False: it did not come
+/// to that.
+bool make_and_reap(CloneStruct &args, int exit_status)
+{
+    const long pid = syscall(nr, &args, nullptr);
+    if (pid == 0) {
+        _exit(exit_status);
+    }
+    int status = 0;
+    return pid >= 0 && waitpid(static_cast<pid_t>(pid), &status, 0) == pid &&
+           WEXITSTATUS(status) == exit_status;
+}
+
 /// Serves the target that sends its listener through `sockets`, until it has ended. `told`: whether
 /// the listener knows how it was installed; returns what it knows at the end.
 std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
@@ -212,7 +224,7 @@ public:
         }
         return std::nullopt;
     }
-    std::atomic<pid_t> last_tid{0};
+    pid_t last_tid = 0;
 };
 
 } // namespace
@@ -334,13 +346,7 @@ TEST_CASE("Service: a real caller behind a real listener")
         }
         CloneStruct args = args_of(sigchld, 0);
         for (int i = 0; i < 5; ++i) {
-            const long pid = syscall(nr, &args, nullptr);
-            if (pid == 0) {
-                _exit(40 + i);
-            }
-            int status = 0;
-            if (pid < 0 || waitpid(static_cast<pid_t>(pid), &status, 0) != pid ||
-                WEXITSTATUS(status) != 40 + i) {
+            if (!make_and_reap(args, 40 + i)) {
                 return 1;
             }
         }
@@ -377,13 +383,7 @@ TEST_CASE("Service: how a listener was installed shows by the first call")
             }
             CloneStruct args = args_of(sigchld, 0);
             for (int i = 0; i < 50; ++i) {
-                const long pid = syscall(nr, &args, nullptr);
-                if (pid == 0) {
-                    _exit(3);
-                }
-                int status = 0;
-                if (pid < 0 || waitpid(static_cast<pid_t>(pid), &status, 0) != pid ||
-                    WEXITSTATUS(status) != 3) {
+                if (!make_and_reap(args, 3)) {
                     return 1;
                 }
             }

@@ -3,6 +3,8 @@
 // lie beyond 4 GiB (linked without PIE, static). Needs a patched kernel and root.
 // Ends with "N passed, N failed, N skipped".
 #define _GNU_SOURCE
+#include "clone2.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -14,17 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CLONE2 = 387, I386_EXIT = 1, I386_GETPID = 20 };
-
-struct clone_struct {
-    uint64_t flags;
-    uint64_t child_stack;
-    uint32_t nr_pids;
-    uint32_t parent_tid;
-    uint32_t child_tid;
-    uint32_t reserved1;
-    uint64_t reserved2;
-};
+enum { I386_EXIT = 1, I386_GETPID = 20 };
 
 static unsigned passed;
 static unsigned failed;
@@ -53,7 +45,7 @@ static inline __attribute__((always_inline)) long call(const void *args, const v
     int result;
     __asm__ volatile("int $0x80"
                      : "=a"(result)
-                     : "a"(CLONE2), "b"(args), "c"(pids), "d"(0), "S"(0), "D"(0)
+                     : "a"(__NR_clone2), "b"(args), "c"(pids), "d"(0), "S"(0), "D"(0)
                      : "memory", "r8", "r9", "r10", "r11");
     return result;
 }
@@ -96,7 +88,7 @@ static long call_on_stack(const struct clone_struct *args)
                      "int $0x80\n\t"
                      "1:"
                      : "=a"(result)
-                     : "a"(CLONE2), "b"(args), "c"(0), "d"(0), "S"(0),
+                     : "a"(__NR_clone2), "b"(args), "c"(0), "d"(0), "S"(0),
                        "D"(0), [getpid] "i"(I386_GETPID), [exit] "i"(I386_EXIT)
                      : "memory", "r8", "r9", "r10", "r11", "cc");
     return result;
