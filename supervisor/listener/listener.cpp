@@ -36,8 +36,11 @@ union Extensible {
 } // namespace
 
 Listener::Listener(Fd fd, std::optional<bool> wait_killable)
-    : fd_(std::move(fd)), wait_killable_(wait_killable), notification_size_(0), response_size_(0)
+    : fd_(std::move(fd)), wait_killable_(Known::unknown), notification_size_(0), response_size_(0)
 {
+    if (wait_killable) {
+        learn_wait_killable(*wait_killable);
+    }
     seccomp_notif_sizes sizes{};
     if (::syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0) {
         throw std::system_error(errno, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
@@ -87,6 +90,17 @@ Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
         return last_error("ioctl(NOTIF_SEND)");
     }
     return {};
+}
+
+std::optional<bool> Listener::wait_killable() const
+{
+    const Known known = wait_killable_;
+    return known == Known::unknown ? std::nullopt : std::optional(known == Known::yes);
+}
+
+void Listener::learn_wait_killable(bool wait_killable)
+{
+    wait_killable_ = wait_killable ? Known::yes : Known::no;
 }
 
 Listener::Pending Listener::pending() const

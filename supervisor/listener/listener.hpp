@@ -50,8 +50,8 @@ public:
     Result<Notification> receive() override;
     [[nodiscard]] bool still_valid(std::uint64_t id) const override;
     Result<void> answer(std::uint64_t id, std::int64_t value) override;
-    [[nodiscard]] std::optional<bool> wait_killable() const override { return wait_killable_; }
-    void learn_wait_killable(bool wait_killable) override { wait_killable_ = wait_killable; }
+    [[nodiscard]] std::optional<bool> wait_killable() const override;
+    void learn_wait_killable(bool wait_killable) override;
 
     [[nodiscard]] int fd() const { return fd_.get(); }
     /// What is there to receive. hung_up: all targets are gone, nothing will ever arrive again.
@@ -59,8 +59,10 @@ public:
     [[nodiscard]] Pending pending() const;
 
 private:
+    enum class Known : std::uint8_t { unknown, no, yes };
+
     Fd fd_;
-    std::atomic<std::optional<bool>> wait_killable_;
+    std::atomic<Known> wait_killable_;
     std::size_t notification_size_; ///< the kernel's, which may be larger than our header's
     std::size_t response_size_;
 };
