@@ -31,7 +31,8 @@ public:
     {
         return std::nullopt;
     }
-    /// The last target of one of its listeners is gone. `fd`: the number that the listener had.
+    /// The last target of one of its listeners is gone: the last that is heard of that listener.
+    /// `fd`: the number that it had. May add listeners.
     virtual void ended(int /*fd*/) {}
 
     /// Where its calls are told.

@@ -82,9 +82,9 @@ Refusal refusal_for(const Error &error)
 } // namespace
 
 Service::Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-                 std::optional<int> kernel_nr)
+                 std::optional<int> kernel_nr, Waiting waiting)
     : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
-      picker_(procfs), executor_(procfs)
+      picker_(procfs), executor_(procfs, waiting)
 {
 }
 
