@@ -34,8 +34,8 @@ static void on_event(void *user, const struct clone2_event *event)
     for (uint32_t i = 0; i < request->pids_count; i++)
         fprintf(stderr, "%s%d", i ? ", " : "", (int)request->pids[i]);
     fprintf(stderr, "}) = %lld%s%s%s <%lld us>\n", (long long)event->result,
-            event->reason ? " (" : "", event->reason ? event->reason : "",
-            event->reason ? ")" : "", (long long)event->latency_us);
+            event->reason ? " (" : "", event->reason ? event->reason : "", event->reason ? ")" : "",
+            (long long)event->latency_us);
 }
 
 /* Between fork() and exec(): only async-signal-safe functions, as clone2/target.h has. */

@@ -130,8 +130,8 @@ int run(char **program)
     // The pidfd is readable when the child has ended. Waiting on SIGCHLD would mean looking
     // through stops as well: each call's caller stops for a moment.
     int status = 0;
-    asio::posix::stream_descriptor child(
-        context, static_cast<int>(syscall(SYS_pidfd_open, started.pid, 0)));
+    asio::posix::stream_descriptor child(context,
+                                         static_cast<int>(syscall(SYS_pidfd_open, started.pid, 0)));
     child.async_wait(asio::posix::stream_descriptor::wait_read,
                      [&](const boost::system::error_code & /*error*/) {
                          waitpid(started.pid, &status, 0);

@@ -105,8 +105,8 @@ void PollableLoop::set_timer()
     itimerspec when{};
     if (!timers_.empty()) {
         // 0 would mean never.
-        const auto left = std::max<std::chrono::nanoseconds>(
-            timers_.begin()->first - Clock::now(), std::chrono::nanoseconds(1));
+        const auto left = std::max<std::chrono::nanoseconds>(timers_.begin()->first - Clock::now(),
+                                                             std::chrono::nanoseconds(1));
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
         when.it_value.tv_sec = seconds.count();
         when.it_value.tv_nsec = (left - seconds).count();

@@ -46,10 +46,10 @@ Result<Tracee> Tracee::seize(pid_t tid, Waiting waiting)
 {
     // Asked while it is not our tracee: then only a parent is answered.
     siginfo_t info{};
-    const EndFor end = waiting == Waiting::shared &&
-                               wait_for(tid, info, WEXITED | WNOHANG | WNOWAIT) == 0
-                           ? EndFor::parent_here
-                           : EndFor::tracer;
+    const EndFor end =
+        waiting == Waiting::shared && wait_for(tid, info, WEXITED | WNOHANG | WNOWAIT) == 0
+            ? EndFor::parent_here
+            : EndFor::tracer;
     if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
         return last_error("ptrace(PTRACE_SEIZE)", tid);
     }

@@ -13,8 +13,8 @@
 namespace clone2
 {
 
-InstalledFilter install_filter(std::span<const sock_filter> program,
-                               bool prefer_wait_killable, bool may_set_no_new_privs) noexcept
+InstalledFilter install_filter(std::span<const sock_filter> program, bool prefer_wait_killable,
+                               bool may_set_no_new_privs) noexcept
 {
     const sock_fprog prog{static_cast<unsigned short>(program.size()),
                           const_cast<sock_filter *>(program.data())};

@@ -27,7 +27,8 @@ namespace clone2
 /// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
 /// nothing is being served, then sees to it that somebody else is the leader.
 ///
-/// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a time.
+/// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a
+/// time.
 class Server
 {
 public:

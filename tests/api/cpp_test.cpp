@@ -51,8 +51,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
     callbacks.event = [&](const clone2_event &event) {
         reasons.emplace_back(event.reason != nullptr ? event.reason : "");
     };
-    callbacks.policy =
-        [](const clone2_request &request) -> std::optional<clone2::PolicyRefusal> {
+    callbacks.policy = [](const clone2_request &request) -> std::optional<clone2::PolicyRefusal> {
         if ((request.flags & CLONE_FS) != 0) {
             return clone2::PolicyRefusal{EACCES, std::string(1000, 'x')};
         }
@@ -96,6 +95,20 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
     supervisor.stop();
     CHECK(supervisor.dispatch(error) == 0);
     CHECK(error == std::errc::operation_canceled);
+}
+
+TEST_CASE("Supervisor: assigned to, it frees what it had, which tells of that")
+{
+    Target target([] { return call_clone2(SIGCHLD) == -ENOSYS ? 0 : 1; });
+    int freed = 0;
+    clone2::SupervisorCallbacks callbacks;
+    callbacks.ended = [&](void *, clone2_ended why) { freed += why == CLONE2_ENDED_FREED ? 1 : 0; };
+    clone2::Supervisor supervisor(std::move(callbacks));
+    add(supervisor, target);
+    supervisor = clone2::Supervisor();
+    CHECK(freed == 1);
+    CHECK(supervisor.listener_count() == 0);
+    CHECK(target.wait() == 0);
 }
 
 TEST_CASE("AsioDispatcher: in a program's own io_context, among other things")

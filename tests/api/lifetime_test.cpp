@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include <poll.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/wait.h>

@@ -112,8 +112,7 @@ TEST_CASE("parent: run on another thread, while this one waits for its children"
     Watched watched;
     std::vector<std::unique_ptr<Target>> targets;
     for (int i = 0; i < 3; ++i) {
-        targets.push_back(
-            std::make_unique<Target>([] { return call_many(rounds) == 0 ? 6 : 1; }));
+        targets.push_back(std::make_unique<Target>([] { return call_many(rounds) == 0 ? 6 : 1; }));
         watched.add(*targets.back());
     }
     std::thread server([&] { clone2_supervisor_run(watched.get(), 0); });

@@ -117,9 +117,8 @@ TEST_CASE("events: a pid asked for, a failure with its reason, details")
 
 TEST_CASE("events: failures only")
 {
-    Target target([] {
-        return call_many(5) == 0 && call_clone2(SIGCHLD | unknown_flag) == -EINVAL ? 0 : 1;
-    });
+    Target target(
+        [] { return call_many(5) == 0 && call_clone2(SIGCHLD | unknown_flag) == -EINVAL ? 0 : 1; });
     Watched watched(CLONE2_FAILURES_ONLY);
     watched.add(target);
     CHECK(watched.dispatch_until_end_of(target) == 0);
@@ -354,9 +353,7 @@ TEST_CASE("policy: refuses some calls, and no other is touched")
 
 TEST_CASE("policy: is asked with what the target asked for")
 {
-    Target target([] {
-        return call_clone2(SIGCHLD | CLONE_FS, {0}) == -EACCES ? 0 : 1;
-    });
+    Target target([] { return call_clone2(SIGCHLD | CLONE_FS, {0}) == -EACCES ? 0 : 1; });
     Watched watched;
     int cookie = 0;
     std::vector<Told> asked;

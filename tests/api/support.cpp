@@ -123,10 +123,9 @@ Watched::Watched(unsigned flags, unsigned dispatch_limit)
             const std::lock_guard lock(self.mutex_);
             self.events_.push_back(
                 {request.cookie, request.tid, request.flags, request.nr_pids,
-                 std::vector<pid_t>(request.pids, request.pids + request.pids_count),
-                 event->result, event->reason != nullptr ? event->reason : "",
-                 event->reason != nullptr, event->latency_us, event->time_ns, event->comm,
-                 event->level});
+                 std::vector<pid_t>(request.pids, request.pids + request.pids_count), event->result,
+                 event->reason != nullptr ? event->reason : "", event->reason != nullptr,
+                 event->latency_us, event->time_ns, event->comm, event->level});
         }
         if (self.on_event) {
             self.on_event(*event);

@@ -95,8 +95,7 @@ TEST_CASE("install_filter: no-new-privs, told and only where it has to be")
             }
         }
         unsigned flags = 77;
-        if (clone2_install_filter(CLONE2_DEFAULT_NR, CLONE2_FILTER_KEEP_PRIVS, &flags) !=
-                -EACCES ||
+        if (clone2_install_filter(CLONE2_DEFAULT_NR, CLONE2_FILTER_KEEP_PRIVS, &flags) != -EACCES ||
             flags != 77 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0) {
             return 2;
         }

@@ -74,12 +74,12 @@ struct clone2_request {
 struct clone2_event {
     size_t size;
     const struct clone2_request *request;
-    int64_t result;      /**< the child's pid in the caller's pid namespace, or -errno */
-    const char *reason;  /**< of a failure: one clause in English; else NULL */
-    int64_t latency_us;  /**< from picking the call up to the answer */
-    int64_t time_ns;     /**< CLOCK_REALTIME when it ended */
-    const char *comm;    /**< #CLONE2_WITH_DETAILS: the caller's command name; else "" */
-    int level;           /**< #CLONE2_WITH_DETAILS: nesting level of its pid namespace; else -1 */
+    int64_t result;     /**< the child's pid in the caller's pid namespace, or -errno */
+    const char *reason; /**< of a failure: one clause in English; else NULL */
+    int64_t latency_us; /**< from picking the call up to the answer */
+    int64_t time_ns;    /**< CLOCK_REALTIME when it ended */
+    const char *comm;   /**< #CLONE2_WITH_DETAILS: the caller's command name; else "" */
+    int level;          /**< #CLONE2_WITH_DETAILS: nesting level of its pid namespace; else -1 */
 };
 
 /** Why a listener is not served any more. */
@@ -102,7 +102,8 @@ enum clone2_supervisor_flags {
 
 /**
  * How a supervisor is to be. Initialise with #CLONE2_SUPERVISOR_OPTIONS_INIT, then set what is
- * wanted; all callbacks may be NULL. The struct may grow: `size` tells the library which one this is.
+ * wanted; all callbacks may be NULL. The struct may grow: `size` tells the library which one this
+ * is.
  */
 struct clone2_supervisor_options {
     size_t size;
@@ -138,7 +139,7 @@ struct clone2_supervisor_options {
     void (*log)(void *user, enum clone2_log_level level, const char *message);
 };
 
-#define CLONE2_SUPERVISOR_OPTIONS_INIT                                                            \
+#define CLONE2_SUPERVISOR_OPTIONS_INIT                                                             \
     {                                                                                              \
         sizeof(struct clone2_supervisor_options), 0, 0, NULL, NULL, NULL, NULL, NULL               \
     }
@@ -203,7 +204,8 @@ int clone2_supervisor_fd(const struct clone2_supervisor *supervisor);
  * frozen cgroup) or whose memory can't be read (userfaultfd, FUSE) holds it up without bounds. A
  * program that has such targets should use run(), which serves others meanwhile.
  *
- * For one thread at a time, not always the same. errno is kept. Signals are held back in parts.
+ * For one thread at a time, not always the same. errno is kept. From seizing a caller until it is
+ * let go, signals are held back on this thread.
  *
  * @return how many notifications were served (a call has one or a few), 0: none was waiting;
  *         -EBUSY: dispatch() or run() is under way, maybe in this very thread (callbacks);

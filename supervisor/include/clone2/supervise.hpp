@@ -7,7 +7,8 @@
 
 #include <clone2/supervise.h>
 
-#include <cstring>
+#include <cerrno>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -35,7 +36,8 @@ struct SupervisorCallbacks {
 };
 
 /// Owns a clone2_supervisor. Movable; the functions are as thread-safe as those of the C API.
-/// They don't throw: errors are told by `error`, which is cleared otherwise.
+/// They don't throw: errors are told by `error`, which is cleared otherwise. Must not be destroyed
+/// within a callback of its own (std::terminate).
 class Supervisor
 {
 public:
@@ -59,6 +61,14 @@ public:
         }
         supervisor_.reset(made);
     }
+    Supervisor(Supervisor &&) noexcept = default;
+    Supervisor &operator=(Supervisor &&other) noexcept
+    {
+        supervisor_ = std::move(other.supervisor_); // the one freed still calls its callbacks
+        callbacks_ = std::move(other.callbacks_);
+        return *this;
+    }
+    ~Supervisor() = default;
 
     /// Serves the listener `fd`, which is the supervisor's if there is no error, else still the
     /// caller's. `flags`: clone2_listener_flags.
@@ -89,7 +99,9 @@ private:
     struct Free {
         void operator()(clone2_supervisor *supervisor) const noexcept
         {
-            (void)clone2_supervisor_free(supervisor);
+            if (clone2_supervisor_free(supervisor) == -EDEADLK) {
+                std::terminate();
+            }
         }
     };
 

@@ -19,7 +19,8 @@ extern "C" {
 /** The number that clone2 has by default. Any other is as good that no system call has. */
 #define CLONE2_DEFAULT_NR 387
 
-/** How a listener was installed: from clone2_install_filter() to clone2_supervisor_add_listener(). */
+/** How a listener was installed: from clone2_install_filter() to clone2_supervisor_add_listener().
+ */
 enum clone2_listener_flags {
     /** With WAIT_KILLABLE_RECV (Linux 5.19): a call being served is kept through signals. */
     CLONE2_LISTENER_WAIT_KILLABLE = 1u << 0,
