@@ -116,25 +116,20 @@ bool Tracee::look_for_stop()
 {
     for (unsigned looks = 0;; ++looks) {
         siginfo_t info{};
-        // Taken at once, so that hardly anybody else is told of it.
-        if (wait_for(tid_, info, WSTOPPED | WNOHANG | __WNOTHREAD) != 0) {
+        // WEXITED also where only a stop would do: without it a zombie is no child (ECHILD).
+        if (wait_for(tid_, info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0) {
             return false; // somebody has taken its end
-        }
-        if (info.si_pid == tid_) {
-            signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;
-            return true;
-        }
-        // Somebody else may have taken the stop: ptrace works on stopped tracees only.
-        if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0) {
-            signal_ = (info.si_code >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_signo;
-            return true;
-        }
-        if (wait_for(tid_, info, WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0) {
-            return false;
         }
         if (info.si_pid == tid_ && has_ended(info)) {
             take_end();
             return false;
+        }
+        // Works on stopped tracees only, and still when somebody else was told of the stop.
+        if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0) {
+            signal_ = (info.si_code >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_signo;
+            // Taken at once, so that hardly anybody else is.
+            (void)wait_for(tid_, info, WSTOPPED | WNOHANG | __WNOTHREAD);
+            return true;
         }
         if (looks < looks_before_sleep) {
             ::sched_yield();

@@ -103,7 +103,12 @@ TEST_CASE("shared: a signal whose delivery somebody else was told of is not lost
     }
     for (const bool stolen : {true, false}) {
         CAPTURE(stolen);
-        Child child(pause_for_ever);
+        Pipe ready = make_pipe();
+        Child child([&] {
+            put_byte(ready.write); // the test framework's handlers are off by now
+            return pause_for_ever();
+        });
+        CHECK(get_byte(ready.read) == 'x');
         {
             auto tracee = Tracee::seize(child.pid(), Waiting::shared);
             REQUIRE(tracee.has_value());
