@@ -2,6 +2,7 @@
 #pragma once
 
 #include "audit/record.hpp"
+#include "listener/notification.hpp"
 #include "plan/planner.hpp"
 #include "request/request.hpp"
 
@@ -21,6 +22,12 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
+    /// A reason to refuse a call unseen, by its notification alone; asked first, for each, also
+    /// for those by which a target reports. Must not block.
+    [[nodiscard]] virtual std::optional<Refusal> screen(const Notification & /*notification*/)
+    {
+        return std::nullopt;
+    }
     /// Whether judge() has anything to say; asked for each call.
     [[nodiscard]] virtual bool judges() const { return false; }
     /// A reason to refuse a call that could be made otherwise: what SPEC.md decides is decided
