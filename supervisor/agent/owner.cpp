@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/owner.hpp"
 
+#include "agent/receive_limit.hpp"
+
 #include <cerrno>
 #include <linux/sched.h>
 
@@ -46,7 +48,7 @@ std::optional<Refusal> Owner::screen(const Notification &notification)
             shared_.diagnostics.warn(subject_.name() + ": calls refused with ENOSYS: " + why +
                                      " (see --nr, and the SCMP_ACT_NOTIFY of its profile)");
         }
-        return Refusal{ENOSYS, why};
+        return Refusal{ENOSYS, ""};
     }
     return std::nullopt;
 }
@@ -69,6 +71,23 @@ std::optional<Refusal> Owner::judge(pid_t tid, const Request &request)
     shared_.diagnostics.warn(subject_.name() + ": a call of thread " + std::to_string(tid) +
                              " refused with EPERM: " + *verdict.refusal);
     return Refusal{EPERM, *verdict.refusal};
+}
+
+void Owner::begin_receive()
+{
+    ReceiveLimit::of_this_thread().start();
+}
+
+void Owner::end_receive()
+{
+    ReceiveLimit::of_this_thread().stop();
+}
+
+bool Owner::gives_up()
+{
+    shared_.diagnostics.warn(subject_.name() + ": somebody else receives from its listener, too: "
+                                               "it is not served any more");
+    return true;
 }
 
 void Owner::ended(int /*fd*/)

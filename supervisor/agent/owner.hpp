@@ -91,6 +91,9 @@ public:
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
     [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
     [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
+    void begin_receive() override;
+    void end_receive() override;
+    [[nodiscard]] bool gives_up() override;
     void ended(int fd) override;
 
     [[nodiscard]] const Subject &subject() const { return subject_; }

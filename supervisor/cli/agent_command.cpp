@@ -2,6 +2,7 @@
 #include "cli/agent_command.hpp"
 
 #include "agent/agent.hpp"
+#include "agent/receive_limit.hpp"
 #include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "cli/call_audit.hpp"
@@ -165,23 +166,21 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     CallAudit audit(options, open_log(options), diagnostics);
     Service service(procfs, diagnostics, kernel_nr);
     const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
-    // Ended last but for the loop: its listeners' owners refer to what is above and below.
     DrainLimit limit(audit);
-    std::optional<Server> server;
-    server.emplace(*loop, service, diagnostics);
+    Server server(*loop, service, diagnostics);
     agent::ListeningSocket socket = listening_socket(options, passed);
-    agent::Agent agent(*loop, *server, diagnostics, audit, procfs,
+    agent::Agent agent(*loop, server, diagnostics, audit, procfs,
                        {options.nr,
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
                         options.policy.value_or(""),
                         !kernel_nr},
                        std::move(socket));
-    const Signals signals(*loop, *server, agent, limit);
+    const Signals signals(*loop, server, agent, limit);
     agent.restore(std::move(passed));
     agent.start();
     diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
                      (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
-    server->run(Server::Until::stopped);
+    server.run(Server::Until::stopped);
     audit.finish();
     return 0;
 }
@@ -195,6 +194,7 @@ int run_agent(const Options &options)
     // Before any thread is made: they inherit it.
     const sigset_t set = handled_signals();
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    agent::ReceiveLimit::prepare();
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     close_standard(STDIN_FILENO);

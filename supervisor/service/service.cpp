@@ -93,7 +93,11 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
 {
     const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
     if (const std::optional<Refusal> refusal = owner.screen(notification)) {
-        refuse(call, nullptr, *refusal);
+        if (refusal->why.empty()) {
+            (void)source.answer(notification.id, -refusal->err);
+        } else {
+            refuse(call, nullptr, *refusal);
+        }
         return Served::yes;
     }
     if (kernel_nr_) {
