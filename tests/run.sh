@@ -28,7 +28,8 @@ fi
 
 sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg-config \
     libseccomp-dev liburing-dev libboost1.81-dev doctest-dev nlohmann-json3-dev \
-    python3 procps strace gdb perl musl-tools golang-go busybox bubblewrap apache2-bin
+    python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static bubblewrap \
+    apache2-bin crun systemd
 
 results=$(mktemp -d)
 building=

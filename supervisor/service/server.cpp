@@ -2,6 +2,7 @@
 #include "service/server.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <system_error>
 #include <thread>
@@ -115,6 +116,16 @@ void Server::lead(Lock &lock)
     stopped_ = stopped_ || !more;
 }
 
+void Server::end(const std::shared_ptr<Served> &served)
+{
+    served->ended = true;
+    std::erase(listeners_, served);
+    served->owner->ended(served->listener.fd());
+    if (listeners_.empty() && until_ == Until::no_listener) {
+        stop_all();
+    }
+}
+
 void Server::take(Lock &lock)
 {
     const std::shared_ptr<Served> served = ready_.front();
@@ -128,18 +139,19 @@ void Server::take(Lock &lock)
         return;
     case Listener::Pending::hung_up:
         diagnostics_.info("the last target is gone");
-        served->ended = true;
-        std::erase(listeners_, served);
-        served->owner->ended(served->listener.fd());
-        if (listeners_.empty() && until_ == Until::no_listener) {
-            stop_all();
-        }
+        end(served);
         return;
     case Listener::Pending::notification:
         break;
     }
+    served->owner->begin_receive();
     const Result<Notification> notification = served->listener.receive();
+    served->owner->end_receive();
     if (!notification) {
+        if (notification.error().err == EINTR && served->owner->gives_up()) {
+            end(served);
+            return;
+        }
         make_ready(served); // that one died; there may be others
         return;
     }

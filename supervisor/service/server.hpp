@@ -76,6 +76,7 @@ private:
     void watch_over();
     void lead(Lock &lock);
     void take(Lock &lock);
+    void end(const std::shared_ptr<Served> &served);
     void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);
     void make_ready(const std::shared_ptr<Served> &served);
     void arm(const std::shared_ptr<Served> &served);
