@@ -76,11 +76,12 @@ quote() {
 }
 
 {
-    echo "cd $(quote "$PWD") || exit 125"
+    # Not by echo, which knows backslashes.
+    printf 'cd %s || exit 125\n' "$(quote "$PWD")"
     for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
         value=
         eval "value=\${$name-}"
-        echo "export $name=$(quote "$value")"
+        printf 'export %s=%s\n' "$name" "$(quote "$value")"
     done
     printf 'exec'
     for word in "$@"; do
@@ -125,6 +126,8 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 umount -l /mnt
 ip link set lo up
 echo guest >/proc/sys/kernel/hostname
+# What it is by default where the kernel is not built small.
+echo 32768 >/proc/sys/kernel/pid_max
 
 # A port can be opened once only; a pipe as often as a program likes.
 while :; do

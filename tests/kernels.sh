@@ -3,9 +3,9 @@
 #
 # sh tests/kernels.sh BUILD RESULTS [--all]
 #
-# The tests that need a kernel of kpatch/build.sh: every provider on the patched 6.12; with --all also
-# 6.12 without the patches and 6.1. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N
-# skipped") for each, and prints them as a table.
+# The tests that need a kernel of kpatch/build.sh: the patched 6.12, natively and with calls passed to
+# it; with --all every provider there, and on 6.1, and on both without the patches. Leaves
+# RESULTS/kernel-NAME.counts ("N passed, N failed, N skipped") for each, and prints them as a table.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
@@ -15,8 +15,9 @@ all=${3:-}
 supervise=$build/supervisor/clone2-supervise
 conformance=$build/tests/conformance/clone2-conformance-static
 differential=$build/tests/differential/clone2-differential
-# An emulated CPU is some ten times slower.
-limit=1800
+# An emulated CPU is some ten times slower: for the whole of a row, and for a single check.
+limit=3000
+slow='-t 900'
 
 # row NAME TITLE BOOT-OPTIONS COMMAND...: runs it, keeps the last line that counts.
 row() {
@@ -24,12 +25,14 @@ row() {
     title=$2
     options=$3
     shift 3
+    status=0
     # shellcheck disable=SC2086 # a list of words
-    sh kpatch/boot.sh --timeout "$limit" $options -- "$@" >"$results/$name.out" 2>&1 || true
+    sh kpatch/boot.sh --timeout "$limit" $options -- "$@" >"$results/$name.out" 2>&1 || status=$?
     counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$results/$name.out" |
         tail -n 1 | sed 's/, 0 broken$//; s/failed, \([0-9]*\) skipped, \([0-9]*\) broken/failed, \1 skipped (\2 broken)/')
-    case $counts in
-    '' | *broken*)
+    case $status:$counts in
+    *: | *broken* | [!0]*', 0 failed, '*) # no end, or one that the counts don't explain
+        echo "exit status $status"
         tail -n 40 "$results/$name.out"
         counts='0 passed, 1 failed, 0 skipped'
         ;;
@@ -48,23 +51,35 @@ export CLONE2_MUST_RUN CLONE2_ABSENT
 rm -f "$results/table"
 sh tests/boot.sh >"$results/boot.out" 2>&1 || cat "$results/boot.out"
 tail -n 1 "$results/boot.out" >"$results/kernel-boot.counts"
-CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" all
+# shellcheck disable=SC2086 # $slow: two words
+CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow -j 2 all
+row compat-6.12 "the kernel's 32-bit entry | 6.12 patched" '' "$build/tests/compat/clone2-compat-entry"
+row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
+    sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
 row wrapper-6.12 'the wrapper steps aside | 6.12 patched' '' \
     env CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
     /usr/bin/python3 tests/integration/test_provider.py
+# shellcheck disable=SC2086
 row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
-    "$supervise" -n 500 -- "$conformance" -n 500 all
-row differential-6.12 'random calls, kernel and supervisor alike | 6.12 patched' '' \
-    sh tests/differential/compare.sh "$supervise" "$differential" 5000
-row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
-    sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
+    "$supervise" -n 500 -- "$conformance" -n 500 $slow all
 if [ "$all" = --all ]; then
+    row differential-6.12 '5,000 random calls, kernel and supervisor alike | 6.12 patched' '' \
+        sh tests/differential/compare.sh "$supervise" "$differential" 5000
+    # shellcheck disable=SC2086
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
-        "$supervise" --provider=supervisor -- "$conformance" all
-    row unpatched-6.12 'supervisor | 6.12' --unpatched "$supervise" -- "$conformance" all
-    row unpatched-6.1 'supervisor | 6.1' '--kernel 6.1 --unpatched' "$supervise" -- "$conformance" all
+        "$supervise" --provider=supervisor -- "$conformance" $slow all
+    # shellcheck disable=SC2086
+    row unpatched-6.12 'supervisor | 6.12' --unpatched "$supervise" -- "$conformance" $slow all
+    row before-6.12 "the kernel's selftests of clone3 | 6.12" --unpatched \
+        sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests" clone3
+    # shellcheck disable=SC2086
+    row unpatched-6.1 'supervisor | 6.1' '--kernel 6.1 --unpatched' \
+        "$supervise" -- "$conformance" $slow all
+    # shellcheck disable=SC2086
     CLONE2_EINTR=never row native-6.1 'the kernel itself | 6.1 patched' '--kernel 6.1' \
-        "$conformance" all
+        "$conformance" $slow -j 2 all
+    row compat-6.1 "the kernel's 32-bit entry | 6.1 patched" '--kernel 6.1' \
+        "$build/tests/compat/clone2-compat-entry"
     row selftests-6.1 "the kernel's selftests of clone2 and clone3 | 6.1 patched" '--kernel 6.1' \
         sh tests/selftests.sh "$(sh kpatch/build.sh 6.1)/selftests"
 fi

@@ -163,6 +163,15 @@ void Server::serve_again(Lock &lock)
     }
 }
 
+void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
+{
+    served->ended = true;
+    std::erase(listeners_, served);
+    if (served->serving == 0) {
+        tell_end(lock, served);
+    } // else the last one that serves a call of it does
+}
+
 void Server::take(Lock &lock)
 {
     const std::shared_ptr<Served> served = ready_.front();
@@ -176,17 +185,19 @@ void Server::take(Lock &lock)
         return;
     case Listener::Pending::hung_up:
         diagnostics_.info("the last target is gone");
-        served->ended = true;
-        std::erase(listeners_, served);
-        if (served->serving == 0) {
-            end(lock, served);
-        }
+        end(lock, served);
         return;
     case Listener::Pending::notification:
         break;
     }
+    served->owner->begin_receive();
     const Result<Notification> notification = served->listener.receive();
+    served->owner->end_receive();
     if (!notification) {
+        if (notification.error().err == EINTR && served->owner->gives_up()) {
+            end(lock, served);
+            return;
+        }
         make_ready(served); // that one died; there may be others
         return;
     }
@@ -217,7 +228,7 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
     --served->serving;
     ++served_;
     if (served->ended && served->serving == 0) {
-        end(lock, served);
+        tell_end(lock, served);
         return;
     }
     arm(served);
@@ -242,7 +253,7 @@ Service::Served Server::see_through(const std::shared_ptr<Served> &served,
 }
 
 /// The owner hears no more of the listener. Not under the lock: it may have another one to add.
-void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
+void Server::tell_end(Lock &lock, const std::shared_ptr<Served> &served)
 {
     lock.unlock();
     served->owner->ended(served->listener.fd());

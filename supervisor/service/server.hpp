@@ -91,6 +91,7 @@ private:
     [[nodiscard]] Service::Served see_through(const std::shared_ptr<Served> &served,
                                               const Notification &notification) noexcept;
     void end(Lock &lock, const std::shared_ptr<Served> &served);
+    void tell_end(Lock &lock, const std::shared_ptr<Served> &served);
     void make_ready(const std::shared_ptr<Served> &served);
     void arm(const std::shared_ptr<Served> &served);
     void call_worker();

@@ -92,6 +92,14 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
                                ListenerOwner &owner)
 {
     const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
+    if (const std::optional<Refusal> refusal = owner.screen(notification)) {
+        if (refusal->why.empty()) {
+            (void)source.answer(notification.id, -refusal->err);
+        } else {
+            refuse(call, nullptr, *refusal);
+        }
+        return Served::yes;
+    }
     if (kernel_nr_) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;

@@ -100,13 +100,13 @@ void run_caller(const Workload &w, Board &board, unsigned self)
             return;
         // native supervised supervised native ...: no provider is always the one that comes second
         const auto provider = static_cast<std::size_t>((phase ^ (phase >> 1U)) & 1U);
+        const Provider who = provider == 0 ? Provider::native : w.provider;
         for (unsigned i = 0; i < calls_per_phase && board.error.load() == 0; i++) {
             const pid_t pid =
                 first_pid + static_cast<pid_t>(self) * pids_per_caller + turn++ % pids_per_caller;
             const auto before = Clock::now();
-            const int error = w.kind == Kind::process
-                                  ? process_round_trip(providers[provider], w.number, pid)
-                                  : room.round_trip(providers[provider], w.number, pid);
+            const int error = w.kind == Kind::process ? process_round_trip(who, w.number, pid)
+                                                      : room.round_trip(who, w.number, pid);
             const std::chrono::duration<float, std::micro> took = Clock::now() - before;
             if (error == EEXIST || error == EBUSY)
                 continue; // a joined thread whose tid is not yet given back
@@ -177,8 +177,10 @@ void run_processes(const Workload &w, Board &board)
 std::string name_of(const Workload &w)
 {
     if (w.kind == Kind::thread)
-        return "thread (create, join)";
-    return w.resident_mib == 0 ? "small process" : std::to_string(w.resident_mib) + " MB process";
+        return "thread (create, join)" + w.label;
+    return (w.resident_mib == 0 ? "small process"
+                                : std::to_string(w.resident_mib) + " MB process") +
+           w.label;
 }
 
 } // namespace

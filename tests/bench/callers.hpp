@@ -2,9 +2,11 @@
 #ifndef CLONE2_BENCH_CALLERS_HPP
 #define CLONE2_BENCH_CALLERS_HPP
 
+#include "provider.hpp"
 #include "report.hpp"
 
 #include <cstddef>
+#include <string>
 
 namespace bench
 {
@@ -20,6 +22,8 @@ struct Workload {
     std::size_t resident_mib = 0; ///< memory that each calling process has touched
     double seconds = 1;           ///< budget
     long number = 0;              ///< of clone2
+    Provider provider = Provider::supervised;
+    std::string label{}; ///< of the row, behind the kind
 };
 
 /// Runs the callers together: all of them native, then all supervised, and again. To be called by

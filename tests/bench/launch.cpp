@@ -130,15 +130,16 @@ std::string own_path()
     return {path.data(), static_cast<std::size_t>(length)};
 }
 
-std::string find_supervisor(const std::string &given)
+std::string find_built(const std::string &given, const std::string &in_tree,
+                       const std::string &option)
 {
     std::string path = given;
     if (path.empty()) {
         const std::string self = own_path();
-        path = self.substr(0, self.rfind('/')) + "/../../supervisor/clone2-supervise";
+        path = self.substr(0, self.rfind('/')) + "/../../" + in_tree;
     }
     if (access(path.c_str(), X_OK) != 0)
-        fail(path + " (give --supervisor PATH)");
+        fail(path + " (give " + option + " PATH)");
     return path;
 }
 

@@ -34,8 +34,10 @@ private:
 
 std::string own_path();
 
-/// The given one, or the one of the same build tree. Throws if it can't be executed.
-std::string find_supervisor(const std::string &given);
+/// The given one, or the one of the same build tree. Throws, naming the option to give, if it can't
+/// be executed.
+std::string find_built(const std::string &given, const std::string &in_tree,
+                       const std::string &option);
 
 /// Goes on as pid 1 of a fresh pid namespace, where every pid is free; the calling process waits
 /// for that one and ends with its status. Makes a user namespace as well where it has to.

@@ -22,13 +22,14 @@ using namespace bench;
 
 constexpr const char *usage =
     "usage: clone2-bench [options]\n"
-    "Compares clone2 under a supervisor with the kernel's clone3+set_tid, alternating in one\n"
-    "run. Runs itself under a supervisor if nothing answers clone2 yet, and in a pid namespace\n"
-    "of its own.\n"
+    "Compares clone2 under a supervisor, and by the library in the process, with the kernel's\n"
+    "clone3+set_tid, alternating in one run. Runs itself under a supervisor if nothing answers\n"
+    "clone2 yet, and in a pid namespace of its own.\n"
     "  --quick            short budgets and fewer combinations (about 10 s)\n"
     "  --seconds S        budget of each row (4; quick: 0.5)\n"
     "  --json FILE        write the results there, too\n"
     "  --supervisor PATH  the supervisor (default: of the same build tree)\n"
+    "  --library PATH     libclone2 to preload, and for trap mode (the same)\n"
     "  --nr N             number of clone2 (387)\n"
     "  --help\n";
 
@@ -36,7 +37,7 @@ struct Options {
     bool quick = false;
     double seconds = 0;
     long number = 387;
-    std::string json, supervisor, role;
+    std::string json, supervisor, library, role;
     std::vector<std::string> words;
 };
 
@@ -55,12 +56,13 @@ double positive(const char *text)
 
 Options parse(int argc, char **argv)
 {
-    enum : int { quick = 256, seconds, json, supervisor, number, role, help };
+    enum : int { quick = 256, seconds, json, supervisor, library, number, role, help };
     static const option names[] = {
         {"quick", no_argument, nullptr, quick},
         {"seconds", required_argument, nullptr, seconds},
         {"json", required_argument, nullptr, json},
         {"supervisor", required_argument, nullptr, supervisor},
+        {"library", required_argument, nullptr, library},
         {"nr", required_argument, nullptr, number},
         {"role", required_argument, nullptr, role}, // how clone2-bench calls itself
         {"help", no_argument, nullptr, help},
@@ -80,6 +82,9 @@ Options parse(int argc, char **argv)
             break;
         case supervisor:
             o.supervisor = optarg;
+            break;
+        case library:
+            o.library = optarg;
             break;
         case number:
             o.number = static_cast<long>(positive(optarg));
@@ -115,27 +120,41 @@ std::vector<Workload> workloads(const Options &o)
     return all;
 }
 
-/// The role that runs under the supervisor: all round trips, one line for each on stdout.
-int measure_all(const Options &o)
+/// Without a supervisor: in the process itself.
+std::vector<Workload> shim_workloads(const Options &o, bool trap)
+{
+    std::vector<Workload> all;
+    const Provider provider = trap ? Provider::supervised : Provider::preloaded;
+    const std::string label = trap ? ", trap" : ", preload";
+    for (const unsigned callers : {1U, 4U})
+        all.push_back({Kind::process, callers, 0, o.seconds, o.number, provider, label});
+    // A function can't return on a thread's empty stack: bare instructions only.
+    if (trap)
+        for (const unsigned callers : {1U, 4U})
+            all.push_back({Kind::thread, callers, 0, o.seconds, o.number, provider, label});
+    return all;
+}
+
+/// The role that runs under the supervisor or with the library: all round trips, one line for each
+/// on stdout.
+int measure_all(const std::vector<Workload> &all)
 {
     enter_pid_namespace();
-    for (const Workload &w : workloads(o))
+    for (const Workload &w : all)
         write_wire(std::cout, measure(w));
     return 0;
 }
 
-/// "(supervisor --) self --role=calls ..."; progress goes to stderr.
-std::vector<Series> round_trips(const Options &o, const std::string &supervisor)
+/// "(wrapper...) self --role=ROLE ..."; progress goes to stderr.
+void round_trips(const Options &o, const std::vector<std::string> &wrapper, const std::string &role,
+                 std::vector<Series> &all)
 {
-    std::vector<std::string> argv{own_path(), "--role=calls",
-                                  "--seconds=" + std::to_string(o.seconds),
-                                  "--nr=" + std::to_string(o.number)};
+    std::vector<std::string> argv = wrapper;
+    argv.insert(argv.end(), {own_path(), "--role=" + role, "--seconds=" + std::to_string(o.seconds),
+                             "--nr=" + std::to_string(o.number)});
     if (o.quick)
         argv.emplace_back("--quick");
-    if (!supervisor.empty())
-        argv.insert(argv.begin(), {supervisor, "--nr=" + std::to_string(o.number), "--"});
     Helper helper(argv);
-    std::vector<Series> all;
     for (std::string line; helper.line(line);) {
         Series s;
         if (!read_wire(line, s))
@@ -145,7 +164,6 @@ std::vector<Series> round_trips(const Options &o, const std::string &supervisor)
     }
     if (helper.finish() != 0)
         throw std::runtime_error("the measuring process failed");
-    return all;
 }
 
 /// Waiting for a CPU would drown what is measured.
@@ -163,8 +181,21 @@ Report run(const Options &o)
     report.quick = o.quick;
     note_load(report);
     const bool provided = clone2_answers(o.number);
-    const std::string supervisor = provided ? "" : find_supervisor(o.supervisor);
-    report.series = round_trips(o, supervisor);
+    const std::string supervisor =
+        provided ? "" : find_built(o.supervisor, "supervisor/clone2-supervise", "--supervisor");
+    const std::string number = std::to_string(o.number);
+    round_trips(o,
+                provided ? std::vector<std::string>{}
+                         : std::vector<std::string>{supervisor, "--nr=" + number, "--"},
+                "calls", report.series);
+    if (!provided) {
+        const std::string preload =
+            "LD_PRELOAD=" + find_built(o.library, "shim/libclone2.so.1", "--library");
+        const std::string variable = "CLONE2_NR=" + number;
+        round_trips(o, {"/usr/bin/env", preload, variable}, "calls-preload", report.series);
+        round_trips(o, {"/usr/bin/env", preload, variable, "CLONE2_SHIM=trap"}, "calls-trap",
+                    report.series);
+    }
     if (provided)
         report.notes.emplace_back("already under a provider of clone2: getppid() without a filter "
                                   "can't be measured");
@@ -180,7 +211,9 @@ Report run(const Options &o)
 int act(const Options &o)
 {
     if (o.role == "calls")
-        return measure_all(o);
+        return measure_all(workloads(o));
+    if (o.role == "calls-preload" || o.role == "calls-trap")
+        return measure_all(shim_workloads(o, o.role == "calls-trap"));
     if (o.role == "getppid" || o.role == "getppid-allow-all")
         return serve_getppid(o.role != "getppid");
     if (o.role == "sleepers" && o.words.size() == 1)

@@ -60,7 +60,13 @@ int process_round_trip(Provider provider, long number, pid_t pid)
         CloneStruct args{};
         args.flags = SIGCHLD;
         args.nr_pids = 1;
-        result = raw_call(number, address(&args), address(&pid));
+        if (provider == Provider::preloaded) {
+            result = syscall(number, &args, &pid);
+            if (result < 0)
+                return errno;
+        } else {
+            result = raw_call(number, address(&args), address(&pid));
+        }
     }
     if (result == 0)
         _exit(0);

@@ -2,16 +2,15 @@
 #ifndef CLONE2_BENCH_PROVIDER_HPP
 #define CLONE2_BENCH_PROVIDER_HPP
 
-#include <array>
 #include <cstdint>
 #include <sys/types.h>
 
 namespace bench
 {
 
-/// Who creates the process: the kernel's clone3 with set_tid, or whoever answers clone2.
-enum class Provider { native, supervised };
-inline constexpr std::array providers{Provider::native, Provider::supervised};
+/// Who creates the process: the kernel's clone3 with set_tid, whoever answers clone2, or the
+/// library that is preloaded before libc's syscall().
+enum class Provider { native, supervised, preloaded };
 
 /// True if something answers clone2 under this number.
 bool clone2_answers(long number);

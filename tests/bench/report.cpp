@@ -39,8 +39,8 @@ std::string kernel()
 void print_series(std::ostream &out, const std::vector<Series> &all)
 {
     out << std::left << std::setw(36) << "create, exit, wait (median)" << std::right << std::setw(8)
-        << "callers" << std::setw(12) << "native us" << std::setw(15) << "supervised us"
-        << std::setw(8) << "ratio" << std::setw(10) << "rounds" << '\n';
+        << "callers" << std::setw(12) << "native us" << std::setw(15) << "clone2 us" << std::setw(8)
+        << "ratio" << std::setw(10) << "rounds" << '\n';
     for (const Series &s : all)
         out << std::left << std::setw(36) << s.name << std::right << std::setw(8) << s.callers
             << std::fixed << std::setprecision(1) << std::setw(12) << s.native_median

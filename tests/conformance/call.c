@@ -79,6 +79,8 @@ static int stack_is_damaged(const struct call *c, long *where)
         from = c->sp - start - NEAR_BELOW;
         to = c->sp - start + NEAR_ABOVE;
     }
+    if (options.by_function) // what is below belongs to the functions that were called there
+        from = (c->sp - start + 7) / 8 * 8;
     for (size_t i = from / 8; i < to / 8; i++) {
         uint64_t want = stack_word(i);
         uint64_t got;
@@ -119,9 +121,14 @@ static long call_perform(struct call *c, const struct arch_syscall *s)
     char why[200];
     long where = 0;
     memset(&c->child_report, 0, sizeof c->child_report);
+    arch_prepare(&c->regs, s, random_u64());
+    if (s->by_function && c->own_args.child_stack) {
+        // A function's child needs a stack to return from.
+        uint64_t *top = (uint64_t *)(void *)(c->function_stack + FUNCTION_STACK_SIZE - 64);
+        c->own_args.child_stack = arch_prepare_function_stack(&c->regs, top);
+    }
     c->args_before = c->own_args;
     memcpy(c->pids_before, c->own_pids, sizeof c->own_pids);
-    arch_prepare(&c->regs, s, random_u64());
     c->regs.out[0].scratch = stack_top(c->scratch[0]);
     c->regs.out[1].scratch = stack_top(c->scratch[1]);
     c->regs.child = child_main;
@@ -144,7 +151,7 @@ static long call_perform(struct call *c, const struct arch_syscall *s)
 
 long call_run(struct call *c)
 {
-    struct arch_syscall s = {.nr = options.nr, .sp = c->sp};
+    struct arch_syscall s = {.nr = options.nr, .sp = c->sp, .by_function = options.by_function};
     s.arg[0] = (uint64_t)(uintptr_t)c->args;
     s.arg[1] = (uint64_t)(uintptr_t)c->pids;
     s.arg[ARCH_TLS_ARG] = c->tls;
@@ -174,6 +181,8 @@ void call_check_child(struct call *c)
     char why[200];
     uint64_t flags = c->own_args.flags;
     uint64_t sp = c->own_args.child_stack ? c->own_args.child_stack : c->sp;
+    if (c->own_args.child_stack && c->regs.by_function)
+        sp = arch_sp_after_return(sp);
     EXPECT(__atomic_load_n(&r->ran, __ATOMIC_SEQ_CST),
            "%s: child %ld ended without running behind the call", call_text(c), c->result);
     expect_long("the child's result", 0, arch_result(&c->regs, 1));

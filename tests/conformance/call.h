@@ -32,6 +32,7 @@ enum {
     STACK_BELOW = 64 << 10, // what is verified below the caller's stack pointer at most
     STACK_ABOVE = 8 << 10,
     SCRATCH_SIZE = 64 << 10,
+    FUNCTION_STACK_SIZE = 16 << 10, // room for handlers while a child is still on it
 };
 
 enum stack_check { STACK_NEAR, STACK_ALL, STACK_NONE };
@@ -51,6 +52,7 @@ struct child_report {
 struct call {
     struct arch_call regs;
     unsigned char scratch[2][SCRATCH_SIZE] __attribute__((aligned(64)));
+    unsigned char function_stack[FUNCTION_STACK_SIZE] __attribute__((aligned(64)));
     struct clone_struct own_args;
     pid_t own_pids[64];
 

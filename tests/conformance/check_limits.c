@@ -230,6 +230,7 @@ static void locked_memory(void)
 }
 static void all_signals_blocked(void)
 {
+    need_feature("blocked-sigsys", "a provider by SIGSYS");
     run_inner("all-signals-blocked");
 }
 

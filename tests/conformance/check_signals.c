@@ -43,6 +43,7 @@ static int child_reads_mask(struct call *c)
 
 static void masks(void)
 {
+    need_feature("blocked-sigsys", "a provider by SIGSYS");
     struct call *c = call_new();
     const uint64_t kinds[] = {SIGCHLD, SIGCHLD | CLONE_VM | CLONE_VFORK, thread_flags};
     for (int i = 0; i < 60; i++) {
@@ -196,6 +197,7 @@ static void storm_no_restart(void)
 // Without an alternate stack handlers use the caller's own, below the red zone.
 static void storm_on_stack(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
     struct itimerval timer = {{0, 200}, {0, 200}};

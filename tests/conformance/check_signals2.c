@@ -146,6 +146,7 @@ static void call_in_handler(int number)
 
 static void handler_calls_clone2(void)
 {
+    need_feature("handler-stack", "a provider by signals");
     struct call *c = call_new();
     handler_call = call_new();
     handle(call_in_handler, SA_RESTART);

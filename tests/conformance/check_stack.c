@@ -27,6 +27,7 @@ static uint64_t kind(size_t i)
 // Fork-like, sharing memory, vfork-like, thread: with the child's stack at the edges of a page.
 static void child_stack_edges(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     size_t page = page_size();
     unsigned char *p = guarded_pages(1, 0);
@@ -47,6 +48,7 @@ static void child_stack_edges(void)
 // No stack at all: any number will do for a child that doesn't use it.
 static void child_stack_values(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     static const uint64_t values[] = {8,
                                       4095,
@@ -91,6 +93,7 @@ static int machine_takes(uint64_t sp)
 // child_stack 0: the same value as the parent's, whatever that is.
 static void same_stack(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     size_t page = page_size();
     unsigned char *p = guarded_pages(1, 0);
@@ -118,6 +121,7 @@ static void same_stack(void)
 // 64 KiB below and 8 KiB above the stack pointer, on success and failure, in parent and child.
 static void memory_below(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     for (size_t k = 0; k < 4; k++) {
         for (int i = 0; i < 10; i++) {
@@ -134,6 +138,7 @@ static void memory_below(void)
 // A stack that would have to grow: only its top page exists.
 static void growing_stack(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     size_t page = page_size();
     size_t size = 64 * page;
@@ -154,6 +159,7 @@ static void growing_stack(void)
 // As clone(2): an address beyond user space.
 static void child_stack_kernel(void)
 {
+    need_bare_instruction();
     struct call *c = call_new();
     static const uint64_t values[] = {ARCH_USER_END, 1ULL << 63, 0xffff800000000000ULL,
                                       0xffffffffffffff00ULL, ~0ULL};

@@ -249,6 +249,7 @@ static int thread_calls(struct call *c)
 
 static void thread_of_clone2_calls(void)
 {
+    need_feature("bare-thread", "a provider by signals, no alternate stack");
     struct call *c = call_new();
     struct call *mine = call_new();
     for (int i = 0; i < 20; i++) {

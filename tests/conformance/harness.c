@@ -58,6 +58,31 @@ void note(const char *format, ...)
     va_end(ap);
 }
 
+int feature_is_absent(const char *feature)
+{
+    const char *list = getenv("CLONE2_ABSENT");
+    size_t length = strcspn(feature, ":");
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+        if (n == length && strncmp(list, feature, n) == 0)
+            return 1;
+        list += n + (list[n] == ',');
+    }
+    return 0;
+}
+
+void need_feature(const char *feature, const char *why)
+{
+    if (feature_is_absent(feature))
+        skip("%s: %s", feature, why);
+}
+
+void need_bare_instruction(void)
+{
+    if (options.by_function)
+        skip("bare-instruction: a function needs a stack of its own");
+}
+
 long need(long value, const char *call, const char *file, int line)
 {
     if (value == -1)

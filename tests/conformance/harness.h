@@ -32,6 +32,7 @@ struct options {
     int verbose;     // -v
     int privileged;  // pid namespaces can be made without a user namespace
     int eintr_never; // CLONE2_EINTR=never: the provider has no window for EINTR
+    int by_function; // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
     int self;        // descriptor of this program, for exec
     const char *program;
 };
@@ -43,6 +44,11 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 void skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void broken(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// For checks of what a function call can't do: skips where calls are made by libc's syscall().
+void need_bare_instruction(void);
+// Skips where the feature is listed in CLONE2_ABSENT: what only the runner of the suite can know.
+void need_feature(const char *feature, const char *why);
+int feature_is_absent(const char *feature); // up to its end or a colon
 
 #define EXPECT(condition, ...)                                                                     \
     do {                                                                                           \

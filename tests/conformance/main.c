@@ -55,22 +55,10 @@ static int usage(int status)
             "  CLONE2_MUST_RUN=1  a skip is a failure, except for features in CLONE2_ABSENT\n"
             "  CLONE2_ABSENT=a,b  features known to be missing\n"
             "  CLONE2_EINTR=never EINTR is never right (shim, patched kernel)\n"
+            "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
             "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n",
             options.program, options.program, ARCH_DEFAULT_NR);
     return status;
-}
-
-static int feature_is_absent(const char *text)
-{
-    const char *list = getenv("CLONE2_ABSENT");
-    size_t length = strcspn(text, ":");
-    while (list && *list) {
-        size_t n = strcspn(list, ",");
-        if (n == length && strncmp(list, text, n) == 0)
-            return 1;
-        list += n + (list[n] == ',');
-    }
-    return 0;
 }
 
 static void print_repeat(const struct check *check)
@@ -233,7 +221,10 @@ static int probe_provider(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
     fflush(stdout);
-    long result = arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
+    long result = options.by_function ? syscall(options.nr, &args, NULL)
+                                      : arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
+    if (result == -1 && options.by_function)
+        result = -errno;
     if (result == 0)
         _exit(0);
     int status;
@@ -285,12 +276,14 @@ int main(int argc, char **argv)
 {
     const char *seed = getenv("CLONE2_SEED");
     const char *eintr = getenv("CLONE2_EINTR");
+    const char *via = getenv("CLONE2_VIA");
     int jobs = 1;
     int option;
     options.program = argc > 0 ? argv[0] : "clone2-conformance";
     options.nr = ARCH_DEFAULT_NR;
     options.seed = seed ? strtoull(seed, NULL, 0) : mix((uint64_t)time(NULL)) >> 32;
     options.eintr_never = eintr && strcmp(eintr, "never") == 0;
+    options.by_function = via && strcmp(via, "libc") == 0;
     options.self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     while ((option = getopt(argc, argv, "+n:vj:t:h")) != -1) {
         switch (option) {

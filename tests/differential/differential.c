@@ -232,35 +232,25 @@ static unsigned nspid_of(const char *path, int *values, unsigned max)
     return found;
 }
 
-// A child as pid sees it in the active namespace: /proc shows it under the program's namespace's
-// pid. Found by walking our children; a zombie still has its ids.
+// The pids of a child in all namespaces that /proc shows. By a pidfd: /proc's own pids may be those
+// of another namespace than ours, and its list of children is incomplete where others come and go.
 static unsigned nspid_of_child(pid_t pid, int *values, unsigned max)
 {
     char path[64];
-    char list[4096] = "";
-    char self[32] = "";
-    if (readlink("/proc/self", self, sizeof self - 1) < 0)
+    const int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
         return 0;
-    snprintf(path, sizeof path, "/proc/%.20s/task/%.20s/children", self, self);
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return 0;
-    size_t n = fread(list, 1, sizeof list - 1, file);
-    fclose(file);
-    list[n] = 0;
-    char *rest = NULL;
-    for (char *word = strtok_r(list, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
-        snprintf(path, sizeof path, "/proc/%.20s/status", word);
-        int seen[MAX_PIDS];
-        unsigned found = nspid_of(path, seen, MAX_PIDS);
-        int mine[MAX_PIDS];
-        unsigned level = nspid_of("/proc/self/status", mine, MAX_PIDS);
-        if (found >= level && level > 0 && seen[level - 1] == pid) {
-            memcpy(values, seen, (found < max ? found : max) * sizeof *values);
-            return found;
-        }
-    }
-    return 0;
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    const unsigned found = nspid_of(path, values, max);
+    close(pidfd);
+    return found;
+}
+
+// The first process of a new pid namespace ignores SIGCHLD when it ends, and here with it all that
+// share its handlers: the caller, too (zap_pid_ns_processes() of the kernel).
+static int is_shared_init(uint64_t flags)
+{
+    return (flags & CLONE_SIGHAND) != 0 && (flags & CLONE_NEWPID) != 0;
 }
 
 // What came of a success: the chosen pids, and * for those that were not asked for.
@@ -268,12 +258,9 @@ static void print_child(const struct call *c, long result)
 {
     int values[MAX_PIDS];
     const uint64_t flags = c->args.flags;
-    // A thread, a sibling or a traced child is none of our children here.
-    const int visible = !(flags & (CLONE_THREAD | CLONE_PARENT));
-    unsigned found = 0;
-    // The list of children leaves some out where others come or go.
-    for (int attempt = 0; visible && found == 0 && attempt < 50; attempt++)
-        found = nspid_of_child((pid_t)result, values, MAX_PIDS);
+    // A thread or a sibling is none of our children.
+    const int visible = !(flags & (CLONE_THREAD | CLONE_PARENT)) && !is_shared_init(flags);
+    const unsigned found = visible ? nspid_of_child((pid_t)result, values, MAX_PIDS) : 0;
     printf("ok");
     if (found == 0) {
         const pid_t asked = c->args.nr_pids ? c->pids[c->args.nr_pids - 1] : 0;
@@ -316,6 +303,8 @@ static void make_call(struct batch *b, unsigned index)
             while (waitid(P_PID, (id_t)result, &info, WEXITED | WNOWAIT | __WALL) != 0 &&
                    errno == EINTR)
                 ;
+        if (is_shared_init(c.args.flags))
+            signal(SIGCHLD, SIG_DFL);
         print_child(&c, result);
         if (c.args.flags & CLONE_PIDFD) {
             uint32_t fd;

@@ -20,9 +20,14 @@ _Static_assert(offsetof(struct arch_call, out) == OUT_PARENT, "OUT_PARENT");
 _Static_assert(offsetof(struct arch_call, saved) == SAVED_RBX, "SAVED_RBX");
 _Static_assert(offsetof(struct arch_call, child) == CHILD, "CHILD");
 _Static_assert(offsetof(struct arch_call, use_avx) == USE_AVX, "USE_AVX");
+_Static_assert(offsetof(struct arch_call, by_function) == BY_FUNCTION, "BY_FUNCTION");
 
 long arch_call_rbx(struct arch_call *c);
 long arch_call_r14(struct arch_call *c);
+long arch_function_rbx(struct arch_call *c);
+long arch_function_r14(struct arch_call *c);
+extern const char arch_returned_rbx[];
+extern const char arch_returned_r14[];
 
 const uint64_t arch_bad_addresses[] = {
     0,
@@ -50,6 +55,13 @@ enum { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, 
 
 static const char *const gpr_name[16] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+
+// What a function may not change: rbx, rbp, rsp, r12-r15, DF (which has to be 0), and the control
+// bits of x87 and mxcsr.
+#define KEPT_BY_FUNCTIONS                                                                          \
+    (1U << rbx | 1U << rbp | 1U << rsp | 1U << r12 | 1U << r13 | 1U << r14 | 1U << r15)
+#define DIRECTION_FLAG 0x400ULL
+#define MXCSR_CONTROL 0xffc0U
 
 // CF PF AF ZF SF DF OF: all that a program can set without side effects.
 #define FLAGS_MASK 0xcd5ULL
@@ -138,13 +150,29 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
     c->in.fs_base = arch_thread_pointer();
     fill_fx(&c->in, &seed);
     c->use_avx = cpu_has_avx();
+    c->by_function = s->by_function ? 1 : 0;
+    if (c->by_function) {
+        c->in.rflags &= ~DIRECTION_FLAG;
+        c->in.fx[4] = 0; // functions are called with an empty x87 stack
+    }
+}
+
+static int base_is_rbx(const struct arch_call *c)
+{
+    return c->in.gpr[rbx] == (uint64_t)(uintptr_t)c;
+}
+
+uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at)
+{
+    *at = (uint64_t)(uintptr_t)(base_is_rbx(c) ? arch_returned_rbx : arch_returned_r14);
+    return (uint64_t)(uintptr_t)at;
 }
 
 long arch_perform(struct arch_call *c)
 {
-    if (c->in.gpr[rbx] == (uint64_t)(uintptr_t)c)
-        return arch_call_rbx(c);
-    return arch_call_r14(c);
+    if (base_is_rbx(c))
+        return c->by_function ? arch_function_rbx(c) : arch_call_rbx(c);
+    return c->by_function ? arch_function_r14(c) : arch_call_r14(c);
 }
 
 static int differ(char *why, size_t size, const char *name, uint64_t want, uint64_t got)
@@ -178,13 +206,26 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
     for (int i = 0; i < 16; i++) {
         if (i == rax || i == rcx || i == r11)
             continue; // any system call may change these
+        if (c->by_function && !(KEPT_BY_FUNCTIONS & (1U << i)))
+            continue;
         if (differ(why, size, gpr_name[i], i == rsp ? sp : in->gpr[i], out->gpr[i]))
             return -1;
     }
-    if (differ(why, size, "rflags", in->rflags & FLAGS_MASK, out->rflags & FLAGS_MASK) ||
+    const uint64_t flags = c->by_function ? DIRECTION_FLAG : FLAGS_MASK;
+    if (differ(why, size, "rflags", in->rflags & flags, out->rflags & flags) ||
         differ(why, size, "fs base", tls ? tls : in->fs_base, out->fs_base) ||
         differ(why, size, "gs base", in->gs_base, out->gs_base))
         return -1;
+    if (c->by_function) {
+        uint32_t want;
+        uint32_t got;
+        memcpy(&want, in->fx + 24, 4);
+        memcpy(&got, out->fx + 24, 4);
+        if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
+            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL))
+            return -1;
+        return 0;
+    }
     if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
         differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
         differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||

@@ -26,6 +26,7 @@ struct arch_call {
     uint64_t saved[8];
     int (*child)(struct arch_call *c); // runs in the child; its value is the exit status
     uint32_t use_avx;
+    uint32_t by_function;
 };
 
 // The six arguments of one system call, whatever its number.
@@ -33,10 +34,19 @@ struct arch_syscall {
     long nr;
     uint64_t arg[6];
     uint64_t sp; // the caller's stack pointer during the call: any value will do
+    // By libc's syscall() instead of the bare instruction: then sp must be a stack with room below.
+    int by_function;
 };
 
 // Fills in->in with patterns made from seed and the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
+// For by_function, whose child returns on its new stack: what to pass as child_stack where the
+// words at `at` may be used, and what the child's stack pointer is afterwards.
+uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
+static inline uint64_t arch_sp_after_return(uint64_t child_stack)
+{
+    return child_stack + 8;
+}
 // Makes the call. The parent gets the result (-errno on failure).
 long arch_perform(struct arch_call *c);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // long arch_call_rbx(struct arch_call *c), long arch_call_r14(struct arch_call *c)
+// long arch_function_rbx(struct arch_call *c), long arch_function_r14(struct arch_call *c)
 //
-// Load every register from c->in, execute `syscall`, store every register in c->out[0] (parent, or
+// Load every register from c->in, execute `syscall` or call syscall(), store every register in c->out[0] (parent, or
 // the call failed) or c->out[1] (child). The parent returns the result; the child runs c->child(c)
 // on its own scratch stack and exits its task with the value.
 //
@@ -12,7 +13,7 @@
 // every register carries a pattern.
 #include "offsets.h"
 
-.macro CHECKED_CALL name, base
+.macro CHECKED_CALL name, base, by_function
     .globl \name
     .type \name, @function
 \name:
@@ -51,10 +52,24 @@
     mov R13(%rax), %r13
     mov R14(%rax), %r14
     mov R15(%rax), %r15
+    .if \by_function
+    mov R8(%rax), %r9
+    mov R10(%rax), %r8
+    mov RDX(%rax), %rcx
+    mov RSI(%rax), %rdx
+    mov RDI(%rax), %rsi
+    mov RAX(%rax), %rdi
+    mov %rax, %\base
+    mov RSP(%rax), %rsp
+    call *syscall@GOTPCREL(%rip)
+    .globl arch_returned_\base
+arch_returned_\base:
+    .else
     mov %rax, %\base
     mov RSP(%rax), %rsp
     mov RAX(%rax), %rax
     syscall
+    .endif
     mov %rax, %rcx
     jrcxz 2f
     lea OUT_PARENT(%\base), %r11
@@ -96,8 +111,10 @@
 .endm
 
     .text
-    CHECKED_CALL arch_call_rbx, rbx
-    CHECKED_CALL arch_call_r14, r14
+    CHECKED_CALL arch_call_rbx, rbx, 0
+    CHECKED_CALL arch_call_r14, r14, 0
+    CHECKED_CALL arch_function_rbx, rbx, 1
+    CHECKED_CALL arch_function_r14, r14, 1
 
 // rbx: where this task's registers are stored; r12: c. All general registers are stored.
     .type arch_call_finish, @function
@@ -125,6 +142,15 @@ arch_call_finish:
     lea OUT_CHILD(%r12), %rax
     cmp %rax, %rbx
     je 2f
+    cmpl $0, BY_FUNCTION(%r12)
+    je 4f
+    cmpq $-1, RAX(%rbx)
+    jne 4f
+    call *__errno_location@GOTPCREL(%rip)
+    movslq (%rax), %rax
+    neg %rax
+    mov %rax, RAX(%rbx)
+4:
     mov RAX(%rbx), %rax
     mov %r12, %rdi
     // The stack slot of the return address may have been used by a child that shares the memory.

@@ -41,6 +41,7 @@
 #define SAVED_RIP (3 * STATE_SIZE + 56)
 #define CHILD (3 * STATE_SIZE + 64)
 #define USE_AVX (3 * STATE_SIZE + 72)
+#define BY_FUNCTION (3 * STATE_SIZE + 76)
 
 #define SYS_EXIT 60
 #define SYS_ARCH_PRCTL 158

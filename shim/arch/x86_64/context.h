@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// A program's registers in a signal handler, and the way to the trampoline: x86-64.
+#ifndef SHIM_CONTEXT_H
+#define SHIM_CONTEXT_H
+
+#include "slots.h"
+
+#include <linux/audit.h>
+#include <signal.h>
+#include <stdint.h>
+
+#define SHIM_AUDIT_ARCH AUDIT_ARCH_X86_64
+#define SHIM_SA_RESTORER 0x04000000 // the kernel insists on one here
+
+// What rt_sigaction() takes.
+struct shim_kernel_sigaction {
+    void (*handler)(int, siginfo_t *, void *);
+    unsigned long flags;
+    void (*restorer)(void);
+    uint64_t mask;
+};
+
+extern struct shim_kernel_sigaction shim_sigsys_action;
+void shim_restore(void); // rt_sigreturn
+
+// The argument registers in the order of the kernel's ABI, and where the program goes on.
+void shim_context_save(void *context, struct shim_slot *slot);
+void shim_context_restore(void *context, const struct shim_slot *slot);
+void shim_context_set_result(void *context, long result);
+// Back from the handler, slot->call.kernel is made.
+void shim_context_enter_trampoline(void *context, struct shim_slot *slot);
+// The slot of the call that the trampoline reports as failed, or NULL.
+struct shim_slot *shim_context_failed_slot(void *context);
+
+#endif

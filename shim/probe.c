@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+//
+// How clone3 judges set_tid (since 5.5): first the number of entries, EINVAL; then for each
+// namespace, from the innermost: EINVAL for a pid out of range, or other than 1 where there is no
+// init so far; EPERM; EEXIST. A list that ends with 1 (in use) or -1 (out of range) can't succeed,
+// and says which of its entries was reached. Pids up to 300 are in range everywhere: no pid_max
+// can be lower.
+#include "probe.h"
+
+#include "arch.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
+enum {
+    SURE_TO_BE_IN_RANGE = 300,
+    FIRST_AFTER_WRAP = 300, // the kernel's RESERVED_PIDS
+    LIKELY_PID_MAX = 32768,
+    TRIES = 512,
+};
+
+static long ask_with(uint64_t flags, const pid_t *set_tid, uint32_t size)
+{
+    struct clone_args args = {
+        // Sharing all of it costs least.
+        .flags = flags | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PIDFD,
+        // Never writable: should a list be free against all odds, this fails before there is
+        // anything that could run.
+        .pidfd = ~0ULL << 12,
+        .set_tid = (uint64_t)(uintptr_t)set_tid,
+        .set_tid_size = size,
+    };
+    return shim_syscall(SYS_clone3, (uint64_t)(uintptr_t)&args, CLONE_ARGS_SIZE_VER1, 0, 0, 0, 0);
+}
+
+static long ask(const pid_t *set_tid, uint32_t size)
+{
+    return ask_with(0, set_tid, size);
+}
+
+// {first, 1, 1, ...}
+static long ask_ones(pid_t first, uint32_t size)
+{
+    pid_t list[SHIM_MAX_SET_TID];
+    for (uint32_t i = 0; i < size; i++)
+        list[i] = 1;
+    list[0] = first;
+    return ask(list, size);
+}
+
+static bool answers(long result)
+{
+    return result == -EEXIST || result == -EPERM || result == -EINVAL;
+}
+
+// Where clone3 fails before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM): a caller without
+// any of the capabilities has no privilege. Whoever has one is taken to have it over all
+// namespaces, and gets the earlier error.
+static struct shim_facts guess(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+    shim_syscall(SYS_capget, (uint64_t)(uintptr_t)&header, (uint64_t)(uintptr_t)data, 0, 0, 0, 0);
+    const uint32_t checkpoint_restore = 40; // 5.9
+    const bool has = (data[0].effective & (1U << CAP_SYS_ADMIN)) ||
+                     (data[1].effective & (1U << (checkpoint_restore - 32)));
+    return (struct shim_facts){true, has};
+}
+
+enum innermost { LIVE, UNBORN, UNKNOWN };
+
+// Whether the namespace of the next child has an init: not so after unshare(CLONE_NEWPID). There
+// {1} alone would succeed.
+static enum innermost innermost_state(void)
+{
+    const long result = ask_ones(SURE_TO_BE_IN_RANGE, 2);
+    if (!answers(result))
+        return UNKNOWN;
+    if (result != -EINVAL)
+        return LIVE;
+    // No init, or it is the initial namespace: two entries are too many.
+    return ask_ones(1, 2) == -EINVAL ? LIVE : UNBORN;
+}
+
+static struct shim_facts one_namespace(enum innermost state)
+{
+    if (state == LIVE)
+        return (struct shim_facts){true, ask_ones(1, 1) == -EEXIST};
+    const pid_t list[2] = {1, -1};
+    return (struct shim_facts){true, ask(list, 2) == -EINVAL};
+}
+
+// Level 32, the deepest, shows in that it can't have children.
+static bool is_deepest(void)
+{
+    const pid_t never = -1;
+    return ask_with(CLONE_NEWPID, &never, 1) == -ENOSPC;
+}
+
+// Finds a free pid for list[at], all before it being free. False: none, or no privilege: *result.
+static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
+{
+    pid_t candidate = first;
+    for (unsigned i = 0; i < TRIES; i++) {
+        list[at] = candidate;
+        list[at + 1] = -1;
+        *result = ask(list, at + 2);
+        if (*result != -EEXIST && *result != -EINVAL)
+            return false;
+        if (*result == -EINVAL) {
+            // Free, or out of range; then a 1 behind it isn't reached.
+            if (candidate <= SURE_TO_BE_IN_RANGE)
+                return true;
+            list[at + 1] = 1;
+            if (ask(list, at + 2) != -EINVAL)
+                return true;
+            candidate = FIRST_AFTER_WRAP - 1;
+        }
+        // The next; in a crowd of pids, with growing steps.
+        candidate += 1 + (pid_t)(i / 64 * 61);
+        if (candidate >= LIKELY_PID_MAX && first < LIKELY_PID_MAX)
+            candidate = FIRST_AFTER_WRAP + (pid_t)i;
+    }
+    return false;
+}
+
+struct shim_facts shim_probe_facts(uint32_t nr_pids)
+{
+    const enum innermost state = innermost_state();
+    if (state == UNKNOWN)
+        return guess();
+    if (nr_pids == 1)
+        return one_namespace(state);
+    uint32_t n = nr_pids;
+    if (n > SHIM_MAX_SET_TID) {
+        if (!is_deepest())
+            return (struct shim_facts){false, false};
+        n = SHIM_MAX_SET_TID; // the oldest of 33 is the initial one: owned as the one below it
+    }
+    pid_t list[SHIM_MAX_SET_TID + 1];
+    const pid_t first = state == UNBORN ? 1 : SURE_TO_BE_IN_RANGE;
+    const long all = ask_ones(first, n);
+    if (!answers(all))
+        return guess();
+    if (all == -EINVAL)
+        return (struct shim_facts){false, false};
+    // One entry more at a time: the list must be free up to the last.
+    list[0] = first;
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        long result = -EINVAL;
+        if (i == 0 && state == UNBORN) {
+            list[1] = -1;
+            result = ask(list, 2);
+            if (result == -EINVAL)
+                continue;
+            return (struct shim_facts){true, false};
+        }
+        if (find_free(list, i, 2 + (pid_t)(i * 7), &result))
+            continue;
+        if (result == -EPERM)
+            return (struct shim_facts){true, false};
+        return guess();
+    }
+    list[n - 1] = 1;
+    return (struct shim_facts){true, ask(list, n) == -EEXIST};
+}
+
+// Where the last search ended, so that a pid isn't given again at once. Only a hint: threads may
+// overwrite each other's.
+static pid_t last_picked;
+
+// Whether the first n pids of the list can be had. list[n] is overwritten.
+static bool are_free(pid_t *list, uint32_t n)
+{
+    list[n] = -1;
+    return n == 0 || ask(list, n + 1) != -EEXIST;
+}
+
+enum shim_picked shim_probe_pick(struct shim_kernel_call *call)
+{
+    pid_t list[SHIM_MAX_SET_TID + 1];
+    const uint32_t n = (uint32_t)call->args.set_tid_size - call->extra;
+    const uint64_t to_pick = call->to_pick >> call->extra;
+    pid_t *wanted = call->set_tid + call->extra;
+    for (uint32_t i = 0; i + 1 < n; i++) {
+        list[i] = wanted[i];
+        if (!(to_pick & (1ULL << i))) {
+            if (!are_free(list, i + 1))
+                return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;
+            continue;
+        }
+        if (i == 0 && innermost_state() == UNBORN) {
+            list[0] = 1;
+        } else {
+            long result = 0;
+            pid_t hint = __atomic_load_n(&last_picked, __ATOMIC_RELAXED);
+            if (hint == 0)
+                hint = (pid_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+            // Other failures are the real call's to report.
+            if (!find_free(list, i, hint + 1, &result) && result == -EEXIST)
+                return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;
+            __atomic_store_n(&last_picked, list[i], __ATOMIC_RELAXED);
+        }
+        wanted[i] = list[i];
+    }
+    return SHIM_PICKED;
+}
+
+bool shim_probe_still_free(const struct shim_kernel_call *call)
+{
+    pid_t list[SHIM_MAX_SET_TID];
+    const uint32_t n = (uint32_t)call->args.set_tid_size - call->extra;
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = call->set_tid[call->extra + i];
+    return are_free(list, n - 1);
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#include "provider.h"
+
+#include "arch.h"
+#include "clone2.h"
+#include "translate.h"
+
+#include <errno.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum { NOT_ASKED, ABSENT, PRESENT };
+
+// Without args the first thing decided is EFAULT. Behind a filter the answer may be a
+// supervisor's, which costs more than translating.
+static int ask(void)
+{
+    const long result = shim_syscall(__NR_clone2, 0, 0, 0, SHIM_PASS_ON, 0, 0);
+    if (result != -EFAULT)
+        return ABSENT;
+    return shim_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0) == SECCOMP_MODE_DISABLED ? PRESENT
+                                                                                           : ABSENT;
+}
+
+bool shim_kernel_has_clone2(void)
+{
+    static int state; // threads may ask twice, and get the same answer
+    int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
+    if (known == NOT_ASKED) {
+        known = ask();
+        __atomic_store_n(&state, known, __ATOMIC_RELAXED);
+    }
+    return known == PRESENT;
+}

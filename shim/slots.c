@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "slots.h"
+
+#include "arch.h"
+
+#include <stddef.h>
+#include <sys/syscall.h>
+
+enum {
+    MANY = 64,   // slots in use: time to look for abandoned ones
+    NESTED = 16, // calls of one thread, each made by a handler that interrupted the one before
+};
+
+static struct shim_slot slots[SHIM_SLOTS];
+static uint64_t taken;
+
+static bool is_held_by(const struct shim_slot *slot, int32_t tid)
+{
+    return __atomic_load_n(&slot->owned.parent, __ATOMIC_RELAXED) &&
+           __atomic_load_n(&slot->tid, __ATOMIC_RELAXED) == tid;
+}
+
+// A handler that jumps out of an interrupted call leaves its slot behind. What a thread has taken
+// after it, it will have given back before it could come back to this one, unless nested.
+static void reclaim_abandoned(int32_t tid)
+{
+    for (unsigned i = 0; i < SHIM_SLOTS; i++) {
+        if (!is_held_by(&slots[i], tid))
+            continue;
+        unsigned newer = 0;
+        for (unsigned j = 0; j < SHIM_SLOTS; j++) {
+            if (is_held_by(&slots[j], tid) && slots[j].sequence > slots[i].sequence)
+                newer++;
+        }
+        if (newer > NESTED)
+            __atomic_store_n(&slots[i].owned.parent, (uint8_t)0, __ATOMIC_RELEASE);
+    }
+}
+
+static struct shim_slot *take(unsigned *index)
+{
+    for (unsigned i = 0; i < SHIM_SLOTS; i++) {
+        uint16_t nobody = 0;
+        if (__atomic_load_n(&slots[i].owners, __ATOMIC_RELAXED) == 0 &&
+            __atomic_compare_exchange_n(&slots[i].owners, &nobody, (uint16_t)0x0101, false,
+                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            *index = i;
+            return &slots[i];
+        }
+    }
+    return NULL;
+}
+
+struct shim_slot *shim_slot_take(void)
+{
+    unsigned index = SHIM_SLOTS;
+    const int32_t tid = (int32_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    struct shim_slot *slot = take(&index);
+    if (index >= MANY)
+        reclaim_abandoned(tid);
+    if (!slot)
+        slot = take(&index);
+    if (slot) {
+        slot->sequence = __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&slot->tid, tid, __ATOMIC_RELAXED);
+    }
+    return slot;
+}
+
+void shim_slot_give_back(struct shim_slot *slot)
+{
+    __atomic_store_n(&slot->owners, (uint16_t)0, __ATOMIC_RELEASE);
+}

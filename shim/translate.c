@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// Runs in the program, perhaps in a signal handler or in a thread without thread-local storage: raw
+// system calls only, no errno, no allocation, no lock; compiled without vector registers.
+#include "translate.h"
+
+#include "memory.h"
+#include "plan.h"
+#include "probe.h"
+#include "provider.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+uint32_t shim_nr = __NR_clone2;
+
+enum { MAX_ATTEMPTS = 32 }; // with pids of our choice, before the program is told EBUSY
+
+// The real call: a patched kernel's or a supervisor's.
+static long pass_on(struct shim_call *call, uint64_t nr)
+{
+    struct shim_kernel_call *kernel = &call->kernel;
+    *kernel = (struct shim_kernel_call){0};
+    kernel->nr = nr;
+    kernel->arg[0] = call->program_args[0];
+    kernel->arg[1] = call->program_args[1];
+    kernel->arg[3] = SHIM_PASS_ON;
+    kernel->arg[4] = call->request.tls;
+    kernel->child_sp = call->request.args.child_stack;
+    call->passed_on = true;
+    return SHIM_MAKE_CALL;
+}
+
+static long pick(struct shim_call *call)
+{
+    while (++call->attempts <= MAX_ATTEMPTS) {
+        const enum shim_picked picked = shim_probe_pick(&call->kernel);
+        if (picked == SHIM_PICKED)
+            return SHIM_MAKE_CALL;
+        if (picked == SHIM_BUSY)
+            break;
+    }
+    return -EBUSY;
+}
+
+// Everything after args was read.
+static long decide(struct shim_call *call)
+{
+    struct shim_request *request = &call->request;
+    call->passed_on = false;
+    call->attempts = 0;
+    if (shim_kernel_has_clone2())
+        return pass_on(call, __NR_clone2);
+    int error = shim_plan_refuse(request);
+    if (error)
+        return -error;
+    request->pids_readable =
+        request->args.nr_pids == 0 || shim_read(call->program_args[1], request->pids,
+                                                request->args.nr_pids * sizeof request->pids[0]);
+    struct shim_facts facts = {true, true};
+    const bool needed = shim_plan_needs_facts(request);
+    if (needed)
+        facts = shim_probe_facts(request->args.nr_pids);
+    error = shim_plan_make(request, needed ? &facts : NULL, &call->kernel);
+    if (error)
+        return -error;
+    return call->kernel.to_pick ? pick(call) : SHIM_MAKE_CALL;
+}
+
+long shim_prepare(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t tls)
+{
+    call->program_nr = shim_nr;
+    call->program_args[0] = args;
+    call->program_args[1] = pids;
+    call->request.tls = tls;
+    if (!shim_read(args, &call->request.args, sizeof call->request.args))
+        return -EFAULT;
+    return decide(call);
+}
+
+long shim_prepare_from_c(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t stack_top)
+{
+    struct clone_struct *copy = &call->request.args;
+    call->program_nr = shim_nr;
+    call->program_args[0] = (uint64_t)(uintptr_t)copy;
+    call->program_args[1] = pids;
+    call->request.tls = 0;
+    if (!shim_read(args, copy, sizeof *copy))
+        return -EFAULT;
+    if (copy->flags & CLONE_SETTLS)
+        return -EINVAL;
+    if (stack_top)
+        copy->child_stack = stack_top;
+    return decide(call);
+}
+
+long shim_judge(struct shim_call *call, long error)
+{
+    const struct shim_request *request = &call->request;
+    if (call->passed_on)
+        return error;
+    // No clone3 here: forbidden, or older than set_tid.
+    if (call->kernel.clone3 && (error == -ENOSYS || error == -E2BIG))
+        return pass_on(call, call->program_nr);
+    if (request->args.nr_pids == 0)
+        return error;
+    const struct shim_facts facts = shim_probe_facts(request->args.nr_pids);
+    // Ours or the program's own? If our choice can still be had, it is the program's.
+    if (facts.fits && facts.privileged && error == -EEXIST && call->kernel.to_pick &&
+        !shim_probe_still_free(&call->kernel))
+        return pick(call);
+    return -shim_plan_judge(&facts, (int)-error);
+}

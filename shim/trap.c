@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+//
+// A seccomp filter answers clone2's number with SECCOMP_RET_TRAP. The handler of that SIGSYS
+// decides what to do; it doesn't create the child itself, for with CLONE_VM its own frame would be
+// on a stack that parent and child share. It sets the registers for the trampoline and returns: the
+// kernel restores everything else (mask, vector registers, alternate stack), and the system call
+// is made where the program made it, but for the instruction pointer.
+//
+// Runs in signal handlers, in any thread: raw system calls only, no errno.
+#include "trap.h"
+
+#include "arch.h"
+#include "context.h"
+#include "interpose.h"
+#include "slots.h"
+#include "translate.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#define CLEAR_SIGHAND (1ULL << 32)
+
+// siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with
+// libc's.
+#define CODE_SECCOMP 1
+
+enum { KERNEL_MASK_SIZE = 8 };
+
+static volatile bool trapped; // that the filter is there shows in the handler being called
+
+// As without us: the default action, with the same siginfo.
+static void pass_to_default(siginfo_t *info)
+{
+    const struct shim_kernel_sigaction none = {0};
+    shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&none, 0, KERNEL_MASK_SIZE, 0, 0);
+    const long process = shim_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    const long thread = shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    shim_syscall(SYS_rt_tgsigqueueinfo, (uint64_t)process, (uint64_t)thread, SIGSYS,
+                 (uint64_t)(uintptr_t)info, 0, 0);
+}
+
+static void begin(void *context)
+{
+    struct shim_slot *slot = shim_slot_take();
+    if (!slot) {
+        shim_context_set_result(context, -EAGAIN);
+        return;
+    }
+    shim_context_save(context, slot);
+    const uint64_t *arg = slot->saved;
+    const long result = shim_prepare(&slot->call, arg[0], arg[1], arg[4]);
+    if (result != SHIM_MAKE_CALL) {
+        shim_context_set_result(context, result);
+        shim_slot_give_back(slot);
+        return;
+    }
+    const uint64_t flags = slot->call.request.args.flags;
+    slot->reinstall = flags & CLEAR_SIGHAND ? 1 : 0;
+    if (flags & CLONE_VM) {
+        slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.child;
+    } else {
+        // The child's copy has no other owner.
+        slot->owned.child = 0;
+        slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.parent;
+    }
+    shim_context_enter_trampoline(context, slot);
+}
+
+static void judge(void *context, struct shim_slot *slot)
+{
+    const long result = shim_judge(&slot->call, slot->result);
+    if (result == SHIM_MAKE_CALL) {
+        shim_context_enter_trampoline(context, slot);
+        return;
+    }
+    shim_context_restore(context, slot);
+    shim_context_set_result(context, result);
+    shim_slot_give_back(slot);
+}
+
+static void handle(int signal_number, siginfo_t *info, void *context)
+{
+    if (info->si_code != CODE_SECCOMP || (uint32_t)info->si_syscall != shim_nr ||
+        info->si_arch != SHIM_AUDIT_ARCH) {
+        if (!shim_interpose_deliver(signal_number, info, context))
+            pass_to_default(info);
+        return;
+    }
+    trapped = true;
+    struct shim_slot *failed = shim_context_failed_slot(context);
+    if (failed)
+        judge(context, failed);
+    else
+        begin(context);
+}
+
+// All other signals wait: a handler of the program's could call clone2 while SIGSYS is blocked,
+// which the kernel answers with death.
+struct shim_kernel_sigaction shim_sigsys_action = {
+    .handler = handle,
+    .flags = SA_SIGINFO | SA_ONSTACK | SHIM_SA_RESTORER,
+    .restorer = shim_restore,
+    .mask = ~0ULL,
+};
+
+static long install_handler(void)
+{
+    return shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&shim_sigsys_action, 0,
+                        KERNEL_MASK_SIZE, 0, 0);
+}
+
+// So that a call leaves the stack as it is, and needs none. Forks inherit it.
+static void install_alternate_stack(void)
+{
+    static unsigned char memory[SHIM_ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
+    stack_t old = {0};
+    const stack_t ours = {.ss_sp = memory, .ss_size = sizeof memory};
+    if (shim_syscall(SYS_sigaltstack, 0, (uint64_t)(uintptr_t)&old, 0, 0, 0, 0) == 0 &&
+        (old.ss_flags & SS_DISABLE))
+        shim_syscall(SYS_sigaltstack, (uint64_t)(uintptr_t)&ours, 0, 0, 0, 0, 0);
+}
+
+// The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over
+// an exec, after which this library is elsewhere.
+static long install_filter(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SHIM_AUDIT_ARCH, 0, 7),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, shim_nr, 0, 5),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)SHIM_PASS_ON, 0, 2),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3]) + 4),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(SHIM_PASS_ON >> 32), 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    long result = 0;
+    for (int privileges = 1; privileges >= 0; privileges--) {
+        // Only who may not install a filter otherwise gives up set-user-ID programs for it.
+        if (!privileges)
+            shim_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
+        result = shim_syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
+                              (uint64_t)(uintptr_t)&program, 0, 0, 0);
+        if (result != -EACCES)
+            break;
+    }
+    return result > 0 ? -EBUSY : result; // a thread that couldn't be synchronised
+}
+
+long shim_trap_install(void)
+{
+    const long error = install_handler();
+    if (error)
+        return error;
+    install_alternate_stack();
+    shim_interpose_start();
+    // Unreadable arguments: nothing is created, whoever answers.
+    shim_syscall(shim_nr, 0, 0, 0, 0, 0, 0);
+    return trapped ? 0 : install_filter();
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Preloaded: syscall() passes every other number on exactly. A filter of this program's own shows
+// what the kernel gets, and answers with what is asked for.
+#define _GNU_SOURCE
+#include "arch_registers.h"
+#include "expect.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { UNUSED_NUMBER = 400 };
+
+static uint64_t seen[6];
+static long answer;
+
+static void record(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)info;
+    arch_read_arguments(context, seen);
+    arch_set_result(context, answer);
+}
+
+static void trap_unused_number(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UNUSED_NUMBER, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {4, code};
+    struct sigaction action = {.sa_sigaction = record, .sa_flags = SA_SIGINFO};
+    EXPECT(0, sigaction(SIGSYS, &action, NULL));
+    EXPECT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    EXPECT(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+int main(void)
+{
+    // Ours, or the test says nothing.
+    Dl_info where;
+    void *symbol = dlsym(RTLD_DEFAULT, "syscall");
+    EXPECT(1, dladdr(symbol, &where) != 0 && strstr(where.dli_fname, "libclone2") != NULL);
+
+    trap_unused_number();
+    uint64_t x = 88172645463325252ULL;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t a[6];
+        for (int j = 0; j < 6; j++) {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            a[j] = x;
+        }
+        answer = i;
+        // The kernel looks at the lower half of the number.
+        const uint64_t number = UNUSED_NUMBER | (i & 1 ? 0x5a5a5a5a00000000ULL : 0);
+        EXPECT(i, syscall((long)number, a[0], a[1], a[2], a[3], a[4], a[5]));
+        EXPECT(0, memcmp(a, seen, sizeof a));
+    }
+    for (answer = -1; answer >= -4095; answer--) {
+        errno = 0;
+        EXPECT(-1, syscall(UNUSED_NUMBER));
+        EXPECT(-answer, errno);
+    }
+    // No errors.
+    static const long others[] = {-4096, INT64_MIN, INT64_MAX, 0, 4095, 1L << 40};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        answer = others[i];
+        errno = 4711;
+        EXPECT(others[i], syscall(UNUSED_NUMBER));
+        EXPECT(4711, errno);
+    }
+    EXPECT(getpid(), syscall(SYS_getpid));
+    errno = 0;
+    EXPECT(-1, syscall(SYS_close, -1));
+    EXPECT(EBADF, errno);
+    return 0;
+}

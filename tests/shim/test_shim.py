@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""libclone2 linked, preloaded and in trap mode, with the real tools around it."""
+import errno
+import os
+import re
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402
+
+SHARED = os.environ["CLONE2_SHARED"]
+STATIC = os.environ["CLONE2_STATIC"]
+LINKED = os.environ["CLONE2_LINKED"].split(os.pathsep)
+PASSTHROUGH = os.environ["CLONE2_PASSTHROUGH"]
+TRAP = os.environ["CLONE2_TRAP"]
+CLONE, CLONE3, READV = 56, 435, 310
+
+
+def preload(**more):
+    return {**os.environ, "LD_PRELOAD": SHARED, **more}
+
+
+def trap(**more):
+    return preload(CLONE2_SHIM="trap", **more)
+
+
+class Library(harness.Case):
+    def test_exported_symbols(self):
+        result = self.expect(harness.run(["nm", "-D", "--defined-only", SHARED]))
+        names = {line.split()[-1] for line in result.out.splitlines()}
+        self.assertEqual(names, {"CLONE2_1", "clone2@@CLONE2_1", "clone2_call@@CLONE2_1",
+                                 "syscall", "sigaction", "signal", "sigprocmask",
+                                 "pthread_sigmask", "pthread_create"})
+
+    def test_static_library_does_not_interpose(self):
+        result = self.expect(harness.run(["nm", "-g", "--defined-only", STATIC]))
+        names = {line.split()[-1] for line in result.out.splitlines() if " T " in line}
+        self.assertLessEqual({"clone2", "clone2_call"}, names)
+        # Others that the objects share among each other are all called shim_*.
+        self.assertEqual({n for n in names if not n.startswith("shim_")}, {"clone2", "clone2_call"})
+
+    def test_needs_no_executable_stack(self):
+        result = self.expect(harness.run(["readelf", "-lW", SHARED]), out="GNU_STACK")
+        line = [l for l in result.out.splitlines() if "GNU_STACK" in l][0]
+        self.assertIn("RW ", line)
+        self.assertNotIn("RWE", line)
+
+    def test_linked_programs(self):
+        self.assertGreaterEqual(len(LINKED), 3)
+        for program in LINKED:
+            with self.subTest(os.path.basename(program)):
+                self.expect(harness.run([program]))
+
+    def test_linked_with_musl(self):
+        self.need_command("musl-gcc")
+        here = os.path.dirname(os.path.abspath(__file__))
+        program = self.path("musl")
+        self.expect(harness.run(["musl-gcc", "-static", "-I", os.path.join(here, "../../shim"),
+                                 os.path.join(here, "link_test.c"), STATIC, "-o", program]))
+        self.expect(harness.run([program]))
+
+
+class Preloaded(harness.Case):
+    def test_other_numbers_pass(self):
+        self.expect(harness.run([PASSTHROUGH], env=preload()))
+
+    def test_another_number_for_clone2(self):
+        python = ("import ctypes, os, sys; libc = ctypes.CDLL(None, use_errno=True)\n"
+                  "r = libc.syscall(int(sys.argv[1]), 8, 8); print(r, ctypes.get_errno())")
+        for nr, variable, want in ((337, "337", errno.EFAULT), (387, "337", errno.ENOSYS),
+                                   (387, "", errno.EFAULT), (387, "12x", errno.EFAULT),
+                                   (387, "99999999999", errno.EFAULT)):
+            result = harness.run([harness.PYTHON, "-c", python, str(nr)],
+                                 env=preload(CLONE2_NR=variable))
+            self.expect(result, out=f"-1 {want}")
+
+    def test_unprivileged(self):
+        """EPERM is clone2's own answer; without pids everybody may."""
+        self.need_root()
+        library = self.public_copy(SHARED)
+        env = {**os.environ, "LD_PRELOAD": library, "CLONE2_SHIM": "trap"}
+        call = self.public_copy(harness.CALL)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        result = harness.run([*nobody, call, "600"], env=env)
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+        result = harness.run([*nobody, call], env=env)
+        self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
+
+    def test_without_process_vm_readv(self):
+        for number in (errno.ENOSYS, errno.EPERM):
+            rule = f"{READV}={number}"
+            result = harness.run([harness.REFUSE, rule, "--", harness.CALL, "-r", "3", "600"],
+                                 env=trap())
+            self.assertEqual(harness.calls(result.out), [600] * 3, result)
+            result = harness.run([harness.REFUSE, rule, "--", harness.CALL, "-a"], env=trap())
+            self.assertEqual(harness.calls(result.out), ["EFAULT"], result)
+
+    def test_without_clone3(self):
+        rule = f"{CLONE3}={errno.ENOSYS}"
+        result = harness.run([harness.REFUSE, rule, "--", harness.CALL, "600"], env=trap())
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+        # Without pids it is clone(2).
+        result = harness.run([harness.REFUSE, rule, "--", harness.CALL], env=trap())
+        self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
+
+    def test_what_it_cannot_do_reaches_a_supervisor(self):
+        log = self.path("log")
+        rule = f"{CLONE3}={errno.ENOSYS}"
+        result = harness.supervise("--log", log, "--", harness.REFUSE, rule, "--", "env",
+                                   f"LD_PRELOAD={SHARED}", "CLONE2_SHIM=trap", harness.CALL, "600")
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+        self.assertRegex(self.read("log"), r"clone2\(SIGCHLD, \{600\}\) = -1 ENOSYS")
+
+    def test_what_it_can_do_does_not(self):
+        log = self.path("log")
+        result = harness.supervise("--log", log, "--", "env", f"LD_PRELOAD={SHARED}",
+                                   "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600")
+        self.assertEqual(harness.calls(result.out), [600] * 3, result)
+        self.assertNotIn("600", self.read("log"))
+        # Without the library the same call is the supervisor's.
+        harness.supervise("--log", log, "--", harness.CALL, "600")
+        self.assertIn("600", self.read("log"))
+
+
+class Trapped(harness.Case):
+    def test_unusual_places(self):
+        self.expect(harness.run([TRAP], timeout=600, env=trap()))
+
+    def test_only_where_asked_for(self):
+        result = harness.run([harness.CALL, "600"], env=preload())
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_across_exec(self):
+        """One filter, whatever the number of executions; the library may be gone in between."""
+        script = 'grep Seccomp_filters /proc/self/status; exec "$0" -r 2 600'
+        result = harness.run(["sh", "-c", f"sh -c '{script}' {harness.CALL}"], env=trap())
+        self.assertEqual(harness.calls(result.out), [600] * 2, result)
+        self.assertRegex(result.out, r"Seccomp_filters:\s*1\b", result)
+        # What is left where the handler is gone, as the README says: SIGSYS.
+        result = harness.run(["env", "-u", "LD_PRELOAD", harness.CALL_STATIC, "600"], env=trap())
+        self.assertEqual(result.status, -31, result)
+        result = harness.run(["env", "-u", "LD_PRELOAD", "true"], env=trap())
+        self.assertEqual(result.status, 0, result)
+
+    def test_foreign_sigsys_is_fatal(self):
+        script = "import os, signal; os.kill(os.getpid(), signal.SIGSYS)"
+        result = harness.run([harness.PYTHON, "-c", script], env=trap())
+        self.assertEqual(result.status, -31, result)
+
+    def test_strace(self):
+        self.need_command("strace")
+        trace = self.path("trace")
+        result = harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={SHARED}", "-E",
+                              "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600"])
+        self.assertEqual(harness.calls(result.out), [600] * 3, result)
+        self.assertEqual(len(re.findall(r"SIGSYS \{si_signo=SIGSYS, si_code=SYS_SECCOMP",
+                                        self.read("trace"))), 3)
+        self.assertRegex(self.read("trace"), r"set_tid=\[600\]")
+
+    def test_gdb(self):
+        self.need_command("gdb")
+        for follow in ("parent", "child"):
+            result = harness.run(
+                ["gdb", "-q", "-batch", "-nx", "-ex", "set startup-with-shell off",
+                 "-ex", f"set environment LD_PRELOAD {SHARED}",
+                 "-ex", "set environment CLONE2_SHIM trap",
+                 "-ex", "handle SIGSYS nostop noprint pass",
+                 "-ex", f"set follow-fork-mode {follow}",
+                 "-ex", "run", "--args", harness.CALL, "-r", "1", "600"])
+            wanted = r"exited normally|Inferior 2 \(process \d+\) exited"
+            self.assertRegex(result.out, wanted, result)
+            if follow == "parent":
+                self.assertEqual(harness.calls(result.out), [600], result)
+
+
+if __name__ == "__main__":
+    harness.main()
