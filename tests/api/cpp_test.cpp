@@ -12,6 +12,7 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <sched.h>
 #include <string>
@@ -44,11 +45,13 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
 {
     CHECK_THROWS_AS(clone2::Supervisor({}, 1U << 20U), std::system_error);
 
+    std::mutex mutex; // run() calls back on several threads
     std::vector<std::string> reasons;
     std::vector<std::string> messages;
     int ended = 0;
     clone2::SupervisorCallbacks callbacks;
     callbacks.event = [&](const clone2_event &event) {
+        const std::lock_guard lock(mutex);
         reasons.emplace_back(event.reason != nullptr ? event.reason : "");
     };
     callbacks.policy = [](const clone2_request &request) -> std::optional<clone2::PolicyRefusal> {
@@ -66,6 +69,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
         ++ended;
     };
     callbacks.log = [&](clone2_log_level, std::string_view message) {
+        const std::lock_guard lock(mutex);
         messages.emplace_back(message);
     };
     clone2::Supervisor made(std::move(callbacks));

@@ -18,7 +18,6 @@
 #include <sched.h>
 #include <string_view>
 #include <thread>
-#include <utility>
 
 using namespace clone2::test;
 using namespace clone2::test::api;
@@ -266,16 +265,16 @@ TEST_CASE("callbacks: what may be called there, and what is refused")
         auto second = std::make_unique<Target>([] { return call_many(2); });
         auto third = std::make_unique<Target>([] { return call_many(2); });
         Target first([] { return call_many(2); });
-        int refusals = 0;
+        std::atomic<int> refusals{0}; // run() calls back on several threads
         watched.on_event = [&](const clone2_event &) {
             refusals += clone2_supervisor_dispatch(watched.get()) == -EBUSY ? 1 : 0;
             refusals += clone2_supervisor_run(watched.get(), 0) == -EBUSY ? 1 : 0;
             refusals += clone2_supervisor_free(watched.get()) == -EDEADLK ? 1 : 0;
             CHECK(clone2_supervisor_listener_count(watched.get()) >= 1);
         };
-        bool second_added = false;
+        std::atomic<bool> second_added{false};
         watched.on_policy = [&](const clone2_request &, char *) {
-            if (!std::exchange(second_added, true)) {
+            if (!second_added.exchange(true)) {
                 watched.add(*second, second.get());
             }
             return 0;
