@@ -119,7 +119,8 @@ int read_options(const clone2_supervisor_options *given, clone2_supervisor_optio
         }
     }
     std::memcpy(&options, given, std::min(given->size, sizeof options));
-    return (options.flags & ~(CLONE2_FAILURES_ONLY | CLONE2_WITH_DETAILS)) == 0 ? 0 : -EINVAL;
+    constexpr unsigned known = CLONE2_FAILURES_ONLY | CLONE2_WITH_DETAILS;
+    return (options.flags & ~known) == 0 ? 0 : -EINVAL;
 }
 
 int check_listener(int fd)
@@ -268,7 +269,8 @@ int clone2_supervisor_run(clone2_supervisor *supervisor, unsigned flags)
     if (supervisor->is_in_fork_child()) {
         return -ECHILD;
     }
-    if ((flags & ~CLONE2_RUN_UNTIL_STOPPED) != 0) {
+    constexpr unsigned known = CLONE2_RUN_UNTIL_STOPPED;
+    if ((flags & ~known) != 0) {
         return -EINVAL;
     }
     return guarded([&] { return run(*supervisor, flags); });

@@ -40,8 +40,8 @@ std::array<sock_filter, 6> make_filter(int nr)
 
 int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
 {
-    if (nr < 0 || nr > last_nr ||
-        (flags & ~(CLONE2_FILTER_NOT_WAIT_KILLABLE | CLONE2_FILTER_KEEP_PRIVS)) != 0) {
+    constexpr unsigned known = CLONE2_FILTER_NOT_WAIT_KILLABLE | CLONE2_FILTER_KEEP_PRIVS;
+    if (nr < 0 || nr > last_nr || (flags & ~known) != 0) {
         return -EINVAL;
     }
     const auto program = make_filter(nr);
