@@ -20,10 +20,15 @@ void Diagnostics::print(const std::string &text)
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+void Diagnostics::tell(Level /*level*/, const std::string &message) const
+{
+    print("clone2-supervise: " + message + "\n");
+}
+
 void Diagnostics::info(const std::string &message) const
 {
     if (verbosity_ == Verbosity::verbose) {
-        print("clone2-supervise: " + message + "\n");
+        tell(Level::info, message);
     }
 }
 
@@ -42,12 +47,12 @@ void Diagnostics::warn(const std::string &message)
         ++suppressed_;
         return;
     }
-    std::string text = "clone2-supervise: " + message;
+    std::string text = message;
     if (suppressed_ != 0) {
         text += " (" + std::to_string(suppressed_) + " earlier warnings not shown)";
         suppressed_ = 0;
     }
-    print(text + "\n");
+    tell(Level::warning, text);
 }
 
 } // namespace clone2

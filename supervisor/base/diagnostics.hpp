@@ -10,11 +10,15 @@ namespace clone2
 
 enum class Verbosity { quiet, normal, verbose };
 
-/// Messages for people, on stderr, never on stdout. Thread-safe.
+/// Messages for people, on stderr unless a derived class takes them elsewhere; never on stdout.
+/// Thread-safe.
 class Diagnostics
 {
 public:
     explicit Diagnostics(Verbosity verbosity) : verbosity_(verbosity) {}
+    Diagnostics(const Diagnostics &) = delete;
+    Diagnostics &operator=(const Diagnostics &) = delete;
+    virtual ~Diagnostics() = default;
 
     /// Something went wrong for a target. At most ten in ten seconds; how many more there were
     /// is told with the next one.
@@ -23,6 +27,11 @@ public:
     void info(const std::string &message) const;
     /// Printed whatever the verbosity (asked for, as statistics are).
     static void print(const std::string &text);
+
+protected:
+    enum class Level { warning, info };
+    /// One message, without a line's end.
+    virtual void tell(Level level, const std::string &message) const;
 
 private:
     Verbosity verbosity_;

@@ -3,6 +3,7 @@
 
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
+#include "cli/check_sandbox.hpp"
 #include "cli/wire.hpp"
 #include "executor/images.hpp"
 #include "executor/tracee.hpp"
@@ -169,7 +170,12 @@ Feature room_feature()
 Feature native_feature()
 {
     const std::string call = "system call " + std::to_string(clone2_nr);
-    switch (probe_kernel_clone2()) {
+    // Not in this process: a filter here may kill whoever calls an unknown number.
+    const int seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
+    if (seen == EIO) {
+        return {"native", false, false, call + " kills its caller", "see number"};
+    }
+    switch (static_cast<KernelClone2>(seen)) {
     case KernelClone2::present:
         return {"native", true, false, "the kernel has clone2, " + call,
                 "that number is left to it, calls by another (--nr) are passed to it"};
@@ -190,7 +196,7 @@ std::string describe_privilege(const std::string &capability)
 
 } // namespace
 
-std::vector<Feature> probe_features(LoopChoice loop)
+std::vector<Feature> probe_features(const Check &check)
 {
     const ListenerProbe listener = probe_listener();
     const int level = probe_nesting_level();
@@ -201,6 +207,7 @@ std::vector<Feature> probe_features(LoopChoice loop)
 
     std::vector<Feature> features;
     features.push_back(notification_feature(listener));
+    features.push_back(number_feature());
     features.push_back({"wait_killable", listener.wait_killable, false,
                         listener.wait_killable ? "WAIT_KILLABLE_RECV works (5.19)" : "missing",
                         listener.wait_killable
@@ -210,8 +217,10 @@ std::vector<Feature> probe_features(LoopChoice loop)
                         listener.sync_wake_up ? "works (6.6)" : "missing",
                         listener.sync_wake_up ? "calls are answered with fewer CPU migrations"
                                               : "calls are somewhat slower"});
+    const std::string clone3 = clone3_refusal();
+    const std::string no_set_tid = clone3.empty() ? "clone3 refuses set_tid" : clone3;
     features.push_back({"set_tid", level >= 0, true,
-                        level >= 0 ? "clone3 takes chosen pids" : "clone3 refuses set_tid",
+                        level >= 0 ? "clone3 takes chosen pids" : no_set_tid,
                         level >= 0 ? "pids can be chosen" : "no pid can be chosen"});
     features.push_back(
         {"nesting", level >= 0, false,
@@ -226,7 +235,7 @@ std::vector<Feature> probe_features(LoopChoice loop)
     features.push_back({"kcmp", shares, false, shares ? "works" : "missing",
                         shares ? "slots inherited by fork are found and used again"
                                : "a process has some 800 calls in fork children of callers"});
-    features.push_back(loop_feature(loop));
+    features.push_back(loop_feature(check.loop));
     features.push_back({"privilege", !capability.empty(), false, describe_privilege(capability),
                         capability.empty() ? "programs may call clone2 with nr_pids = 0 only; use "
                                              "--pidns"
@@ -239,12 +248,13 @@ std::vector<Feature> probe_features(LoopChoice loop)
         {"userns", userns, false, userns ? "user namespaces can be made" : "refused",
          userns ? "--pidns works without privilege" : "--pidns needs CAP_SYS_ADMIN"});
     features.push_back(native_feature());
+    features.push_back(agent_feature(check.listen));
     return features;
 }
 
 int run_check(const Check &check)
 {
-    const std::vector<Feature> features = probe_features(check.loop);
+    const std::vector<Feature> features = probe_features(check);
     bool good = true;
     bool known = !check.feature;
     for (const Feature &feature : features) {

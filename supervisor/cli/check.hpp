@@ -19,7 +19,7 @@ struct Feature {
 };
 
 /// Probes all of them, without lasting effects.
-[[nodiscard]] std::vector<Feature> probe_features(LoopChoice loop);
+[[nodiscard]] std::vector<Feature> probe_features(const Check &check);
 
 /// Prints to stdout. 0: (the) feature(s) present, 1: not, 125: no feature of this name.
 int run_check(const Check &check);

@@ -3,14 +3,13 @@
 
 #include "base/diagnostics.hpp"
 #include "base/kernel_clone2.hpp"
-#include "base/printable.hpp"
+#include "cli/call_audit.hpp"
 #include "cli/program.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serving.hpp"
 #include "cli/wire.hpp"
 #include "listener/filter.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -33,21 +32,6 @@ constexpr int finish_timeout_ms = 5000;
 std::string reason()
 {
     return std::strerror(errno);
-}
-
-Fd open_log(const Options &options)
-{
-    if (!options.log) {
-        return {};
-    }
-    Fd log{*options.log == "-"
-               ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
-               : ::open(options.log->c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-                        0644)};
-    if (!log) {
-        fail("--log " + printable(*options.log) + ": " + reason());
-    }
-    return log;
 }
 
 /// Does what the signal does by default, and comes back where that was a stop.

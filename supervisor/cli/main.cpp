@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "base/printable.hpp"
+#include "cli/agent_command.hpp"
 #include "cli/check.hpp"
 #include "cli/command.hpp"
 #include "cli/options.hpp"
+#include "cli/print_bpf.hpp"
 #include "cli/wire.hpp"
 #include "listener/filter.hpp"
 
@@ -54,12 +56,17 @@ int run(const cli::Command &command)
     if (const auto *check = std::get_if<cli::Check>(&command)) {
         return cli::run_check(*check);
     }
-    const auto &options = std::get<cli::Options>(command);
-    if (const auto name = name_of_system_call(options.nr)) {
-        return usage_error("--nr: " + std::to_string(options.nr) + " is the system call " + *name);
+    const auto *const bpf = std::get_if<cli::PrintBpf>(&command);
+    const int nr = bpf != nullptr ? bpf->nr : std::get<cli::Options>(command).nr;
+    if (const auto name = name_of_system_call(nr)) {
+        return usage_error("--nr: " + std::to_string(nr) + " is the system call " + *name);
     }
+    if (bpf != nullptr) {
+        return cli::print_bpf(*bpf);
+    }
+    const auto &options = std::get<cli::Options>(command);
     occupy_standard_descriptors();
-    return cli::run_command(options);
+    return options.listen ? cli::run_agent(options) : cli::run_command(options);
 }
 
 } // namespace

@@ -35,6 +35,7 @@ int main()
         ".SH NAME\nclone2\\-supervise \\- run a program with the clone2 system call\n"
         ".SH SYNOPSIS\n.B clone2\\-supervise\n[\\fIOPTION\\fR...] [\\-\\-] "
         "\\fIPROGRAM\\fR [\\fIARG\\fR...]\n.br\n"
+        ".B clone2\\-supervise \\-\\-listen\\fR \\fIPATH\\fR [\\fIOPTION\\fR...]\n.br\n"
         ".B clone2\\-supervise \\-\\-check\\fR[=\\fIFEATURE\\fR]\n"
         ".SH DESCRIPTION\n"
         "Runs PROGRAM so that it and all its descendants have the system call\n"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -30,16 +31,36 @@ constexpr std::array texts{
         0, "provider", "auto|supervisor|kernel",
         "who makes the calls (default auto: a patched kernel's own clone2, which is then left "
         "alone, else the supervisor)"},
+    OptionText{0, "listen", "PATH",
+               "run no PROGRAM, but serve as an agent, in the foreground, the programs of "
+               "clone2-shim and of OCI runtimes (listenerPath) that send their listener to this "
+               "unix socket. Peers are root and the own user. SIGTERM ends it when the calls under "
+               "way are through. A socket passed by systemd (LISTEN_FDS) is used in place of PATH; "
+               "with FileDescriptorStoreMax= a restart loses no program"},
+    OptionText{0, "allow-uid", "UID[,UID...]", "with --listen: these users may connect, too"},
+    OptionText{
+        0, "policy", "FILE",
+        "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "
+        "\"container\", \"metadata\", \"annotations\"}, \"pids\": [[FIRST, LAST]], \"flags\": "
+        "[\"CLONE_NEWPID\"], \"max_children\": N, \"deny\": REASON}]}. The first rule that "
+        "matches decides; what is refused gets EPERM, and so does whom no rule matches. A "
+        "text matches as a whole, or up to a '*' at its end. SIGHUP reads it again; a file "
+        "with an error changes nothing. max_children: processes made by clone2 through one "
+        "listener and alive at once; threads, zombies and children of fork don't count"},
     OptionText{'v', "verbose", nullptr, "say what is going on, on stderr"},
     OptionText{'q', "quiet", nullptr, "no warnings"},
     OptionText{0, "check", "[=FEATURE]",
                "say what this kernel and this caller can do, and what follows from it; exit "
                "status 1 if (the) something is missing"},
+    OptionText{0, "print-bpf", "[=base64]",
+               "write the seccomp filter for --nr to stdout, as it is or in base64: what crun's "
+               "annotation run.oci.seccomp_bpf_data takes"},
     OptionText{'h', "help", nullptr, "this text"},
     OptionText{'V', "version", nullptr, "the version"},
 };
 
 constexpr std::array exits{
+    ExitText{"0", "an agent (--listen) that was asked to end; --check, --print-bpf: as they say"},
     ExitText{"125", "clone2-supervise itself failed"},
     ExitText{"126", "PROGRAM can't be executed"},
     ExitText{"127", "PROGRAM was not found"},
@@ -167,6 +188,48 @@ std::optional<T> choose(const std::string &value,
     return std::nullopt;
 }
 
+/// "0,1000,1001".
+std::optional<std::vector<uid_t>> parse_uids(const std::string &text)
+{
+    std::vector<uid_t> uids;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        // The highest one means "none" to every system call.
+        const auto uid = parse_number<uid_t>(text.substr(at, comma - at), 0,
+                                             std::numeric_limits<uid_t>::max() - 1);
+        if (!uid) {
+            return std::nullopt;
+        }
+        uids.push_back(*uid);
+        at = comma + 1;
+    }
+    return uids;
+}
+
+/// Options that mean nothing with what else is asked for.
+std::optional<UsageError> conflict(const std::vector<Given> &given, const Options &options)
+{
+    for (const Given &one : given) {
+        const std::string name = one.option->long_name;
+        const bool of_program = name == "pidns" || name == "wait-all" || name == "exit-status";
+        const bool of_agent = name == "allow-uid" || name == "policy";
+        if (options.listen && of_program) {
+            return UsageError{"--" + name + ": --listen runs no program"};
+        }
+        if (!options.listen && of_agent) {
+            return UsageError{"--" + name + " goes with --listen"};
+        }
+    }
+    if (options.listen && !options.program.empty()) {
+        return UsageError{"--listen runs no program"};
+    }
+    if (options.listen && options.provider == Provider::kernel && options.nr == default_nr) {
+        return UsageError{"--listen --provider=kernel: number " + std::to_string(default_nr) +
+                          " is the kernel's own, there is nothing to serve (see --nr)"};
+    }
+    return std::nullopt;
+}
+
 std::optional<UsageError> apply(const Given &one, Options &options)
 {
     const std::string name = one.option->long_name;
@@ -223,6 +286,17 @@ std::optional<UsageError> apply(const Given &one, Options &options)
             return bad;
         }
         options.provider = *provider;
+    } else if (name == "listen" || name == "policy") {
+        if (value.empty()) {
+            return UsageError{"--" + name + ": the file's name is empty"};
+        }
+        (name == "listen" ? options.listen : options.policy) = value;
+    } else if (name == "allow-uid") {
+        const auto uids = parse_uids(value);
+        if (!uids) {
+            return bad;
+        }
+        options.allowed_uids.insert(options.allowed_uids.end(), uids->begin(), uids->end());
     } else if (name == "stats") {
         options.stats = true;
     } else if (name == "wait-all") {
@@ -276,6 +350,7 @@ std::string help_text()
     constexpr std::size_t column = 28;
     constexpr std::size_t width = 50;
     std::string help = "Usage: clone2-supervise [OPTION...] [--] PROGRAM [ARG...]\n"
+                       "       clone2-supervise --listen PATH [OPTION...]\n"
                        "       clone2-supervise --check[=FEATURE]\n\n"
                        "Run PROGRAM with the clone2 system call: clone() with chosen pids.\n\n";
     for (const OptionText &option : texts) {
@@ -307,6 +382,7 @@ Command parse(std::span<const std::string> arguments)
         return *error;
     }
     std::optional<Check> check;
+    std::optional<PrintBpf> bpf;
     for (const Given &one : given) {
         const std::string_view name = one.option->long_name;
         if (name == "help") {
@@ -315,8 +391,13 @@ Command parse(std::span<const std::string> arguments)
         if (name == "version") {
             return ShowVersion{};
         }
-        if (name == "check") {
-            check = Check{one.value, LoopChoice::automatic};
+        if (name == "print-bpf") {
+            if (one.value && *one.value != "base64") {
+                return UsageError{"--print-bpf: '" + *one.value + "' is not base64"};
+            }
+            bpf = PrintBpf{default_nr, one.value.has_value()};
+        } else if (name == "check") {
+            check = Check{one.value, LoopChoice::automatic, std::nullopt};
         } else if (auto error = apply(one, options)) {
             return *error;
         }
@@ -329,7 +410,21 @@ Command parse(std::span<const std::string> arguments)
             return UsageError{"--check runs no program"};
         }
         check->loop = options.loop;
+        check->listen = options.listen;
         return *check;
+    }
+    if (bpf) {
+        if (!options.program.empty() || options.listen) {
+            return UsageError{"--print-bpf runs no program and serves none"};
+        }
+        bpf->nr = options.nr;
+        return *bpf;
+    }
+    if (auto error = conflict(given, options)) {
+        return *error;
+    }
+    if (options.listen) {
+        return options;
     }
     if (options.program.empty()) {
         return UsageError{"no PROGRAM given (see --help)"};

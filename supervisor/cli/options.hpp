@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <sys/types.h>
 #include <variant>
 #include <vector>
 
@@ -41,6 +42,10 @@ struct Options {
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;
     std::vector<std::string> program;
+    /// The agent: no program, but the listeners that come to this socket.
+    std::optional<std::string> listen;
+    std::vector<uid_t> allowed_uids;
+    std::optional<std::string> policy;
 };
 
 /// Other things to do than running a program.
@@ -51,12 +56,17 @@ struct ShowVersion {
 struct Check {
     std::optional<std::string> feature;
     LoopChoice loop = LoopChoice::automatic;
+    std::optional<std::string> listen; ///< where an agent may be
+};
+struct PrintBpf {
+    int nr = default_nr;
+    bool base64 = false;
 };
 struct UsageError {
     std::string message;
 };
 
-using Command = std::variant<Options, ShowHelp, ShowVersion, Check, UsageError>;
+using Command = std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, UsageError>;
 
 /// Options stop at the first non-option or "--". Pure.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cli/serving.hpp"
 
-#include "audit/log.hpp"
-#include "audit/stats.hpp"
+#include "cli/call_audit.hpp"
 #include "service/server.hpp"
 
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <csignal>
 #include <exception>
 
@@ -21,53 +18,11 @@ namespace clone2::cli
 namespace
 {
 
-/// The log and the statistics, as far as they were asked for.
-class Audit final : public AuditSink
-{
-public:
-    Audit(const Options &options, Fd log, Diagnostics &diagnostics)
-        : diagnostics_(diagnostics), stats_asked_(options.stats)
-    {
-        if (log) {
-            log_.emplace(std::move(log), options.log_format);
-        }
-    }
-
-    void record(const CallRecord &record) override
-    {
-        if (stats_asked_) {
-            stats_.add(record.passed_to_kernel ? std::nullopt : std::optional(record.result),
-                       record.latency_us);
-        }
-        if (log_ && !log_->write(record) && !loss_told_.exchange(true)) {
-            diagnostics_.warn("the log can't be written: lines are lost");
-        }
-    }
-    [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
-    [[nodiscard]] bool wants_details() const override { return log_.has_value(); }
-
-    /// Prints what was asked for at the end, once.
-    void finish()
-    {
-        if (stats_asked_ && !finished_.exchange(true)) {
-            Diagnostics::print(stats_.summary());
-        }
-    }
-
-private:
-    Diagnostics &diagnostics_;
-    bool stats_asked_;
-    Stats stats_;
-    std::optional<CallLog> log_;
-    std::atomic<bool> loss_told_{false};
-    std::atomic<bool> finished_{false};
-};
-
 /// The command's side of the serving process.
 class CommandLink
 {
 public:
-    CommandLink(EventLoop &loop, Fd socket, Audit &audit, bool keep_stderr)
+    CommandLink(EventLoop &loop, Fd socket, CallAudit &audit, bool keep_stderr)
         : socket_(std::move(socket)), watch_(loop.watch(socket_.get())), audit_(audit),
           keep_stderr_(keep_stderr)
     {
@@ -97,22 +52,9 @@ private:
 
     Fd socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
-    Audit &audit_;
+    CallAudit &audit_;
     bool keep_stderr_;
 };
-
-/// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.
-void raise_limits()
-{
-    for (const auto resource :
-         {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_NPROC}) {
-        rlimit limit{};
-        if (::getrlimit(resource, &limit) == 0) {
-            limit.rlim_cur = limit.rlim_max;
-            ::setrlimit(resource, &limit);
-        }
-    }
-}
 
 void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
 {
@@ -156,7 +98,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
     Diagnostics diagnostics(options.verbosity);
     try {
         const auto procfs = std::make_shared<const Procfs>();
-        Audit audit(options, std::move(log), diagnostics);
+        CallAudit audit(options, std::move(log), diagnostics);
         Service service(procfs, diagnostics,
                         kernel_serves ? std::optional(clone2_nr) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);

@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -108,6 +109,18 @@ void restore_signals(const InheritedSignals &inherited)
 {
     ::sigaction(SIGCHLD, &inherited.sigchld, nullptr);
     ::sigprocmask(SIG_SETMASK, &inherited.mask, nullptr);
+}
+
+void raise_limits()
+{
+    for (const auto resource :
+         {RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_AS, RLIMIT_NOFILE, RLIMIT_NPROC}) {
+        rlimit limit{};
+        if (::getrlimit(resource, &limit) == 0) {
+            limit.rlim_cur = limit.rlim_max;
+            ::setrlimit(resource, &limit);
+        }
+    }
 }
 
 void close_standard(int fd)

@@ -77,6 +77,9 @@ void restore_signals(const InheritedSignals &inherited);
 /// PROGRAM's alone, and whoever waits for its end must not wait for us.
 void close_others(std::vector<int> kept);
 
+/// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.
+void raise_limits();
+
 /// Puts /dev/null in the place of a standard descriptor.
 void close_standard(int fd);
 

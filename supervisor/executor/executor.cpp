@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "executor/executor.hpp"
 
+#include "base/held_signals.hpp"
 #include "executor/memory.hpp"
 
 #include <sys/random.h>
@@ -32,8 +33,8 @@ std::int64_t as_result(std::uint64_t value)
 
 } // namespace
 
-Executor::Executor(const std::shared_ptr<const Procfs> &procfs)
-    : procfs_(procfs), signature_{}, marks_{}, slots_(procfs)
+Executor::Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting)
+    : procfs_(procfs), waiting_(waiting), signature_{}, marks_{}, slots_(procfs)
 {
     std::array<std::uint64_t, 4> random{};
     if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
@@ -233,7 +234,12 @@ template <typename Act>
 Result<Redirected> Executor::stop_and(NotificationSource &source, const Notification &notification,
                                       std::int64_t answer, Act act)
 {
-    Result<Tracee> seized = Tracee::seize(notification.tid);
+    // A handler of the embedding program would wait for children in the midst of this.
+    std::optional<HeldSignals> held;
+    if (waiting_ == Waiting::shared) {
+        held.emplace();
+    }
+    Result<Tracee> seized = Tracee::seize(notification.tid, waiting_);
     if (!seized) {
         if (seized.error().target_gone()) {
             return Redirected::gone;

@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "executor/images.hpp"
 #include "executor/slots.hpp"
+#include "executor/tracee.hpp"
 #include "executor/trampoline.hpp"
 #include "listener/listener.hpp"
 #include "listener/notification.hpp"
@@ -59,7 +60,8 @@ enum class Redirected {
 class Executor
 {
 public:
-    explicit Executor(const std::shared_ptr<const Procfs> &procfs);
+    explicit Executor(const std::shared_ptr<const Procfs> &procfs,
+                      Waiting waiting = Waiting::alone);
 
     /// Reads all that is needed in one system call in the usual case.
     [[nodiscard]] Result<Observation> observe(const Notification &notification);
@@ -130,6 +132,7 @@ private:
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;
+    Waiting waiting_;
     Signature signature_;
     Marks marks_;
     SlotFinder slots_;

@@ -4,10 +4,13 @@
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 namespace clone2
@@ -16,33 +19,46 @@ namespace clone2
 namespace
 {
 
-/// Waits for a change of the tracee, a stop or its end, and takes it.
-int wait_for_change(pid_t tid, siginfo_t &info)
+/// waitid(2) for what happens to a tracee of the calling thread, or to a child.
+int wait_for(pid_t tid, siginfo_t &info, int options)
 {
     for (;;) {
         info = {};
-        // WEXITED: a dead tracee stays a zombie that its parent can't see until its tracer has
-        // taken notice.
-        const int result = ::waitid(P_PID, static_cast<id_t>(tid), &info,
-                                    WSTOPPED | WEXITED | __WALL | __WNOTHREAD);
+        const int result = ::waitid(P_PID, static_cast<id_t>(tid), &info, options | __WALL);
         if (result == 0 || errno != EINTR) {
             return result;
         }
     }
 }
 
+bool has_ended(const siginfo_t &info)
+{
+    return info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+}
+
+/// A stop usually comes within 50 us of the answer: until then only let others run.
+constexpr unsigned looks_before_sleep = 100;
+constexpr timespec sleep_between_looks{0, 100'000};
+
 } // namespace
 
-Result<Tracee> Tracee::seize(pid_t tid)
+Result<Tracee> Tracee::seize(pid_t tid, Waiting waiting)
 {
+    // Asked while it is not our tracee: then only a parent is answered.
+    siginfo_t info{};
+    const EndFor end =
+        waiting == Waiting::shared && wait_for(tid, info, WEXITED | WNOHANG | WNOWAIT) == 0
+            ? EndFor::parent_here
+            : EndFor::tracer;
     if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
         return last_error("ptrace(PTRACE_SEIZE)", tid);
     }
-    return Tracee(tid);
+    return Tracee(tid, waiting, end);
 }
 
 Tracee::Tracee(Tracee &&other) noexcept
-    : tid_(other.tid_), state_(std::exchange(other.state_, State::gone)), signal_(other.signal_)
+    : tid_(other.tid_), waiting_(other.waiting_), end_for_(other.end_for_),
+      state_(std::exchange(other.state_, State::gone)), signal_(other.signal_)
 {
 }
 
@@ -73,25 +89,71 @@ Result<void> Tracee::interrupt()
 
 Result<void> Tracee::wait_for_stop()
 {
-    siginfo_t info{};
-    if (wait_for_change(tid_, info) != 0 || info.si_code == CLD_EXITED ||
-        info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED) {
+    if (waiting_ == Waiting::alone ? !sleep_until_stop() : !look_for_stop()) {
         state_ = State::gone;
         return Error{"waitid()", tid_, ESRCH};
     }
     state_ = State::stopped;
-    // Our own stop, and a group-stop, have PTRACE_EVENT_STOP above the signal. Without it a
-    // signal was being delivered, and is lost unless it is handed on.
-    signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;
     return {};
+}
+
+// Our own stop, and a group-stop, have PTRACE_EVENT_STOP above the signal. Without it a signal was
+// being delivered, and is lost unless it is handed on.
+
+bool Tracee::sleep_until_stop()
+{
+    siginfo_t info{};
+    // WEXITED: a dead tracee stays a zombie that its parent can't see until its tracer has taken
+    // notice.
+    if (wait_for(tid_, info, WSTOPPED | WEXITED | __WNOTHREAD) != 0 || has_ended(info)) {
+        return false;
+    }
+    signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;
+    return true;
+}
+
+bool Tracee::look_for_stop()
+{
+    for (unsigned looks = 0;; ++looks) {
+        siginfo_t info{};
+        // WEXITED also where only a stop would do: without it a zombie is no child (ECHILD).
+        if (wait_for(tid_, info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0) {
+            return false; // somebody has taken its end
+        }
+        if (info.si_pid == tid_ && has_ended(info)) {
+            take_end();
+            return false;
+        }
+        // Works on stopped tracees only, and still when somebody else was told of the stop.
+        if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0) {
+            signal_ = (info.si_code >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_signo;
+            // Taken at once, so that hardly anybody else is.
+            (void)wait_for(tid_, info, WSTOPPED | WNOHANG | __WNOTHREAD);
+            return true;
+        }
+        if (looks < looks_before_sleep) {
+            ::sched_yield();
+        } else {
+            ::nanosleep(&sleep_between_looks, nullptr);
+        }
+    }
+}
+
+void Tracee::take_end() const
+{
+    if (end_for_ == EndFor::parent_here) {
+        return;
+    }
+    siginfo_t info{};
+    while (wait_for(tid_, info, WEXITED | __WNOTHREAD) == 0 && !has_ended(info)) {
+    }
 }
 
 Result<void> Tracee::detach()
 {
     if (::ptrace(PTRACE_DETACH, tid_, nullptr, static_cast<long>(signal_)) != 0) {
         const Error error = last_error("ptrace(PTRACE_DETACH)", tid_);
-        siginfo_t info{};
-        (void)wait_for_change(tid_, info); // killed while stopped
+        take_end(); // killed while stopped
         state_ = State::gone;
         return error;
     }

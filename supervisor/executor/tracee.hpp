@@ -11,12 +11,21 @@
 namespace clone2
 {
 
+/// Whether something else in this process waits for children (wait(2)).
+enum class Waiting {
+    alone, ///< no, and no target is a child of this process: we can sleep until a stop comes
+    /// Perhaps. Any wait of any thread of a tracer's process, even one for ends only, takes stops
+    /// of tracees (Linux: wait_task_stopped()) unless it has __WNOTHREAD, and even then those of
+    /// the process's own children. So a stop is looked for by ptrace itself, too, and the end of
+    /// a child of this process is left to whoever waits for it.
+    shared
+};
+
 /// A thread that we trace for a moment (ptrace(2), PTRACE_SEIZE, 3.4).
 ///
 /// A tracee belongs to the *thread* that seized it: create, use and destroy on one thread. All
 /// waiting for tracees is in here, by tid and with __WNOTHREAD, so that no thread takes another's
-/// stop. This holds only as long as the process has no target among its own children: their
-/// stops would be reported to every thread (that is why the targets' parent is another process).
+/// stop.
 ///
 /// Destruction leaves the target running, whatever has happened: detached, or reaped as a dead
 /// tracee so that its real parent learns of the death.
@@ -25,7 +34,7 @@ class Tracee
 public:
     /// PTRACE_SEIZE. EPERM: traced already (strace, gdb), or not permitted (Yama, privilege).
     /// ESRCH: gone.
-    static Result<Tracee> seize(pid_t tid);
+    static Result<Tracee> seize(pid_t tid, Waiting waiting = Waiting::alone);
 
     Tracee(Tracee &&other) noexcept;
     Tracee &operator=(Tracee &&) = delete;
@@ -48,9 +57,18 @@ public:
 private:
     enum class State { attached, interrupted, stopped, gone };
 
-    explicit Tracee(pid_t tid) : tid_(tid) {}
+    /// Whose end is not ours to take.
+    enum class EndFor { tracer, parent_here };
+
+    Tracee(pid_t tid, Waiting waiting, EndFor end) : tid_(tid), waiting_(waiting), end_for_(end) {}
+
+    [[nodiscard]] bool sleep_until_stop();
+    [[nodiscard]] bool look_for_stop();
+    void take_end() const;
 
     pid_t tid_;
+    Waiting waiting_;
+    EndFor end_for_;
     State state_ = State::attached;
     int signal_ = 0; ///< to be delivered when it goes on
 };

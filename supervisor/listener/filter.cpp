@@ -5,8 +5,6 @@
 
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -68,37 +66,6 @@ std::optional<std::string> name_of_system_call(int nr)
         return std::nullopt;
     }
     return std::string(name.get());
-}
-
-InstalledFilter install_filter(std::span<const sock_filter> program,
-                               bool prefer_wait_killable) noexcept
-{
-    const sock_fprog prog{static_cast<unsigned short>(program.size()),
-                          const_cast<sock_filter *>(program.data())};
-    InstalledFilter installed;
-    installed.wait_killable = prefer_wait_killable;
-    // At most: once as hoped, once with no_new_privs, once without WAIT_KILLABLE_RECV.
-    for (int attempt = 0; attempt < 3; ++attempt) {
-        unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-        if (installed.wait_killable) {
-            flags |= SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-        }
-        const long fd = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
-        if (fd >= 0) {
-            installed.listener = static_cast<int>(fd);
-            return installed;
-        }
-        installed.listener = -errno;
-        if (errno == EACCES && !installed.no_new_privs &&
-            ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
-            installed.no_new_privs = true;
-        } else if (errno == EINVAL && installed.wait_killable) {
-            installed.wait_killable = false;
-        } else {
-            return installed;
-        }
-    }
-    return installed;
 }
 
 } // namespace clone2

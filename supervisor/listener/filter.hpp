@@ -34,8 +34,10 @@ struct InstalledFilter {
 /// Installs the filter on the calling thread, for it and all it becomes. Async-signal-safe.
 /// No-new-privs is set only where the kernel asks for it. Errors, as -errno in `listener`:
 /// EBUSY: the filter chain has a listener already; EINVAL: no user notification (before 5.0).
-/// `prefer_wait_killable` false leaves WAIT_KILLABLE_RECV out, as on kernels before 5.19.
+/// `prefer_wait_killable` false leaves WAIT_KILLABLE_RECV out, as on kernels before 5.19;
+/// `may_set_no_new_privs` false: EACCES where that would be needed.
 [[nodiscard]] InstalledFilter install_filter(std::span<const sock_filter> program,
-                                             bool prefer_wait_killable = true) noexcept;
+                                             bool prefer_wait_killable = true,
+                                             bool may_set_no_new_privs = true) noexcept;
 
 } // namespace clone2

@@ -60,7 +60,9 @@ public:
     }
 
     bool run_one() override { return context_.run_one() != 0; }
+    bool run_ready() override { return context_.poll_one() != 0; }
     void stop() override { context_.stop(); }
+    [[nodiscard]] bool stopped() const override { return context_.stopped(); }
     [[nodiscard]] const char *name() const override { return CLONE2_LOOP_NAME; }
 
 private:

@@ -41,8 +41,11 @@ public:
     virtual void after(std::chrono::milliseconds delay, Handler handler) = 0;
     /// Runs one handler, waiting for it. False: stopped.
     virtual bool run_one() = 0;
-    /// Makes every run_one() return false.
+    /// Runs one handler that is due already. False: there is none, or stopped.
+    virtual bool run_ready() = 0;
+    /// Makes every run_one() and run_ready() return false.
     virtual void stop() = 0;
+    [[nodiscard]] virtual bool stopped() const = 0;
     /// "io_uring" or "epoll".
     [[nodiscard]] virtual const char *name() const = 0;
 };

@@ -66,6 +66,16 @@ std::vector<std::string> flag_names(std::uint64_t flags)
     return found;
 }
 
+std::optional<std::uint64_t> flag_by_name(std::string_view name)
+{
+    for (const auto &[bit, its_name] : names) {
+        if (name == its_name) {
+            return bit;
+        }
+    }
+    return std::nullopt;
+}
+
 std::string describe_flags(std::uint64_t flags)
 {
     std::string text;

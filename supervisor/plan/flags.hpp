@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@ namespace clone2
 /// Names of the flags set in the upper 56 bits (the exit signal not among them), "CLONE_VM" and
 /// so on; what has no name is given as one hexadecimal number.
 [[nodiscard]] std::vector<std::string> flag_names(std::uint64_t flags);
+
+/// The bit of such a name; nullopt: none.
+[[nodiscard]] std::optional<std::uint64_t> flag_by_name(std::string_view name);
 
 /// "CLONE_VM|CLONE_VFORK|SIGCHLD", as strace writes it; "0" for nothing.
 [[nodiscard]] std::string describe_flags(std::uint64_t flags);

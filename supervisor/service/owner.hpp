@@ -2,6 +2,7 @@
 #pragma once
 
 #include "audit/record.hpp"
+#include "listener/notification.hpp"
 #include "plan/planner.hpp"
 #include "request/request.hpp"
 
@@ -21,6 +22,13 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
+    /// A reason to refuse a call unseen, by its notification alone; asked first, for each, also
+    /// for those by which a target reports. Without a text it is no clone2 call, and not told to
+    /// audit(). Must not block.
+    [[nodiscard]] virtual std::optional<Refusal> screen(const Notification & /*notification*/)
+    {
+        return std::nullopt;
+    }
     /// Whether judge() may refuse: asked where a request would not be read but for that.
     [[nodiscard]] virtual bool judges() const { return false; }
     /// A reason to refuse a call that could be made otherwise: what SPEC.md decides is decided
@@ -31,7 +39,15 @@ public:
     {
         return std::nullopt;
     }
-    /// The last target of one of its listeners is gone. `fd`: the number that the listener had.
+    /// Around the kernel's handing out of a notification, on the same thread. Where somebody else
+    /// may receive from the listener, too, that one may have taken it meanwhile, and RECV waits:
+    /// begin_receive() then sees to it that it is interrupted.
+    virtual void begin_receive() {}
+    virtual void end_receive() {}
+    /// It was interrupted (EINTR). True: serve this listener no longer.
+    [[nodiscard]] virtual bool gives_up() { return false; }
+    /// The last target of one of its listeners is gone, or gives_up(): the last that is heard of
+    /// that listener. `fd`: the number that it had. May add listeners.
     virtual void ended(int /*fd*/) {}
 
     /// Where its calls are told.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "service/server.hpp"
 
+#include "base/held_signals.hpp"
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <exception>
 #include <system_error>
 #include <thread>
 
@@ -15,11 +19,13 @@ namespace
 /// Parked threads beyond this many end.
 constexpr unsigned max_parked = 4;
 /// A thread that boots the same address space needs some 100 us; try again after that.
-constexpr std::chrono::milliseconds serve_again{1};
+constexpr std::chrono::milliseconds again_after{1};
 /// No call ended for so long: somebody is held up.
 constexpr std::chrono::milliseconds held_up{2};
 /// The watchdog goes to sleep after so many of these without a call.
 constexpr unsigned quiet_rounds = 20;
+/// A listener that always has another call must not keep the others, and a stop, from being seen.
+constexpr std::uint64_t calls_between_looks = 32;
 
 } // namespace
 
@@ -49,8 +55,8 @@ void Server::arm(const std::shared_ptr<Served> &served)
 void Server::make_ready(const std::shared_ptr<Served> &served)
 {
     if (!served->ready && !served->ended) {
-        served->ready = true;
         ready_.push_back(served);
+        served->ready = true;
     }
 }
 
@@ -68,8 +74,13 @@ void Server::start_worker()
 {
     ++workers_;
     try {
+        const HeldSignals held; // an embedding program's signals are for its own threads
         std::thread([this] {
-            work(true);
+            try {
+                work(true);
+            } catch (const std::exception &error) {
+                diagnostics_.warn(std::string("a thread ends: ") + error.what());
+            }
             const Lock lock(mutex_);
             --workers_;
             worker_ended_.notify_all();
@@ -84,12 +95,10 @@ void Server::work(bool may_end)
 {
     Lock lock(mutex_);
     while (!stopped_) {
-        if (!again_.empty()) {
-            const auto [served, notification] = again_.front();
-            again_.pop_front();
-            if (served->listener.still_valid(notification.id)) {
-                serve(lock, served, notification);
-            }
+        if (!leading_ && served_ - looked_ > calls_between_looks) {
+            look(lock);
+        } else if (!again_.empty()) {
+            serve_again(lock);
         } else if (!ready_.empty()) {
             take(lock);
         } else if (!leading_) {
@@ -107,12 +116,60 @@ void Server::work(bool may_end)
 
 void Server::lead(Lock &lock)
 {
+    // Handlers only mark what is ready.
+    if (!leading(lock, [this] { return loop_.run_one(); })) {
+        stop_all();
+    }
+}
+
+template <typename Run>
+bool Server::leading(Lock &lock, Run run)
+{
+    struct Leading { // also when there is no memory for a mark
+        Lock &lock;
+        bool &flag;
+        ~Leading()
+        {
+            lock.lock();
+            flag = false;
+        }
+    };
     leading_ = true;
+    const Leading until_end{lock, leading_};
     lock.unlock();
-    const bool more = loop_.run_one(); // handlers only mark what is ready
-    lock.lock();
-    leading_ = false;
-    stopped_ = stopped_ || !more;
+    return run();
+}
+
+/// As lead(), without waiting.
+void Server::look(Lock &lock)
+{
+    const bool stopped = leading(lock, [this] {
+        while (loop_.run_ready()) {
+        }
+        return loop_.stopped();
+    });
+    looked_ = served_;
+    if (stopped) {
+        stop_all();
+    }
+}
+
+void Server::serve_again(Lock &lock)
+{
+    const auto [served, notification] = again_.front();
+    again_.pop_front();
+    if (served->listener.still_valid(notification.id)) {
+        serve(lock, served, notification);
+    }
+}
+
+void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
+{
+    served->ended = true;
+    std::erase(listeners_, served);
+    if (served->serving == 0) {
+        tell_end(lock, served);
+    } // else the last one that serves a call of it does
 }
 
 void Server::take(Lock &lock)
@@ -128,18 +185,19 @@ void Server::take(Lock &lock)
         return;
     case Listener::Pending::hung_up:
         diagnostics_.info("the last target is gone");
-        served->ended = true;
-        std::erase(listeners_, served);
-        served->owner->ended(served->listener.fd());
-        if (listeners_.empty() && until_ == Until::no_listener) {
-            stop_all();
-        }
+        end(lock, served);
         return;
     case Listener::Pending::notification:
         break;
     }
+    served->owner->begin_receive();
     const Result<Notification> notification = served->listener.receive();
+    served->owner->end_receive();
     if (!notification) {
+        if (notification.error().err == EINTR && served->owner->gives_up()) {
+            end(lock, served);
+            return;
+        }
         make_ready(served); // that one died; there may be others
         return;
     }
@@ -147,7 +205,7 @@ void Server::take(Lock &lock)
         make_ready(served);
         // More threads than CPUs would only get in each other's way; if all are held up, the
         // watchdog calls another.
-        if (serving_ + 1 < cpus_) {
+        if (running_ && serving_ + 1 < cpus_) {
             call_worker();
         }
     }
@@ -158,22 +216,78 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
                    const Notification &notification)
 {
     ++serving_;
+    ++served->serving;
     if (!watching_) {
         watching_ = true;
         wake_watchdog_.notify_one();
     }
     lock.unlock();
-    const Service::Served result = service_.serve(served->listener, notification, *served->owner);
+    const Service::Served result = see_through(served, notification);
     lock.lock();
     --serving_;
+    --served->serving;
     ++served_;
+    if (served->ended && served->serving == 0) {
+        tell_end(lock, served);
+        return;
+    }
     arm(served);
     if (result == Service::Served::later) {
-        loop_.after(serve_again, [this, served, notification] {
+        loop_.after(again_after, [this, served, notification] {
             const Lock guard(mutex_);
             again_.emplace_back(served, notification);
         });
     }
+}
+
+/// Whatever fails: no caller is left waiting, and no thread of an embedding program ends for it.
+Service::Served Server::see_through(const std::shared_ptr<Served> &served,
+                                    const Notification &notification) noexcept
+{
+    try {
+        return service_.serve(served->listener, notification, *served->owner);
+    } catch (const std::exception &) { // no memory
+        (void)served->listener.answer(notification.id, -ENOMEM);
+        return Service::Served::yes;
+    }
+}
+
+/// The owner hears no more of the listener. Not under the lock: it may have another one to add.
+void Server::tell_end(Lock &lock, const std::shared_ptr<Served> &served)
+{
+    lock.unlock();
+    served->owner->ended(served->listener.fd());
+    lock.lock();
+    if (running_ && listeners_.empty() && until_ == Until::no_listener) {
+        finished_ = true;
+        stop_all();
+    }
+}
+
+std::size_t Server::serve_pending(std::size_t most)
+{
+    Lock lock(mutex_);
+    const std::uint64_t before = served_;
+    look(lock);
+    for (std::size_t taken = 0; taken < most && !stopped_; ++taken) {
+        if (!again_.empty()) {
+            serve_again(lock);
+        } else if (!ready_.empty()) {
+            take(lock);
+        } else {
+            break;
+        }
+    }
+    // Of what is left, the event loop is to tell anew.
+    for (const std::shared_ptr<Served> &served : ready_) {
+        served->ready = false;
+        arm(served);
+    }
+    ready_.clear();
+    if (!again_.empty()) {
+        loop_.after(std::chrono::milliseconds(0), [] {});
+    }
+    return served_ - before;
 }
 
 void Server::watch_over()
@@ -228,16 +342,33 @@ std::size_t Server::listener_count()
 
 void Server::run(Until until)
 {
+    std::thread watchdog;
     {
         const Lock lock(mutex_);
+        if (until == Until::no_listener && listeners_.empty()) {
+            return;
+        }
+        const HeldSignals held;
+        watchdog = std::thread([this] { watch_over(); });
         until_ = until;
+        running_ = true;
     }
-    std::thread watchdog([this] { watch_over(); });
-    work(false);
+    std::exception_ptr failure;
+    try {
+        work(false);
+    } catch (...) {
+        failure = std::current_exception();
+        stop();
+    }
     watchdog.join();
     // Where the targets are gone nobody can be held up for long.
     Lock lock(mutex_);
     worker_ended_.wait(lock, [this] { return workers_ == 0; });
+    running_ = false;
+    stopped_ = stopped_ && !std::exchange(finished_, false);
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
 }
 
 } // namespace clone2

@@ -27,7 +27,8 @@ namespace clone2
 /// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
 /// nothing is being served, then sees to it that somebody else is the leader.
 ///
-/// add_listener() and stop() are thread-safe; run() is for one thread, once.
+/// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a
+/// time.
 class Server
 {
 public:
@@ -46,12 +47,17 @@ public:
     /// for it.
     void add_listener(Fd fd, std::optional<bool> wait_killable,
                       std::shared_ptr<ListenerOwner> owner);
-    /// Serves, and returns when no call is under way any more.
+    /// Serves, and returns when no call is under way any more. Can be called again where it ended
+    /// for want of listeners.
     void run(Until until = Until::no_listener);
     /// Ends run(): no further call is taken up. Those under way are seen through, however long
     /// that takes (a frozen target); the listeners are closed with the server, and the calls that
     /// wait there then get ENOSYS.
     void stop();
+    /// The other way to serve, in place of run(): what there is to do now, on the calling thread
+    /// alone, without waiting for more; at most `most` notifications. The event loop is to be
+    /// looked at again when it has something to run. Returns how many were served.
+    std::size_t serve_pending(std::size_t most);
     /// How many listeners there are now.
     [[nodiscard]] std::size_t listener_count();
 
@@ -69,14 +75,23 @@ private:
         bool armed = false; ///< the event loop watches it
         bool ready = false; ///< in ready_
         bool ended = false;
+        unsigned serving = 0; ///< threads that serve a call of it
     };
     using Lock = std::unique_lock<std::mutex>;
 
     void work(bool may_end);
     void watch_over();
     void lead(Lock &lock);
+    template <typename Run>
+    bool leading(Lock &lock, Run run);
+    void look(Lock &lock);
+    void serve_again(Lock &lock);
     void take(Lock &lock);
     void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);
+    [[nodiscard]] Service::Served see_through(const std::shared_ptr<Served> &served,
+                                              const Notification &notification) noexcept;
+    void end(Lock &lock, const std::shared_ptr<Served> &served);
+    void tell_end(Lock &lock, const std::shared_ptr<Served> &served);
     void make_ready(const std::shared_ptr<Served> &served);
     void arm(const std::shared_ptr<Served> &served);
     void call_worker();
@@ -100,10 +115,13 @@ private:
     unsigned called_ = 0;      ///< of these, woken but not yet running
     unsigned serving_ = 0;     ///< threads that serve a call
     std::uint64_t served_ = 0; ///< calls so far
+    std::uint64_t looked_ = 0; ///< of these, before the event loop was last looked at
     const unsigned cpus_ = std::thread::hardware_concurrency();
     bool leading_ = false;  ///< a thread is in the event loop
     bool watching_ = false; ///< the watchdog is awake
+    bool running_ = false;  ///< in run(): there may be threads
     bool stopped_ = false;
+    bool finished_ = false; ///< stopped_ for want of listeners
     Until until_ = Until::no_listener;
 };
 

@@ -82,9 +82,9 @@ Refusal refusal_for(const Error &error)
 } // namespace
 
 Service::Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-                 std::optional<int> kernel_nr)
+                 std::optional<int> kernel_nr, Waiting waiting)
     : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
-      picker_(procfs), executor_(procfs)
+      picker_(procfs), executor_(procfs, waiting)
 {
 }
 
@@ -92,6 +92,14 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
                                ListenerOwner &owner)
 {
     const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
+    if (const std::optional<Refusal> refusal = owner.screen(notification)) {
+        if (refusal->why.empty()) {
+            (void)source.answer(notification.id, -refusal->err);
+        } else {
+            refuse(call, nullptr, *refusal);
+        }
+        return Served::yes;
+    }
     if (kernel_nr_) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;

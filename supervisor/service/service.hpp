@@ -23,9 +23,9 @@ class Service
 {
 public:
     /// `kernel_nr`: the number of the kernel's own clone2, to which every call is passed; nullopt:
-    /// there is none, or it is not to be used.
+    /// there is none, or it is not to be used. `waiting`: in the process that this is part of.
     Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-            std::optional<int> kernel_nr = std::nullopt);
+            std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
 
     enum class Served {
         yes,  ///< answered, or the target is gone

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "loop/event_loop.hpp"
+
+#include "api/pollable_loop.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -47,6 +49,7 @@ std::vector<std::unique_ptr<EventLoop>> loops()
             std::this_thread::sleep_for(20ms);
         }
     }
+    made.push_back(std::make_unique<api::PollableLoop>());
     return made;
 }
 
@@ -238,6 +241,32 @@ TEST_CASE("EventLoop: run_one() runs no more than one handler")
             before = count;
             return count == 5;
         });
+    }
+}
+
+TEST_CASE("EventLoop: run_ready() runs what is due, and does not wait for more")
+{
+    for (const auto &loop : loops()) {
+        CAPTURE(std::string(loop->name()));
+        Pipe pipe = make_pipe();
+        const auto watch = loop->watch(pipe.read.get());
+        int fired = 0;
+        watch->wait_readable([&] { ++fired; });
+        while (loop->run_ready()) {
+        }
+        CHECK(fired == 0);
+        put_byte(pipe.write);
+        while (fired == 0) { // io_uring tells a moment later
+            (void)loop->run_ready();
+        }
+        CHECK(fired == 1);
+        CHECK_FALSE(loop->run_ready());
+        CHECK_FALSE(loop->stopped());
+        watch->wait_readable([&] { ++fired; });
+        loop->stop();
+        CHECK(loop->stopped());
+        CHECK_FALSE(loop->run_ready());
+        CHECK(fired == 1);
     }
 }
 

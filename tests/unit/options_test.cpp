@@ -227,3 +227,40 @@ TEST_CASE("option_texts: every option told is one that parse() takes")
         CHECK((error == nullptr || error->message.find("unknown") == std::string::npos));
     }
 }
+
+TEST_CASE("options: the agent")
+{
+    const Options agent = options({"--listen", "/s", "--allow-uid", "1,2", "--allow-uid=3",
+                                   "--policy=f", "--log=-", "--stats", "-v", "-n337"});
+    CHECK(agent.listen == "/s");
+    CHECK(agent.allowed_uids == std::vector<uid_t>{1, 2, 3});
+    CHECK(agent.policy == "f");
+    CHECK(agent.program.empty());
+    CHECK_FALSE(options({"p"}).listen.has_value());
+    for (const Words &words :
+         {Words{"--listen"}, Words{"--listen="}, Words{"--listen=s", "p"},
+          Words{"--listen=s", "--pidns"}, Words{"--listen=s", "--wait-all"},
+          Words{"--listen=s", "--exit-status=128"}, Words{"--listen=s", "--allow-uid="},
+          Words{"--listen=s", "--allow-uid=1,"}, Words{"--listen=s", "--allow-uid=,1"},
+          Words{"--listen=s", "--allow-uid=-1"}, Words{"--listen=s", "--allow-uid=4294967295"},
+          Words{"--listen=s", "--policy="}, Words{"--listen=s", "--provider=kernel"},
+          Words{"--allow-uid=1", "p"}, Words{"--policy=f", "p"}}) {
+        CHECK(refused(words));
+    }
+    CHECK(options({"--listen=s", "--provider=kernel", "-n337"}).provider == Provider::kernel);
+}
+
+TEST_CASE("options: --print-bpf")
+{
+    const Command plain = run({"--print-bpf"});
+    REQUIRE(std::holds_alternative<PrintBpf>(plain));
+    CHECK(std::get<PrintBpf>(plain).nr == 387);
+    CHECK_FALSE(std::get<PrintBpf>(plain).base64);
+    const Command coded = run({"--nr=337", "--print-bpf=base64"});
+    REQUIRE(std::holds_alternative<PrintBpf>(coded));
+    CHECK(std::get<PrintBpf>(coded).nr == 337);
+    CHECK(std::get<PrintBpf>(coded).base64);
+    CHECK(refused({"--print-bpf=hex"}));
+    CHECK(refused({"--print-bpf", "p"}));
+    CHECK(refused({"--print-bpf", "--listen=s"}));
+}

@@ -39,6 +39,8 @@ public:
     int wait();
     /// Kills and reaps it.
     void kill_and_reap();
+    /// It has been reaped by other means.
+    void forget() { reaped_ = true; }
 
 private:
     pid_t pid_ = -1;

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// The protocol is the OCI runtime specification's for seccomp listeners (config-linux.md, "The
+// Container Process State"); the agent knows us by "metadata" and answers with one line.
+// None of the calls here may be the one that the filter asks the listener for: nobody answers yet.
+#include "agent.h"
+
+#include "system_call.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+enum { ANSWER_SECONDS = 30 };
+
+void close_fd(long fd)
+{
+    system_call(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+long move_up(long fd)
+{
+    if (fd < 0 || fd > 2)
+        return fd;
+    const long higher = system_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3, 0, 0, 0);
+    close_fd(fd);
+    return higher;
+}
+
+long connect_agent(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const size_t length = length_of(path);
+    if (length >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, length);
+    const long fd =
+        move_up(system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0));
+    if (fd < 0)
+        return fd;
+    long result;
+    do
+        result = system_call(SYS_connect, fd, (long)&address, sizeof address, 0, 0, 0);
+    while (result == -EINTR);
+    if (result < 0) {
+        close_fd(fd);
+        return result;
+    }
+    // An agent that hangs is not to hang us.
+    const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
+    system_call(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&limit, sizeof limit, 0);
+    return fd;
+}
+
+static void compose(struct text *message, long nr)
+{
+    const long pid = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    message->size = 0;
+    add(message, "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":");
+    add_number(message, pid);
+    add(message, ",\"metadata\":\"clone2-shim nr=");
+    add_number(message, nr);
+    add(message, "\",\"state\":{\"ociVersion\":\"1.0.2\",\"id\":\"clone2-shim\","
+                 "\"status\":\"creating\",\"pid\":");
+    add_number(message, pid);
+    add(message, ",\"bundle\":\"/\"}}");
+}
+
+// The listener goes with the first piece.
+static long send_message(long socket, long listener, const struct text *message)
+{
+    const int fd = (int)listener;
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {0};
+    size_t sent = 0;
+    while (sent < message->size) {
+        struct iovec data = {(char *)message->at + sent, message->size - sent};
+        struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1};
+        if (sent == 0) {
+            header.msg_control = control;
+            header.msg_controllen = sizeof control;
+            struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+            rights->cmsg_level = SOL_SOCKET;
+            rights->cmsg_type = SCM_RIGHTS;
+            rights->cmsg_len = CMSG_LEN(sizeof fd);
+            memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+        }
+        const long n = system_call(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL, 0, 0, 0);
+        if (n < 0 && n != -EINTR)
+            return n;
+        sent += n > 0 ? (size_t)n : 0;
+    }
+    return system_call(SYS_shutdown, socket, SHUT_WR, 0, 0, 0, 0);
+}
+
+// One line, without its end.
+static long receive_line(long socket, struct text *line)
+{
+    line->size = 0;
+    while (line->size + 1 < sizeof line->at) {
+        const long n = system_call(SYS_read, socket, (long)(line->at + line->size), 1, 0, 0, 0);
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            return n;
+        if (line->at[line->size] == '\n')
+            break;
+        line->size++;
+    }
+    line->at[line->size] = 0;
+    return 1;
+}
+
+int hand_over(long socket, long listener, long nr, struct text *answer)
+{
+    static struct text message; // too large for a stack that may be a small one
+    compose(&message, nr);
+    // Where it could not be sent the agent may have said why, and gone.
+    const long sent = send_message(socket, listener, &message);
+    const long received = receive_line(socket, answer);
+    if (received > 0)
+        return equal(answer->at, "ok") ? 0 : -1;
+    answer->size = 0;
+    if (sent < 0 || received < 0) {
+        add(answer, sent < 0 ? "sending the listener: " : "waiting for its answer: ");
+        add_error(answer, sent < 0 ? -sent : -received);
+    } else {
+        add(answer, "it ended without an answer");
+    }
+    return -1;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "exec.h"
+
+#include "options.h"
+#include "system_call.h"
+#include "text.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+static char shell[] = "/bin/sh";
+
+// The errno. `program` has room for one more word in front (argv of the launcher itself).
+static long try_file(const char *file, char **program, char **environment)
+{
+    long err = -system_call(SYS_execve, (long)file, (long)program, (long)environment, 0, 0, 0);
+    if (err == ENOEXEC) {
+        // Our own argv begins before PROGRAM, so two words fit: "/bin/sh FILE" for "NAME".
+        char **const script = program - 1;
+        char *const before = script[0];
+        char *const name = script[1];
+        script[0] = shell;
+        script[1] = (char *)file;
+        err = -system_call(SYS_execve, (long)shell, (long)script, (long)environment, 0, 0, 0);
+        script[0] = before;
+        script[1] = name;
+    }
+    return err;
+}
+
+long exec_program(char **program, char **environment)
+{
+    static struct text file;
+    const char *const name = program[0];
+    if (!*name)
+        return ENOENT;
+    if (has_slash(name))
+        return try_file(name, program, environment);
+    const char *path = variable(environment, "PATH");
+    if (!path)
+        path = "/bin:/usr/bin";
+    int denied = 0;
+    for (;;) {
+        file.size = 0;
+        for (; *path && *path != ':'; path++) {
+            const char letter[] = {*path, 0};
+            add(&file, letter);
+        }
+        if (file.size != 0)
+            add(&file, "/"); // an empty entry is the current directory
+        add(&file, name);
+        // What was cut off is no file that was meant.
+        const int whole = file.size + 1 < sizeof file.at;
+        const long err = whole ? try_file(file.at, program, environment) : ENAMETOOLONG;
+        switch (err) {
+        case EACCES:
+            denied = 1; // there may be another one that can be run
+            break;
+        case ENOENT:
+        case ENOTDIR:
+        case ESTALE:
+        case ENODEV:
+        case ETIMEDOUT:
+        case ENAMETOOLONG:
+            break;
+        default:
+            return err;
+        }
+        if (!*path)
+            return denied ? EACCES : ENOENT;
+        path++;
+    }
+}

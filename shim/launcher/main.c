@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// clone2-shim: gives clone2 to a program inside a container or sandbox, where no supervisor can
+// be started: installs the filter, hands its listener to an agent outside, executes the program.
+//
+// Freestanding: no libc, so that one static file of a few KiB runs in any root file system, and
+// no system call is made but those that are written here.
+#include "agent.h"
+#include "exec.h"
+#include "filter.h"
+#include "options.h"
+#include "system_call.h"
+#include "text.h"
+
+#include <errno.h>
+#include <sys/syscall.h>
+
+enum { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+
+void shim_main(long *stack) __attribute__((noreturn));
+
+__attribute__((noreturn)) static void end(long status)
+{
+    for (;;)
+        system_call(SYS_exit_group, status, 0, 0, 0, 0, 0);
+}
+
+static void print(long fd, const char *text)
+{
+    system_call(SYS_write, fd, (long)text, (long)length_of(text), 0, 0, 0);
+}
+
+static void say(const char *before, const char *what, const char *after)
+{
+    static struct text line;
+    line.size = 0;
+    add(&line, "clone2-shim: ");
+    add(&line, before);
+    add(&line, what);
+    add(&line, after);
+    add(&line, "\n");
+    print(2, line.at); // one write, so that lines of several processes don't mix
+}
+
+static void say_error(const char *before, const char *what, long err, const char *advice)
+{
+    static struct text after;
+    after.size = 0;
+    add(&after, ": ");
+    add_error(&after, err);
+    add(&after, advice);
+    say(before, what, after.at);
+}
+
+static const char *advice_for_filter(long err)
+{
+    switch (err) {
+    case EBUSY:
+        return ": a seccomp listener exists already (another clone2-shim or clone2-supervise, or "
+               "the container's own listenerPath): the kernel allows one on a filter chain";
+    case EINVAL:
+        return ": this kernel has no seccomp user notification (5.0 or later needed)";
+    case EPERM:
+    case EACCES:
+        return ": a filter of this sandbox forbids it";
+    default:
+        return "";
+    }
+}
+
+// 0: PROGRAM has clone2.
+static int get_clone2(const struct shim_options *options)
+{
+    static struct text answer;
+    // First, so that nothing is changed where there is no agent.
+    const long socket = connect_agent(options->socket);
+    if (socket < 0) {
+        say_error("no agent at ", options->socket, -socket,
+                  " (clone2-supervise --listen; --socket or $CLONE2_SOCKET say where)");
+        return -1;
+    }
+    const long listener = move_up(install_filter(options->nr));
+    if (listener < 0) {
+        say_error("installing the filter", "", -listener, advice_for_filter(-listener));
+        close_fd(socket);
+        return -1;
+    }
+    const int result = hand_over(socket, listener, options->nr, &answer);
+    // From here on the agent alone holds it: when it ends, calls fail with ENOSYS.
+    close_fd(listener);
+    close_fd(socket);
+    if (result != 0)
+        say("the agent refused: ", answer.at, "");
+    return result;
+}
+
+void shim_main(long *stack)
+{
+    const long argc = stack[0];
+    char **const argv = (char **)(stack + 1);
+    char **const environment = argv + argc + 1;
+    struct shim_options options;
+    const char *wrong = NULL;
+    const char *word = NULL;
+    // Without even a name there is nothing behind it.
+    switch (parse_options(argc > 0 ? argv + 1 : argv, environment, &options, &wrong, &word)) {
+    case PARSED_HELP:
+        print(1, help_text);
+        end(0);
+    case PARSED_VERSION:
+        print(1, "clone2-shim " CLONE2_VERSION "\n");
+        end(0);
+    case PARSED_WRONG:
+        say(word ? word : "", word ? ": " : "", wrong);
+        end(OWN_FAILURE);
+    case PARSED_RUN:
+        break;
+    }
+    if (get_clone2(&options) != 0) {
+        if (!options.optional)
+            end(OWN_FAILURE);
+        say("going on without clone2", "", "");
+    }
+    const long err = exec_program(options.program, environment);
+    say_error("", options.program[0], err, "");
+    end(err == ENOENT ? NOT_FOUND : NOT_EXECUTABLE);
+}

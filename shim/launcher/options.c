@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+#include "options.h"
+
+#include "text.h"
+
+#include "system_call.h"
+
+enum { DEFAULT_NR = 387, HIGHEST_NR = 0x3fffffff }; // above it x32 begins
+
+const char help_text[] =
+    "Usage: clone2-shim [--socket PATH] [--nr N] [--optional] [--] PROGRAM [ARG...]\n\n"
+    "Run PROGRAM with the clone2 system call, served by an agent (clone2-supervise --listen),\n"
+    "from within a container or a sandbox that the agent's socket has been put into.\n\n"
+    "  --socket PATH  the agent's socket (default: $CLONE2_SOCKET, or\n"
+    "                 /run/clone2-supervise/agent.sock)\n"
+    "  --nr N         the system call number to give to clone2 (default 387)\n"
+    "  --optional     where clone2 can't be had, say so and run PROGRAM without it\n"
+    "  --help, --version\n\n"
+    "Exit status: 125: clone2 can't be had; 126: PROGRAM can't be executed; 127: it was not\n"
+    "found; else PROGRAM's own.\n";
+
+const char *variable(char **environment, const char *name)
+{
+    for (; *environment; environment++) {
+        const char *have = *environment;
+        const char *want = name;
+        while (*want && *have == *want) {
+            have++;
+            want++;
+        }
+        if (!*want && *have == '=')
+            return have + 1;
+    }
+    return NULL;
+}
+
+// The value of option `name` at *at, given as "NAME VALUE" (then *at moves on) or "NAME=VALUE".
+// NULL: it is another option, or has no value (then *at is at the end).
+static const char *value_of(const char *name, char ***at)
+{
+    const char *have = **at;
+    for (; *name && *have == *name; name++)
+        have++;
+    if (*name || (*have && *have != '='))
+        return NULL;
+    if (*have)
+        return have + 1;
+    return *++*at;
+}
+
+enum parsed parse_options(char **arguments, char **environment, struct shim_options *options,
+                          const char **wrong, const char **word)
+{
+    options->socket = variable(environment, "CLONE2_SOCKET");
+    if (!options->socket || !*options->socket)
+        options->socket = "/run/clone2-supervise/agent.sock";
+    options->nr = DEFAULT_NR;
+    options->optional = 0;
+    for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
+        const char *value;
+        *word = *arguments;
+        if (equal(*arguments, "--")) {
+            arguments++;
+            break;
+        }
+        if (equal(*arguments, "--help"))
+            return PARSED_HELP;
+        if (equal(*arguments, "--version"))
+            return PARSED_VERSION;
+        if (equal(*arguments, "--optional")) {
+            options->optional = 1;
+        } else if ((value = value_of("--socket", &arguments))) {
+            options->socket = value;
+        } else if (*arguments && (value = value_of("--nr", &arguments))) {
+            options->nr = number_in(value, HIGHEST_NR);
+            if (options->nr < 0 || is_taken(options->nr)) {
+                *wrong = options->nr < 0 ? "not a system call number"
+                                         : "this number belongs to another system call";
+                return PARSED_WRONG;
+            }
+        } else {
+            *wrong = *arguments ? "unknown option" : "the option needs a value";
+            return PARSED_WRONG;
+        }
+    }
+    options->program = arguments;
+    if (*arguments)
+        return PARSED_RUN;
+    *wrong = "no PROGRAM given (see --help)";
+    *word = NULL;
+    return PARSED_WRONG;
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#ifndef SHIM_OPTIONS_H
+#define SHIM_OPTIONS_H
+
+struct shim_options {
+    const char *socket;
+    long nr;
+    int optional;   // go on without clone2 where it can't be had
+    char **program; // ends with NULL
+};
+
+enum parsed { PARSED_RUN, PARSED_HELP, PARSED_VERSION, PARSED_WRONG };
+
+// Options end at the first word that is none, or behind "--". `*wrong`: what is wrong, and
+// `*word`: with which word.
+enum parsed parse_options(char **arguments, char **environment, struct shim_options *options,
+                          const char **wrong, const char **word);
+
+// The value of a variable; NULL: not set.
+const char *variable(char **environment, const char *name);
+
+extern const char help_text[];
+
+#endif

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "text.h"
+
+#include <errno.h>
+
+void *memcpy(void *to, const void *from, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((volatile char *)to)[i] = ((const char *)from)[i]; // or it becomes a call of itself
+    return to;
+}
+
+void *memset(void *to, int byte, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((volatile char *)to)[i] = (char)byte;
+    return to;
+}
+
+size_t length_of(const char *text)
+{
+    size_t length = 0;
+    while (text[length])
+        length++;
+    return length;
+}
+
+int equal(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+int has_slash(const char *text)
+{
+    for (; *text; text++)
+        if (*text == '/')
+            return 1;
+    return 0;
+}
+
+long number_in(const char *text, long highest)
+{
+    long number = 0;
+    if (!*text)
+        return -1;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9')
+            return -1;
+        number = number * 10 + (*text - '0');
+        if (number > highest)
+            return -1;
+    }
+    return number;
+}
+
+void add(struct text *text, const char *more)
+{
+    for (; *more && text->size + 1 < sizeof text->at; more++)
+        text->at[text->size++] = *more;
+    text->at[text->size] = 0;
+}
+
+void add_number(struct text *text, long number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    digits[--at] = 0;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    add(text, digits + at);
+}
+
+void add_error(struct text *text, long err)
+{
+    static const struct {
+        long err;
+        const char *text;
+    } known[] = {
+        {EPERM, "Operation not permitted"},
+        {ENOENT, "No such file or directory"},
+        {E2BIG, "Argument list too long"},
+        {ENOEXEC, "Exec format error"},
+        {EAGAIN, "no answer in time"},
+        {ENOMEM, "Cannot allocate memory"},
+        {EACCES, "Permission denied"},
+        {EBUSY, "Device or resource busy"},
+        {ENOTDIR, "Not a directory"},
+        {EISDIR, "Is a directory"},
+        {EINVAL, "Invalid argument"},
+        {EMFILE, "Too many open files"},
+        {ETXTBSY, "Text file busy"},
+        {EPIPE, "Broken pipe"},
+        {ENAMETOOLONG, "File name too long"},
+        {ENOSYS, "Function not implemented"},
+        {ELOOP, "Too many levels of symbolic links"},
+        {EPROTOTYPE, "not a stream socket"},
+        {EAFNOSUPPORT, "no unix sockets here"},
+        {ECONNRESET, "Connection reset by peer"},
+        {ECONNREFUSED, "Connection refused"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].err == err) {
+            add(text, known[i].text);
+            return;
+        }
+    }
+    add(text, "error ");
+    add_number(text, err);
+}

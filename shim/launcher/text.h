@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// Text without a C library.
+#ifndef SHIM_TEXT_H
+#define SHIM_TEXT_H
+
+#include <stddef.h>
+
+// The compiler itself may call these two.
+void *memcpy(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+
+size_t length_of(const char *text);
+int equal(const char *a, const char *b);
+int has_slash(const char *text);
+// The number that the whole text is, in decimal; -1: it is none from 0 to `highest`.
+long number_in(const char *text, long highest);
+
+// A text that grows up to its room; what is beyond is cut off.
+struct text {
+    char at[4352]; // a path (PATH_MAX) and a name
+    size_t size;
+};
+void add(struct text *text, const char *more);
+void add_number(struct text *text, long number);
+
+// "Connection refused", or "error 4711".
+void add_error(struct text *text, long err);
+
+#endif

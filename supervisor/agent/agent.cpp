@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+#include "agent/agent.hpp"
+
+#include "agent/policy_file.hpp"
+#include "agent/seccomp_fd.hpp"
+#include "base/printable.hpp"
+#include "listener/filter.hpp"
+
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace clone2::agent
+{
+
+namespace
+{
+
+/// A peer that sends nothing. Runtimes connect some time before they have the listener: crun
+/// before it makes the container.
+constexpr std::chrono::seconds time_for_first_byte{20};
+/// From the first byte to the end of the message, which is ready when a peer begins.
+constexpr std::chrono::seconds time_for_message{5};
+constexpr std::size_t max_peers = 256;
+/// Between two looks at the listeners' readiness.
+constexpr unsigned accepts_per_turn = 32;
+/// After accept() failed for want of descriptors or memory.
+constexpr std::chrono::milliseconds accept_pause{200};
+/// The names under which listeners are kept.
+constexpr std::string_view stored_prefix = "clone2-";
+
+/// A name that no earlier agent has used.
+std::string new_stored_name()
+{
+    std::uint64_t number = 0;
+    if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != sizeof number) {
+        number =
+            static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+    }
+    return std::string(stored_prefix) + std::to_string(number);
+}
+
+} // namespace
+
+Agent::Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSink &audit,
+             std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket)
+    : loop_(loop), server_(server), diagnostics_(diagnostics),
+      config_(std::move(config)), shared_{audit, diagnostics, policy_, std::move(procfs),
+                                          config_.nr},
+      socket_(std::move(socket)), watch_(loop.watch(socket_.fd()))
+{
+    if (const std::string error = load_policy(); !error.empty()) {
+        throw std::runtime_error(error);
+    }
+}
+
+std::string Agent::load_policy()
+{
+    if (config_.policy_path.empty()) {
+        return {};
+    }
+    const std::string shown = "--policy " + printable(config_.policy_path);
+    std::ifstream file(config_.policy_path);
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (!file.is_open() || file.bad()) {
+        return shown + ": " + std::strerror(errno);
+    }
+    auto parsed = parse_policy(text);
+    if (const auto *error = std::get_if<PolicyError>(&parsed)) {
+        return shown + ":" + error->why;
+    }
+    auto &policy = std::get<Policy>(parsed);
+    if (policy.counts_children() && !config_.results_known) {
+        return shown + ": max_children: the kernel's own clone2 makes the calls, and their "
+                       "results are not known here (--provider=supervisor)";
+    }
+    policy_.replace(std::make_shared<const Policy>(std::move(policy)));
+    return {};
+}
+
+void Agent::reload_policy()
+{
+    if (const std::string error = load_policy(); !error.empty()) {
+        diagnostics_.warn(error + "; the policy stays as it was");
+        return;
+    }
+    diagnostics_.info(config_.policy_path.empty() ? "SIGHUP: there is no policy to reload"
+                                                  : "the policy was reloaded");
+}
+
+void Agent::start()
+{
+    wait_for_peers();
+    manager_.notify("READY=1");
+}
+
+void Agent::stop()
+{
+    stopped_ = true;
+    manager_.notify("STOPPING=1");
+    socket_.close();
+    for (const auto &[id, peer] : peers_) {
+        ::shutdown(peer->connection.fd(), SHUT_RDWR);
+    }
+}
+
+void Agent::wait_for_peers()
+{
+    watch_->wait_readable([this] { accept_some(); });
+}
+
+void Agent::accept_some()
+{
+    if (stopped_) {
+        return;
+    }
+    for (unsigned i = 0; i < accepts_per_turn; ++i) {
+        if (accept_one()) {
+            continue;
+        }
+        if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
+            diagnostics_.warn(std::string("accept(): ") + std::strerror(errno) +
+                              "; new connections wait");
+            loop_.after(accept_pause, [this] { wait_for_peers(); });
+            return;
+        }
+        break;
+    }
+    wait_for_peers();
+}
+
+bool Agent::accept_one()
+{
+    Fd socket{::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+    if (!socket) {
+        return false;
+    }
+    const uid_t uid = peer_uid(socket.get());
+    if (uid != 0 && uid != ::geteuid() && !config_.allowed.contains(uid)) {
+        diagnostics_.warn("a peer with uid " + std::to_string(uid) +
+                          " was turned away (--allow-uid)");
+        Connection(std::move(socket), uid)
+            .answer("uid " + std::to_string(uid) + " may not use this agent (see --allow-uid)");
+        return true;
+    }
+    admit(std::move(socket), uid);
+    return true;
+}
+
+void Agent::admit(Fd socket, uid_t uid)
+{
+    make_room();
+    const std::uint64_t id = next_peer_++;
+    peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
+    ++open_peers_;
+    loop_.after(time_for_first_byte, [this, id] {
+        const auto found = peers_.find(id);
+        if (found != peers_.end() && !found->second->speaking) {
+            shut_down(*found->second, "it never spoke");
+        }
+    });
+    wait_for_more(id);
+}
+
+/// Its handler, which then has something to read, drops it.
+void Agent::shut_down(Peer &peer, const char *why)
+{
+    if (peer.ended == nullptr) {
+        peer.ended = why;
+        --open_peers_;
+        ::shutdown(peer.connection.fd(), SHUT_RDWR);
+    }
+}
+
+/// Too many at once: whoever is here longest has had its time.
+void Agent::make_room()
+{
+    if (open_peers_ < max_peers) {
+        return;
+    }
+    const auto oldest = std::find_if(peers_.begin(), peers_.end(), [](const auto &peer) {
+        return peer.second->ended == nullptr;
+    });
+    shut_down(*oldest->second, "too many connections");
+}
+
+void Agent::wait_for_more(std::uint64_t id)
+{
+    peers_.at(id)->watch->wait_readable([this, id] { on_readable(id); });
+}
+
+void Agent::on_readable(std::uint64_t id)
+{
+    Peer &peer = *peers_.at(id);
+    if (peer.ended != nullptr) {
+        drop(id, peer.ended);
+        return;
+    }
+    if (peer.taken) {
+        if (peer.connection.drain()) {
+            wait_for_more(id);
+        } else {
+            drop(id, "");
+        }
+        return;
+    }
+    switch (peer.connection.read()) {
+    case Connection::Progress::more:
+        if (!std::exchange(peer.speaking, true)) {
+            loop_.after(time_for_message, [this, id] {
+                const auto found = peers_.find(id);
+                if (found != peers_.end() && !found->second->taken) {
+                    shut_down(*found->second, "its message took too long");
+                }
+            });
+        }
+        wait_for_more(id);
+        break;
+    case Connection::Progress::failed:
+        drop(id, peer.connection.why());
+        break;
+    case Connection::Progress::message:
+        take_message(id, peer);
+        break;
+    }
+}
+
+/// `why`: empty where nothing is wrong.
+void Agent::drop(std::uint64_t id, const std::string &why)
+{
+    Peer &peer = *peers_.at(id);
+    if (!why.empty()) {
+        diagnostics_.warn("a connection of uid " + std::to_string(peer.connection.uid()) +
+                          " was closed: " + why);
+    }
+    disposal_.take(peer.connection.take_fds());
+    open_peers_ -= peer.ended == nullptr ? 1 : 0;
+    peers_.erase(id);
+}
+
+void Agent::take_message(std::uint64_t id, Peer &peer)
+{
+    const auto parsed = parse_process_state(peer.connection.text());
+    if (const auto *error = std::get_if<ProtocolError>(&parsed)) {
+        drop(id, error->why);
+        return;
+    }
+    const auto &state = std::get<ProcessState>(parsed);
+    const std::string error = take_listener(peer.connection, peer.connection.take_fds(), state);
+    if (state.from_shim) {
+        peer.connection.answer(error.empty() ? "ok" : error);
+        drop(id, error);
+        return;
+    }
+    if (!error.empty()) {
+        drop(id, error);
+        return;
+    }
+    // A runtime may have more to send (white space), and not close its side for long: both are
+    // none of our business, but a socket that is closed in its face would be of its.
+    peer.taken = true;
+    peer.speaking = true;
+    loop_.after(time_for_message, [this, id] {
+        if (const auto found = peers_.find(id); found != peers_.end()) {
+            shut_down(*found->second, "");
+        }
+    });
+    wait_for_more(id);
+}
+
+/// Empty: it is served. Else why not.
+std::string Agent::take_listener(const Connection &connection, std::vector<Fd> fds,
+                                 const ProcessState &state)
+{
+    Subject subject = state.subject;
+    subject.uid = connection.uid();
+    std::string error;
+    Fd listener;
+    if (fds.size() != state.fd_count) {
+        error = std::to_string(state.fd_count) + " descriptors were announced, " +
+                std::to_string(fds.size()) + " came";
+    } else {
+        listener = std::move(fds[state.listener_index]);
+        if (!is_seccomp_listener(listener.get())) {
+            error = "what came as \"seccompFd\" is no seccomp listener";
+            fds.push_back(std::move(listener));
+        }
+    }
+    std::erase_if(fds, [](const Fd &fd) { return !fd; });
+    disposal_.take(std::move(fds));
+    if (error.empty() && subject.nr) {
+        if (const auto name = name_of_system_call(*subject.nr)) {
+            error = "number " + std::to_string(*subject.nr) + " is the system call " + *name;
+        }
+    }
+    if (!error.empty()) {
+        return error;
+    }
+    std::optional<ListenerNote> note =
+        manager_.there() ? ListenerNote::create(subject) : std::nullopt;
+    std::string stored_as;
+    if (note) {
+        const std::string name = new_stored_name();
+        const std::array kept{listener.get(), note->fd()};
+        if (manager_.notify("FDSTORE=1\nFDNAME=" + name, kept)) {
+            stored_as = name;
+        } else {
+            diagnostics_.warn(subject.name() + ": the service manager can't keep its listener");
+        }
+    }
+    try {
+        const int fd = listener.get();
+        server_.add_listener(std::move(listener), std::nullopt,
+                             make_owner(subject, fd, std::move(note), stored_as));
+    } catch (const std::system_error &failure) {
+        if (!stored_as.empty()) {
+            manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
+        }
+        return failure.what();
+    }
+    diagnostics_.info(subject.name() + ": its listener is served");
+    return {};
+}
+
+std::shared_ptr<Owner> Agent::make_owner(const Subject &subject, int listener,
+                                         std::optional<ListenerNote> note,
+                                         const std::string &stored_as)
+{
+    return std::make_shared<Owner>(shared_, subject, listener, std::move(note),
+                                   [this, name = subject.name(), stored_as] {
+                                       if (!stored_as.empty()) {
+                                           manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
+                                       }
+                                       diagnostics_.info(name + ": its last process is gone");
+                                   });
+}
+
+void Agent::restore(std::vector<PassedFd> kept)
+{
+    std::map<std::string, std::vector<Fd>> by_name;
+    for (PassedFd &passed : kept) {
+        by_name[passed.name].push_back(std::move(passed.fd));
+    }
+    for (auto &[name, fds] : by_name) {
+        if (name.starts_with(stored_prefix)) {
+            restore_one(name, std::move(fds));
+        } else {
+            diagnostics_.warn("a descriptor named \"" + printable(name) +
+                              "\" was passed, which is neither a socket nor a listener of ours");
+            disposal_.take(std::move(fds));
+        }
+    }
+}
+
+void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
+{
+    Fd listener;
+    std::optional<ListenerNote> note;
+    for (Fd &fd : fds) {
+        if (is_seccomp_listener(fd.get())) {
+            listener = std::move(fd);
+        } else if (auto opened = ListenerNote::open(std::move(fd))) {
+            note.emplace(std::move(*opened));
+        }
+    }
+    if (!listener) {
+        // Its last process ended while nobody served: systemd has let go of it by itself.
+        manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + name);
+        return;
+    }
+    Subject subject;
+    if (note) {
+        subject = note->subject();
+    } else {
+        diagnostics_.warn("\"" + printable(name) +
+                          "\": nothing is known of it any more; it is "
+                          "served as a container of uid 0 without name");
+    }
+    const unsigned failed = note ? note->fail_orphans(listener.get()) : 0;
+    const int fd = listener.get();
+    try {
+        server_.add_listener(std::move(listener), std::nullopt,
+                             make_owner(subject, fd, std::move(note), name));
+    } catch (const std::system_error &failure) {
+        diagnostics_.warn(subject.name() + ": " + failure.what());
+        return;
+    }
+    diagnostics_.info(subject.name() + ": its listener is served again, " + std::to_string(failed) +
+                      " unanswered calls of before have failed with ENOSYS");
+}
+
+} // namespace clone2::agent

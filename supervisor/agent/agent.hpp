@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "agent/connection.hpp"
+#include "agent/disposal.hpp"
+#include "agent/listening_socket.hpp"
+#include "agent/owner.hpp"
+#include "agent/service_manager.hpp"
+#include "loop/event_loop.hpp"
+#include "service/server.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace clone2::agent
+{
+
+/// Takes listeners from the peers of a socket and has a Server serve them.
+///
+/// All of it but the owners it makes runs in handlers of the event loop, one at a time: only one
+/// thread is in the loop at any moment (see Server). It must outlive the server's run().
+class Agent
+{
+public:
+    struct Config {
+        int nr;                    ///< the number that is clone2 for OCI runtimes' listeners
+        std::set<uid_t> allowed;   ///< peers beside root and our own uid
+        std::string policy_path;   ///< empty: none
+        bool results_known = true; ///< false: the kernel makes the calls
+    };
+    /// Throws std::runtime_error where the policy can't be read.
+    Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSink &audit,
+          std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket);
+    Agent(const Agent &) = delete;
+    Agent &operator=(const Agent &) = delete;
+    ~Agent() = default;
+
+    /// Takes back what the service manager kept from an earlier agent.
+    void restore(std::vector<PassedFd> kept);
+    /// Takes connections from now on and says so to the service manager.
+    void start();
+    /// A broken file leaves the policy as it is, and a warning.
+    void reload_policy();
+    /// Takes no further connections; those that are not through are closed.
+    void stop();
+
+private:
+    struct Peer {
+        Peer(EventLoop &loop, Fd socket, uid_t uid)
+            : connection(std::move(socket), uid), watch(loop.watch(connection.fd()))
+        {
+        }
+        Connection connection;
+        std::unique_ptr<EventLoop::Watch> watch;
+        bool speaking = false;       ///< something has come
+        bool taken = false;          ///< its listener is served
+        const char *ended = nullptr; ///< why it was shut down by us
+    };
+    /// In the order in which they came.
+    using Peers = std::map<std::uint64_t, std::unique_ptr<Peer>>;
+
+    void wait_for_peers();
+    void accept_some();
+    bool accept_one();
+    void admit(Fd socket, uid_t uid);
+    void shut_down(Peer &peer, const char *why);
+    void make_room();
+    void wait_for_more(std::uint64_t id);
+    void on_readable(std::uint64_t id);
+    void drop(std::uint64_t id, const std::string &why);
+    void take_message(std::uint64_t id, Peer &peer);
+    [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
+                                            const ProcessState &state);
+    [[nodiscard]] std::shared_ptr<Owner> make_owner(const Subject &subject, int listener,
+                                                    std::optional<ListenerNote> note,
+                                                    const std::string &stored_as);
+    void restore_one(const std::string &name, std::vector<Fd> fds);
+    [[nodiscard]] std::string load_policy();
+
+    EventLoop &loop_;
+    Server &server_;
+    Diagnostics &diagnostics_;
+    Config config_;
+    PolicyHolder policy_;
+    Owner::Shared shared_;
+    ServiceManager manager_;
+    Disposal disposal_;
+    ListeningSocket socket_;
+    std::unique_ptr<EventLoop::Watch> watch_;
+    Peers peers_;
+    std::size_t open_peers_ = 0; ///< those that we have not shut down
+    std::uint64_t next_peer_ = 0;
+    bool stopped_ = false;
+};
+
+} // namespace clone2::agent

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "agent/child_count.hpp"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <linux/sched.h>
+#include <sstream>
+#include <string>
+
+namespace clone2::agent
+{
+
+namespace
+{
+
+std::vector<pid_t> numbers(const std::string &text)
+{
+    std::istringstream in(text);
+    std::vector<pid_t> found;
+    for (pid_t number = 0; in >> number;) {
+        found.push_back(number);
+    }
+    return found;
+}
+
+std::vector<pid_t> pids_in_namespaces(const Procfs &procfs, pid_t pid)
+{
+    return numbers(procfs.status_field(pid, "NSpid").value_or(""));
+}
+
+bool ended(const Fd &pidfd)
+{
+    pollfd polled{pidfd.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) == 1;
+}
+
+} // namespace
+
+void ChildCount::forget_ended()
+{
+    std::erase_if(alive_, ended);
+    // Killed in the middle of its call: no result of it will ever come.
+    std::erase_if(under_way_, [](pid_t tid) { return ::kill(tid, 0) != 0 && errno == ESRCH; });
+}
+
+bool ChildCount::admit(pid_t tid, std::uint32_t most)
+{
+    const std::lock_guard lock(mutex_);
+    under_way_.erase(tid);
+    forget_ended();
+    if (alive_.size() + under_way_.size() >= most) {
+        return false;
+    }
+    under_way_.insert(tid);
+    return true;
+}
+
+void ChildCount::finished(pid_t tid, std::int64_t result, std::uint64_t flags)
+{
+    const std::lock_guard lock(mutex_);
+    if (under_way_.erase(tid) == 0 || result <= 0) {
+        return;
+    }
+    Fd child = find_child(tid, static_cast<pid_t>(result), flags);
+    if (child && !ended(child)) {
+        alive_.push_back(std::move(child));
+    }
+}
+
+Fd ChildCount::find_child(pid_t parent, pid_t pid, std::uint64_t flags) const
+{
+    const std::size_t level = pids_in_namespaces(*procfs_, parent).size();
+    if ((flags & CLONE_PARENT) != 0) {
+        const auto its_parent = numbers(procfs_->status_field(parent, "PPid").value_or(""));
+        parent = its_parent.empty() ? 0 : its_parent.front();
+    }
+    // Made by this very thread, so among its children (CONFIG_PROC_CHILDREN); the newest is last.
+    const auto children =
+        procfs_->read_if_alive(parent, ("task/" + std::to_string(parent) + "/children").c_str());
+    const bool listed = children && (flags & CLONE_PARENT) == 0;
+    const std::vector<pid_t> candidates = listed ? numbers(*children) : procfs_->pids();
+    for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
+        Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, *candidate, 0))};
+        // Looked at after it is held, so that it is the same process.
+        const std::vector<pid_t> pids = pids_in_namespaces(*procfs_, *candidate);
+        if (pidfd && level > 0 && pids.size() >= level && pids[level - 1] == pid) {
+            const auto its_parent = numbers(procfs_->status_field(*candidate, "PPid").value_or(""));
+            const auto tgid = numbers(procfs_->status_field(parent, "Tgid").value_or(""));
+            if (!its_parent.empty() && its_parent == tgid) {
+                return pidfd;
+            }
+        }
+    }
+    return {};
+}
+
+} // namespace clone2::agent

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "agent/connection.hpp"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace clone2::agent
+{
+
+namespace
+{
+
+constexpr std::size_t piece_size = 16384;
+constexpr unsigned pieces_per_turn = 8;
+constexpr std::size_t scm_max_fd = 253; // include/net/scm.h: one message can't have more
+
+/// Takes over all descriptors of a message, so that none is left open whatever comes next.
+std::vector<Fd> received_fds(msghdr &header)
+{
+    std::vector<Fd> fds;
+    for (cmsghdr *control = CMSG_FIRSTHDR(&header); control != nullptr;
+         control = CMSG_NXTHDR(&header, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) {
+            continue;
+        }
+        const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+            fds.emplace_back(fd);
+        }
+    }
+    return fds;
+}
+
+} // namespace
+
+Connection::Progress Connection::fail(const std::string &why)
+{
+    why_ = why;
+    return Progress::failed;
+}
+
+Connection::Progress Connection::read_once(bool &again)
+{
+    again = false;
+    std::array<char, piece_size> piece;
+    iovec data{piece.data(), piece.size()};
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(scm_max_fd * sizeof(int))> control;
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t n = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0) {
+        return errno == EAGAIN || errno == EINTR ? Progress::more : fail(std::strerror(errno));
+    }
+    std::vector<Fd> fds = received_fds(header);
+    const bool first = std::exchange(first_, false);
+    if (!fds.empty()) {
+        const bool allowed = fds_.empty() && first;
+        // Kept in any case: closing what a peer has made may take time (see Disposal).
+        for (Fd &fd : fds) {
+            fds_.push_back(std::move(fd));
+        }
+        if (!allowed) {
+            return fail("descriptors came with another than the first message");
+        }
+    }
+    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+        return fail("not all descriptors could be received (the limit of open files?)");
+    }
+    if (fds_.size() > max_fds) {
+        return fail(std::to_string(fds_.size()) + " descriptors, at most " +
+                    std::to_string(max_fds) + " are taken");
+    }
+    if (n == 0) {
+        return fail(text_.empty() ? "" : "it ended in the middle of its message");
+    }
+    const std::string_view received(piece.data(), static_cast<std::size_t>(n));
+    if (text_.size() + received.size() > max_message) {
+        return fail("its message is longer than " + std::to_string(max_message) + " bytes");
+    }
+    text_ += received;
+    switch (end_.feed(received)) {
+    case DocumentEnd::State::ended:
+        return Progress::message;
+    case DocumentEnd::State::not_object:
+        return fail("its message is not a JSON object");
+    case DocumentEnd::State::too_deep:
+        return fail("its message is nested too deeply");
+    case DocumentEnd::State::more:
+        break;
+    }
+    again = true;
+    return Progress::more;
+}
+
+Connection::Progress Connection::read()
+{
+    Progress progress = Progress::more;
+    bool again = true;
+    for (unsigned i = 0; i < pieces_per_turn && again; ++i) {
+        progress = read_once(again);
+    }
+    return progress;
+}
+
+bool Connection::drain()
+{
+    std::array<char, piece_size> piece;
+    for (unsigned i = 0; i < pieces_per_turn; ++i) {
+        // recv(2): descriptors that come along are not even installed.
+        const ssize_t n = ::recv(socket_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
+        if (n <= 0) {
+            return n < 0 && (errno == EAGAIN || errno == EINTR);
+        }
+    }
+    return true;
+}
+
+void Connection::answer(const std::string &line) const
+{
+    const std::string text = line + "\n";
+    (void)::send(socket_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+} // namespace clone2::agent

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "agent/listening_socket.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace clone2::agent
+{
+
+namespace
+{
+
+[[noreturn]] void fail(const std::string &what, int err = errno)
+{
+    throw std::system_error(err, std::generic_category(), what);
+}
+
+sockaddr_un address_of(const std::string &path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        fail("--listen " + path, ENAMETOOLONG);
+    }
+    path.copy(address.sun_path, path.size());
+    return address;
+}
+
+std::string lock_path(const std::string &path)
+{
+    return path + ".lock";
+}
+
+/// The lock on PATH.lock. Its holder removes the file, so whoever gets the lock looks whether it
+/// is still the file of that name.
+Fd lock(const std::string &path)
+{
+    const std::string name = lock_path(path);
+    for (;;) {
+        Fd file{::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+        if (!file) {
+            fail("--listen: open(" + name + ")");
+        }
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+            fail("--listen " + path + ": another agent serves it", EADDRINUSE);
+        }
+        struct stat held {
+        };
+        struct stat named {
+        };
+        if (::fstat(file.get(), &held) == 0 && ::lstat(name.c_str(), &named) == 0 &&
+            held.st_dev == named.st_dev && held.st_ino == named.st_ino) {
+            return file;
+        }
+    }
+}
+
+/// Under the lock: removes a socket that nobody serves.
+void remove_stale(const std::string &path, const sockaddr_un &address)
+{
+    struct stat found {
+    };
+    if (::lstat(path.c_str(), &found) != 0) {
+        return;
+    }
+    if (!S_ISSOCK(found.st_mode)) {
+        fail("--listen " + path + ": something else than a socket is there", EEXIST);
+    }
+    // Not every server of this path need know of the lock.
+    const Fd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0 ||
+        errno == EAGAIN) { // its queue is full
+        fail("--listen " + path + ": something serves it", EADDRINUSE);
+    }
+    if (errno == ECONNREFUSED && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
+        fail("--listen: unlink(" + path + ")");
+    }
+}
+
+} // namespace
+
+ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
+{
+    const sockaddr_un address = address_of(path);
+    const std::size_t slash = path.rfind('/');
+    if (slash != std::string::npos && slash > 0) {
+        (void)::mkdir(path.substr(0, slash).c_str(), 0755); // or it is there, or open() says why
+    }
+    Fd held = lock(path);
+    remove_stale(path, address);
+    Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!socket) {
+        fail("socket()");
+    }
+    const mode_t before = ::umask(0177);
+    const int bound =
+        ::bind(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+    const int err = errno;
+    ::umask(before);
+    if (bound != 0) {
+        fail("--listen: bind(" + path + ")", err);
+    }
+    ListeningSocket made(std::move(socket), std::move(held), path);
+    if (for_all && ::chmod(path.c_str(), 0666) != 0) {
+        fail("--listen: chmod(" + path + ")");
+    }
+    if (::listen(made.fd(), SOMAXCONN) != 0) {
+        fail("--listen: listen(" + path + ")");
+    }
+    return made;
+}
+
+ListeningSocket ListeningSocket::passed(Fd socket)
+{
+    const int flags = ::fcntl(socket.get(), F_GETFL);
+    (void)::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK);
+    return {std::move(socket), Fd(), std::string()};
+}
+
+void ListeningSocket::close()
+{
+    if (socket_ && !path_.empty()) {
+        (void)::unlink(path_.c_str());
+        (void)::unlink(lock_path(path_).c_str());
+    }
+    socket_.reset();
+    lock_.reset();
+}
+
+bool is_listening_socket(int fd)
+{
+    int listens = 0;
+    int type = 0;
+    sockaddr_un address{};
+    socklen_t size = sizeof listens;
+    socklen_t type_size = sizeof type;
+    socklen_t address_size = sizeof address;
+    return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0 &&
+           ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_size) == 0 && type == SOCK_STREAM &&
+           ::getsockname(fd, reinterpret_cast<sockaddr *>(&address), &address_size) == 0 &&
+           address.sun_family == AF_UNIX;
+}
+
+uid_t peer_uid(int socket)
+{
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    constexpr auto nobody_at_all = static_cast<uid_t>(-1);
+    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid
+                                                                            : nobody_at_all;
+}
+
+} // namespace clone2::agent

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#include "agent/owner.hpp"
+
+#include "agent/receive_limit.hpp"
+
+#include <cerrno>
+#include <linux/sched.h>
+
+namespace clone2::agent
+{
+
+void CountingSink::record(const CallRecord &record)
+{
+    if (counting_) {
+        children_.finished(record.tid, record.result, record.flags);
+    }
+    next_.record(record);
+}
+
+Owner::Owner(const Shared &shared, Subject subject, int listener, std::optional<ListenerNote> note,
+             std::function<void()> on_end)
+    : OwnSink{{shared.audit, shared.procfs}}, ListenerOwner(OwnSink::sink), shared_(shared),
+      subject_(std::move(subject)), listener_(listener), note_(std::move(note)),
+      on_end_(std::move(on_end))
+{
+}
+
+std::optional<Refusal> Owner::screen(const Notification &notification)
+{
+    if (note_) {
+        note_->received(listener_, notification.id);
+    }
+    if (notification.tid == 0) {
+        // The kernel gives 0 where the caller has no pid in our pid namespace.
+        const std::string why = "the caller is in a pid namespace that the agent can't see";
+        if (!told_invisible_.exchange(true)) {
+            shared_.diagnostics.warn(subject_.name() + ": calls refused with EPERM: " + why +
+                                     "; run the agent in an ancestor of that namespace (on the "
+                                     "host, or with hostPID)");
+        }
+        return Refusal{EPERM, why};
+    }
+    const int nr = subject_.nr.value_or(shared_.nr);
+    if (notification.nr != nr) {
+        const std::string why = "system call " + std::to_string(notification.nr) + " is not " +
+                                std::to_string(nr) + ", which is clone2 here";
+        if (!told_number_.exchange(true)) {
+            shared_.diagnostics.warn(subject_.name() + ": calls refused with ENOSYS: " + why +
+                                     " (see --nr, and the SCMP_ACT_NOTIFY of its profile)");
+        }
+        return Refusal{ENOSYS, ""};
+    }
+    return std::nullopt;
+}
+
+std::optional<Refusal> Owner::judge(pid_t tid, const Request &request)
+{
+    const std::shared_ptr<const Policy> policy = shared_.policy.current();
+    if (!policy) {
+        return std::nullopt;
+    }
+    Verdict verdict = policy->judge(subject_, request);
+    const bool thread = (request.flags & CLONE_THREAD) != 0;
+    if (!verdict.refusal && verdict.max_children && !thread &&
+        !OwnSink::sink.admit(tid, *verdict.max_children)) {
+        verdict.refusal = std::to_string(*verdict.max_children) + " children are alive already";
+    }
+    if (!verdict.refusal) {
+        return std::nullopt;
+    }
+    shared_.diagnostics.warn(subject_.name() + ": a call of thread " + std::to_string(tid) +
+                             " refused with EPERM: " + *verdict.refusal);
+    return Refusal{EPERM, *verdict.refusal};
+}
+
+void Owner::begin_receive()
+{
+    ReceiveLimit::of_this_thread().start();
+}
+
+void Owner::end_receive()
+{
+    ReceiveLimit::of_this_thread().stop();
+}
+
+bool Owner::gives_up()
+{
+    shared_.diagnostics.warn(subject_.name() + ": somebody else receives from its listener, too: "
+                                               "it is not served any more");
+    return true;
+}
+
+void Owner::ended(int /*fd*/)
+{
+    on_end_();
+}
+
+} // namespace clone2::agent

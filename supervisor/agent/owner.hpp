@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "agent/child_count.hpp"
+#include "agent/listener_note.hpp"
+#include "agent/policy.hpp"
+#include "agent/process_state.hpp"
+#include "base/diagnostics.hpp"
+#include "service/owner.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace clone2::agent
+{
+
+/// The policy of the moment. Thread-safe.
+class PolicyHolder
+{
+public:
+    /// nullptr: everything is allowed.
+    [[nodiscard]] std::shared_ptr<const Policy> current() const
+    {
+        const std::lock_guard lock(mutex_);
+        return policy_;
+    }
+    void replace(std::shared_ptr<const Policy> policy)
+    {
+        const std::lock_guard lock(mutex_);
+        policy_ = std::move(policy);
+    }
+
+private:
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Policy> policy_;
+};
+
+/// Hands what is told of calls on, and hears of results where children are counted.
+class CountingSink final : public AuditSink
+{
+public:
+    CountingSink(AuditSink &next, std::shared_ptr<const Procfs> procfs)
+        : next_(next), children_(std::move(procfs))
+    {
+    }
+
+    void record(const CallRecord &record) override;
+    [[nodiscard]] bool wants_successes() const override
+    {
+        return counting_ || next_.wants_successes();
+    }
+    [[nodiscard]] bool wants_details() const override { return next_.wants_details(); }
+
+    [[nodiscard]] bool admit(pid_t tid, std::uint32_t most)
+    {
+        counting_ = true;
+        return children_.admit(tid, most);
+    }
+
+private:
+    AuditSink &next_;
+    ChildCount children_;
+    std::atomic<bool> counting_{false};
+};
+
+/// Base of Owner, so that the sink is there before ListenerOwner, which refers to it.
+struct OwnSink {
+    CountingSink sink;
+};
+
+/// Whoever handed one listener to the agent.
+class Owner final : private OwnSink, public ListenerOwner
+{
+public:
+    /// What it shares with all others; outlives it.
+    struct Shared {
+        AuditSink &audit;
+        Diagnostics &diagnostics;
+        const PolicyHolder &policy;
+        std::shared_ptr<const Procfs> procfs;
+        int nr; ///< the number that is clone2, unless the subject says another
+    };
+    /// `listener`: the descriptor's number. `on_end`: called when it has ended, on any thread;
+    /// may not block.
+    Owner(const Shared &shared, Subject subject, int listener, std::optional<ListenerNote> note,
+          std::function<void()> on_end);
+
+    [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
+    [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
+    [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
+    void begin_receive() override;
+    void end_receive() override;
+    [[nodiscard]] bool gives_up() override;
+    void ended(int fd) override;
+
+    [[nodiscard]] const Subject &subject() const { return subject_; }
+
+private:
+    const Shared &shared_;
+    const Subject subject_;
+    const int listener_;
+    std::optional<ListenerNote> note_;
+    std::function<void()> on_end_;
+    std::atomic<bool> told_invisible_{false};
+    std::atomic<bool> told_number_{false};
+};
+
+} // namespace clone2::agent

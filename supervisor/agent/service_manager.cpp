@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "agent/service_manager.hpp"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+
+namespace clone2::agent
+{
+
+namespace
+{
+
+constexpr int first_passed = 3;   // SD_LISTEN_FDS_START
+constexpr int max_passed = 65536; // beyond any FileDescriptorStoreMax that makes sense
+constexpr std::size_t max_fds_sent = 2;
+
+std::optional<long> number(const char *text)
+{
+    long value = 0;
+    const char *const end = text + std::strlen(text);
+    const auto [at, error] = std::from_chars(text, end, value);
+    return error == std::errc() && at == end && text != end ? std::optional(value) : std::nullopt;
+}
+
+} // namespace
+
+PassedNames decode_passed(pid_t self, const char *pid, const char *count, const char *names)
+{
+    if (pid == nullptr || count == nullptr || number(pid) != self) {
+        return {};
+    }
+    const long fds = number(count).value_or(0);
+    if (fds <= 0 || fds > max_passed) {
+        return {};
+    }
+    PassedNames passed{static_cast<int>(fds), {}};
+    std::string_view rest = names != nullptr ? names : "";
+    for (long i = 0; i < fds; ++i) {
+        const std::size_t colon = rest.find(':');
+        const std::string_view name = rest.substr(0, colon);
+        passed.names.emplace_back(name.empty() ? "unknown" : name);
+        rest = colon == std::string_view::npos ? "" : rest.substr(colon + 1);
+    }
+    return passed;
+}
+
+std::vector<PassedFd> take_passed_fds()
+{
+    const PassedNames passed =
+        decode_passed(::getpid(), std::getenv("LISTEN_PID"), std::getenv("LISTEN_FDS"),
+                      std::getenv("LISTEN_FDNAMES"));
+    std::vector<PassedFd> fds;
+    for (int i = 0; i < passed.count; ++i) {
+        const int fd = first_passed + i;
+        if (::fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) {
+            fds.push_back({Fd(fd), passed.names[static_cast<std::size_t>(i)]});
+        }
+    }
+    return fds;
+}
+
+ServiceManager::ServiceManager()
+{
+    const char *const path = std::getenv("NOTIFY_SOCKET");
+    if (path == nullptr || (path[0] != '/' && path[0] != '@') ||
+        std::strlen(path) >= sizeof(sockaddr_un::sun_path)) {
+        return;
+    }
+    address_ = path;
+    socket_ = Fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+
+bool ServiceManager::notify(const std::string &state, std::span<const int> fds) const
+{
+    if (!socket_ || fds.size() > max_fds_sent) {
+        return false;
+    }
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    address_.copy(address.sun_path, sizeof address.sun_path);
+    if (address.sun_path[0] == '@') {
+        address.sun_path[0] = '\0';
+    }
+    iovec data{const_cast<char *>(state.data()), state.size()};
+    msghdr header{};
+    header.msg_name = &address;
+    header.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(max_fds_sent * sizeof(int))> control{};
+    if (!fds.empty()) {
+        header.msg_control = control.data();
+        header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+        cmsghdr *const rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+    }
+    return ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           static_cast<ssize_t>(state.size());
+}
+
+} // namespace clone2::agent

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "api/callbacks.hpp"
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace clone2::api
+{
+
+namespace
+{
+
+thread_local const InCallback *innermost = nullptr;
+
+/// Beyond these the kernel has errors of its own (ERESTARTSYS), which no program may see.
+constexpr int last_errno = 511;
+
+/// Calls into the program. What it throws would come from nowhere: better an end that says where.
+template <typename Function, typename... Arguments>
+auto call(const Callbacks &callbacks, Function function, Arguments... arguments) noexcept
+{
+    const InCallback in_callback(callbacks.supervisor);
+    return function(callbacks.options.user, arguments...);
+}
+
+} // namespace
+
+InCallback::InCallback(const clone2_supervisor *supervisor) noexcept
+    : supervisor_(supervisor), outer_(std::exchange(innermost, this))
+{
+}
+
+InCallback::~InCallback()
+{
+    innermost = outer_;
+}
+
+bool InCallback::of(const clone2_supervisor *supervisor) noexcept
+{
+    for (const InCallback *at = innermost; at != nullptr; at = at->outer_) {
+        if (at->supervisor_ == supervisor) {
+            return true;
+        }
+    }
+    return false;
+}
+
+CallbackOwner::CallbackOwner(const Callbacks &callbacks, void *cookie)
+    : ListenerOwner(static_cast<AuditSink &>(*this)), callbacks_(callbacks), cookie_(cookie)
+{
+}
+
+CallbackOwner::~CallbackOwner()
+{
+    tell_end(CLONE2_ENDED_FREED);
+}
+
+void CallbackOwner::ended(int /*fd*/)
+{
+    tell_end(CLONE2_ENDED_TARGETS_GONE);
+}
+
+void CallbackOwner::tell_end(clone2_ended why) noexcept
+{
+    if (!std::exchange(told_, true) && callbacks_.options.ended != nullptr) {
+        call(callbacks_, callbacks_.options.ended, cookie_, why);
+    }
+}
+
+std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
+{
+    clone2_request asked{};
+    asked.size = sizeof asked;
+    asked.cookie = cookie_;
+    asked.tid = tid;
+    asked.nr_pids = request.nr_pids;
+    asked.flags = request.flags;
+    asked.pids = request.pids.data();
+    asked.pids_count = static_cast<std::uint32_t>(request.asked().size());
+    std::array<char, CLONE2_REASON_SIZE> reason{};
+    int err = call(callbacks_, callbacks_.options.policy, &asked, reason.data());
+    if (err == 0) {
+        return std::nullopt;
+    }
+    if (err < 0 || err > last_errno) {
+        err = EPERM;
+    }
+    reason.back() = '\0';
+    return Refusal{err, reason.front() != '\0' ? reason.data() : "refused by policy"};
+}
+
+void CallbackOwner::record(const CallRecord &record)
+{
+    if (callbacks_.options.event == nullptr) {
+        return;
+    }
+    clone2_request asked{};
+    asked.size = sizeof asked;
+    asked.cookie = cookie_;
+    asked.tid = record.tid;
+    asked.nr_pids = record.nr_pids;
+    asked.flags = record.flags;
+    asked.pids = record.pids.data();
+    asked.pids_count = static_cast<std::uint32_t>(record.pids.size());
+    clone2_event event{};
+    event.size = sizeof event;
+    event.request = &asked;
+    event.result = record.result;
+    event.reason = record.result < 0 ? record.why.c_str() : nullptr;
+    event.latency_us = record.latency_us;
+    event.time_ns = record.time_ns;
+    event.comm = record.comm.c_str();
+    event.level = record.level ? static_cast<int>(*record.level) : -1;
+    call(callbacks_, callbacks_.options.event, &event);
+}
+
+bool CallbackOwner::wants_successes() const
+{
+    return callbacks_.options.event != nullptr &&
+           (callbacks_.options.flags & CLONE2_FAILURES_ONLY) == 0;
+}
+
+bool CallbackOwner::wants_details() const
+{
+    return callbacks_.options.event != nullptr &&
+           (callbacks_.options.flags & CLONE2_WITH_DETAILS) != 0;
+}
+
+CallbackDiagnostics::CallbackDiagnostics(const Callbacks &callbacks)
+    : Diagnostics(callbacks.options.log != nullptr ? Verbosity::verbose : Verbosity::quiet),
+      callbacks_(callbacks)
+{
+}
+
+void CallbackDiagnostics::tell(Level level, const std::string &message) const
+{
+    call(callbacks_, callbacks_.options.log,
+         level == Level::warning ? CLONE2_LOG_WARNING : CLONE2_LOG_INFO, message.c_str());
+}
+
+} // namespace clone2::api

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "audit/record.hpp"
+#include "base/diagnostics.hpp"
+#include "service/owner.hpp"
+
+#include <clone2/supervise.h>
+
+#include <optional>
+#include <string>
+
+/// The program's callbacks, in the places of what the service tells and asks.
+
+namespace clone2::api
+{
+
+/// Marks, for its lifetime, the calling thread as one that is in a callback of this supervisor.
+class InCallback
+{
+public:
+    explicit InCallback(const clone2_supervisor *supervisor) noexcept;
+    InCallback(const InCallback &) = delete;
+    InCallback &operator=(const InCallback &) = delete;
+    ~InCallback();
+
+    /// Whether this thread is in one, however deep (several supervisors can be nested).
+    [[nodiscard]] static bool of(const clone2_supervisor *supervisor) noexcept;
+
+private:
+    const clone2_supervisor *supervisor_;
+    const InCallback *outer_;
+};
+
+/// The options as given, and whose they are.
+struct Callbacks {
+    clone2_supervisor_options options;
+    const clone2_supervisor *supervisor;
+};
+
+/// One listener's owner: knows its cookie. Tells of its end once, at the latest when destroyed.
+class CallbackOwner final : public ListenerOwner, private AuditSink
+{
+public:
+    CallbackOwner(const Callbacks &callbacks, void *cookie);
+    ~CallbackOwner() override;
+
+    [[nodiscard]] bool judges() const override { return callbacks_.options.policy != nullptr; }
+    [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
+    void ended(int fd) override;
+    /// It has never been served: there is nothing to tell.
+    void forget() { told_ = true; }
+
+private:
+    void record(const CallRecord &record) override;
+    [[nodiscard]] bool wants_successes() const override;
+    [[nodiscard]] bool wants_details() const override;
+    void tell_end(clone2_ended why) noexcept;
+
+    const Callbacks &callbacks_;
+    void *cookie_;
+    bool told_ = false;
+};
+
+class CallbackDiagnostics final : public Diagnostics
+{
+public:
+    explicit CallbackDiagnostics(const Callbacks &callbacks);
+
+protected:
+    void tell(Level level, const std::string &message) const override;
+
+private:
+    const Callbacks &callbacks_;
+};
+
+} // namespace clone2::api

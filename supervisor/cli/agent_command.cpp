@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+#include "cli/agent_command.hpp"
+
+#include "agent/agent.hpp"
+#include "agent/receive_limit.hpp"
+#include "base/kernel_clone2.hpp"
+#include "base/printable.hpp"
+#include "cli/call_audit.hpp"
+#include "cli/wire.hpp"
+
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+/// How long calls under way may hold up the end: a target that is frozen takes for ever.
+constexpr std::chrono::seconds time_to_drain{3};
+
+sigset_t handled_signals()
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        sigaddset(&set, signal);
+    }
+    return set;
+}
+
+/// Ends the process, with success, where the orderly end takes too long: whoever is cut off is
+/// left as after a crash, that is, with a call that fails with ENOSYS or completes.
+class DrainLimit
+{
+public:
+    explicit DrainLimit(CallAudit &audit) : audit_(audit) {}
+    DrainLimit(const DrainLimit &) = delete;
+    DrainLimit &operator=(const DrainLimit &) = delete;
+    ~DrainLimit()
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            done_ = true;
+        }
+        wake_.notify_one();
+        if (thread_.joinable()) {
+            thread_.join();
+        }
+    }
+
+    /// A thread, because the event loop is not run any more.
+    void start()
+    {
+        if (thread_.joinable()) {
+            return;
+        }
+        thread_ = std::thread([this] {
+            std::unique_lock lock(mutex_);
+            if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
+                Diagnostics::print("clone2-supervise: a call under way can't be finished (a "
+                                   "frozen process?): ending without it\n");
+                audit_.finish();
+                ::_exit(0);
+            }
+        });
+    }
+
+private:
+    CallAudit &audit_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    bool done_ = false;
+    std::thread thread_;
+};
+
+/// What SIGTERM, SIGINT and SIGHUP do.
+class Signals
+{
+public:
+    Signals(EventLoop &loop, Server &server, agent::Agent &agent, DrainLimit &limit)
+        : server_(server), agent_(agent), limit_(limit), fd_(open()), watch_(loop.watch(fd_.get()))
+    {
+        wait();
+    }
+
+private:
+    static Fd open()
+    {
+        const sigset_t set = handled_signals();
+        return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    }
+
+    void wait()
+    {
+        watch_->wait_readable([this] { on_readable(); });
+    }
+
+    void on_readable()
+    {
+        signalfd_siginfo info{};
+        while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+            if (info.ssi_signo == SIGHUP) {
+                agent_.reload_policy();
+                continue;
+            }
+            agent_.stop();
+            limit_.start();
+            server_.stop();
+            return;
+        }
+        wait();
+    }
+
+    Server &server_;
+    agent::Agent &agent_;
+    DrainLimit &limit_;
+    Fd fd_;
+    std::unique_ptr<EventLoop::Watch> watch_;
+};
+
+/// The number to which calls are passed where the kernel has clone2 itself. A call by that very
+/// number can't be passed on: the filter that sent it here would send it again.
+std::optional<int> kernel_number(const Options &options)
+{
+    if (options.provider == Provider::supervisor || options.nr == clone2_nr) {
+        return std::nullopt;
+    }
+    const bool present = probe_kernel_clone2() == KernelClone2::present;
+    if (options.provider == Provider::kernel && !present) {
+        fail("--provider=kernel: this kernel has no clone2 (system call " +
+             std::to_string(clone2_nr) + ")");
+    }
+    return present ? std::optional(clone2_nr) : std::nullopt;
+}
+
+agent::ListeningSocket listening_socket(const Options &options,
+                                        std::vector<agent::PassedFd> &passed)
+{
+    const auto found = std::find_if(passed.begin(), passed.end(), [](const auto &one) {
+        return agent::is_listening_socket(one.fd.get());
+    });
+    if (found == passed.end()) {
+        return agent::ListeningSocket::bind(*options.listen, !options.allowed_uids.empty());
+    }
+    Fd socket = std::move(found->fd);
+    passed.erase(found);
+    return agent::ListeningSocket::passed(std::move(socket));
+}
+
+int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
+                Diagnostics &diagnostics)
+{
+    const auto procfs = std::make_shared<const Procfs>();
+    const std::optional<int> kernel_nr = kernel_number(options);
+    CallAudit audit(options, open_log(options), diagnostics);
+    Service service(procfs, diagnostics, kernel_nr);
+    const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
+    DrainLimit limit(audit);
+    Server server(*loop, service, diagnostics);
+    agent::ListeningSocket socket = listening_socket(options, passed);
+    agent::Agent agent(*loop, server, diagnostics, audit, procfs,
+                       {options.nr,
+                        {options.allowed_uids.begin(), options.allowed_uids.end()},
+                        options.policy.value_or(""),
+                        !kernel_nr},
+                       std::move(socket));
+    const Signals signals(*loop, server, agent, limit);
+    agent.restore(std::move(passed));
+    agent.start();
+    diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
+                     (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
+    server.run(Server::Until::stopped);
+    audit.finish();
+    return 0;
+}
+
+} // namespace
+
+int run_agent(const Options &options)
+{
+    std::vector<agent::PassedFd> passed = agent::take_passed_fds();
+    ::prctl(PR_SET_NAME, "clone2-agent");
+    // Before any thread is made: they inherit it.
+    const sigset_t set = handled_signals();
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    agent::ReceiveLimit::prepare();
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+    close_standard(STDIN_FILENO);
+    close_standard(STDOUT_FILENO);
+    raise_limits();
+    Diagnostics diagnostics(options.verbosity);
+    try {
+        return serve_agent(options, std::move(passed), diagnostics);
+    } catch (const std::exception &error) {
+        fail(error.what());
+    }
+}
+
+} // namespace clone2::cli

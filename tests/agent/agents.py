@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: MIT
+"""What the agent's tests share: agents, peers that speak its protocol (or don't), supervised
+targets, a stand-in for the service manager."""
+import ctypes
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402
+import procs  # noqa: E402
+
+SHIM = os.path.normpath(os.environ.get("CLONE2_SHIM")
+                        or os.path.join(harness.BUILD, "shim/launcher/clone2-shim"))
+EXAMPLES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                         "..", "..", "examples"))
+NR = 387
+
+SYS_SECCOMP, SYS_CLONE2 = 317, NR  # x86-64
+SET_MODE_FILTER, NEW_LISTENER = 1, 8
+PR_SET_NO_NEW_PRIVS = 38
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def install_filter(nr=NR):
+    """The filter on this thread; its listener, or -errno."""
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, nr), (0x06, 0, 0, 0x7fc00000), (0x06, 0, 0, 0x7fff0000)]
+    code = b"".join(struct.pack("HBBI", *step) for step in steps)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    fd = libc.syscall(SYS_SECCOMP, SET_MODE_FILTER, NEW_LISTENER, program)
+    return fd if fd >= 0 else -ctypes.get_errno()
+
+
+def state(fds=("seccompFd",), container="web", metadata=None, annotations=None, **more):
+    """A container process state as bytes."""
+    document = {"ociVersion": "1.0.2", "fds": list(fds), "pid": 4422,
+                "state": {"ociVersion": "1.0.2", "id": container, "status": "creating",
+                          "pid": 4422, "bundle": "/b", "annotations": annotations or {}}, **more}
+    if metadata is not None:
+        document["metadata"] = metadata
+    return json.dumps(document).encode()
+
+
+class Agent:
+    """A running `clone2-supervise --listen`."""
+
+    def __init__(self, case, *options, path=None, wait=True, env=None, name="agent", **kw):
+        self.case, self.name = case, name
+        self.path = path or case.path(f"{name}.sock")
+        self.child = subprocess.Popen(
+            [harness.SUPERVISE, "--listen", self.path, "-v", *options], text=True,
+            stdin=subprocess.DEVNULL, stdout=open(case.path(f"{name}.out"), "a"),
+            stderr=open(case.path(f"{name}.err"), "a"), env={**os.environ, **(env or {})}, **kw)
+        self.pid = self.child.pid
+        if wait:
+            case.wait(lambda: "listening on" in self.err() or self.child.poll() is not None,
+                      "the agent's start")
+            case.assertIsNone(self.child.poll(), self.err())
+
+    def err(self):
+        return self.case.read(f"{self.name}.err")
+
+    def says(self, text):
+        """Waits until it has said this on stderr."""
+        self.case.wait(lambda: text in self.err() or self.child.poll() is not None,
+                       f"{text!r} in:\n{self.err()}")
+        self.case.assertIn(text, self.err())
+
+    def end(self, number=signal.SIGTERM):
+        """Its exit status after this signal."""
+        self.child.send_signal(number)
+        status = self.case.finish(self.child)
+        self.case.assertEqual(self.case.read(f"{self.name}.out"), "", "nothing on stdout")
+        return status
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def shim(self, *arguments, **kw):
+        """Runs a program under clone2-shim to its end."""
+        return harness.run([SHIM, "--socket", self.path, "--", *arguments], **kw)
+
+    def serves(self):
+        """A whole new peer gets a real call through."""
+        result = self.shim(harness.CALL, "7000")
+        self.case.expect(result, 0, out="pid 7000")
+
+    def connect(self, timeout=60):
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        peer.settimeout(timeout)
+        peer.connect(self.path)
+        self.case.addCleanup(peer.close)
+        return peer
+
+    def send(self, message, fds=()):
+        """Connects and sends one message; the connection."""
+        peer = self.connect()
+        sent = socket.send_fds(peer, [message], list(fds))
+        peer.sendall(message[sent:])
+        return peer
+
+
+def ended(peer):
+    """Whether the agent closes this connection; what it said before."""
+    text = b""
+    while True:
+        try:
+            piece = peer.recv(4096)
+        except ConnectionResetError:
+            return text
+        if not piece:
+            return text
+        text += piece
+
+
+class Target:
+    """A process under a filter of its own, which calls clone2 when it is told to. Its listener is
+    the test's to give away."""
+
+    def __init__(self, case, nr=NR, before=None):
+        ours, theirs = socket.socketpair()
+        ours.settimeout(harness.RUN_SECONDS)
+        self.ours, self.case = ours, case
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                # What other targets' ends depend on is theirs and the test's alone.
+                os.closerange(3, theirs.fileno())
+                os.closerange(theirs.fileno() + 1, 1 << 16)
+                if before:
+                    before()
+                status = self._child(theirs, nr)
+            finally:
+                os._exit(status)
+        theirs.close()
+        message, fds, _, _ = socket.recv_fds(ours, 16, 1)
+        case.assertEqual(message, b"here", "the filter was not installed")
+        self.listener = fds[0]
+        case.addCleanup(self.close)
+
+    @staticmethod
+    def _child(ours, nr):
+        listener = install_filter(nr)
+        if listener < 0:
+            ours.sendall(b"refused")
+            return 1
+        socket.send_fds(ours, [b"here"], [listener])
+        os.close(listener)
+        # Two frames of C are enough: fork-like, and the child ends at once.
+        while True:
+            request = ours.recv(4096)
+            if not request:
+                return 0
+            pids = [int(word) for word in request.split()]
+            flags = pids.pop(0)
+            array = (ctypes.c_int * max(1, len(pids)))(*pids)
+            args = struct.pack("QQIIIIQ", flags | signal.SIGCHLD, 0, len(pids), 0, 0, 0, 0)
+            result = libc.syscall(nr, args, array)
+            if result == 0:
+                signal.pause()
+                os._exit(0)
+            ours.sendall(b"%d" % (result if result >= 0 else -ctypes.get_errno()))
+
+    def ask(self, *pids, flags=0):
+        self.ours.sendall(b" ".join(b"%d" % number for number in (flags, *pids)))
+
+    def answer(self):
+        return int(self.ours.recv(64))
+
+    def call(self, *pids, flags=0):
+        """The child's pid, or -errno. The child sleeps until it is killed."""
+        self.ask(*pids, flags=flags)
+        return self.answer()
+
+    def give(self, agent, **kw):
+        """Hands the listener to an agent, as a runtime does, and forgets it."""
+        peer = agent.send(state(**kw), [self.listener])
+        self.forget()
+        return peer
+
+    def forget(self):
+        if self.listener >= 0:
+            os.close(self.listener)
+        self.listener = -1
+
+    def close(self):
+        self.forget()
+        self.ours.close()
+
+
+class ServiceManager:
+    """Takes what an agent notifies, keeps descriptors as systemd's FDSTORE does, and starts the
+    next agent with them."""
+
+    def __init__(self, case):
+        self.case = case
+        self.path = case.path("notify.sock")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.settimeout(0.2)
+        self.lock = threading.Lock()
+        self.states, self.store, self.stop = [], [], False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        case.addCleanup(self._end)
+
+    def _run(self):
+        while not self.stop:
+            try:
+                message, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
+            except TimeoutError:
+                continue
+            lines = message.decode().split("\n")
+            fields = dict(line.split("=", 1) for line in lines)
+            with self.lock:
+                self.states.append(message.decode())
+                if fields.get("FDSTORE") == "1":
+                    self.store += [(fields["FDNAME"], fd) for fd in fds]
+                elif fields.get("FDSTOREREMOVE") == "1":
+                    for name, fd in self.store:
+                        if name == fields["FDNAME"]:
+                            os.close(fd)
+                    self.store = [(n, fd) for n, fd in self.store if n != fields["FDNAME"]]
+
+    def _end(self):
+        self.stop = True
+        self.thread.join()
+        for _, fd in self.store:
+            os.close(fd)
+        self.store = []
+        self.socket.close()
+
+    def names(self):
+        with self.lock:
+            return sorted({name for name, _ in self.store})
+
+    def notified(self, text):
+        with self.lock:
+            return any(text in message for message in self.states)
+
+    def start(self, name, *options, sockets=()):
+        """An agent that is given what is stored, and `sockets`."""
+        with self.lock:
+            passed = [("listen", s.fileno()) for s in sockets] + list(self.store)
+        names = ":".join(n for n, _ in passed)
+        fds = [fd for _, fd in passed]
+
+        def place():
+            # From 3 on, in this order; first out of the way of each other.
+            high = [os.dup2(fd, 1000 + i) for i, fd in enumerate(fds)]
+            for i, fd in enumerate(high):
+                os.dup2(fd, 3 + i)
+                os.close(fd)
+            os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)),
+                              LISTEN_FDNAMES=names, NOTIFY_SOCKET=self.path)
+            os.execv(harness.SUPERVISE, [harness.SUPERVISE, "--listen",
+                                         self.case.path("agent.sock"), "-v", *options])
+
+        return Started(self.case, name, place)
+
+
+class Started(Agent):
+    """An agent that a service manager starts."""
+
+    def __init__(self, case, name, body):
+        self.case, self.name, self.path = case, name, case.path("agent.sock")
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                for number, file in ((1, "out"), (2, "err")):
+                    os.dup2(os.open(case.path(f"{name}.{file}"),
+                                    os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+                body()
+            finally:
+                os._exit(99)
+        self.child = Forked(self.pid)
+        case.wait(lambda: "listening on" in self.err() or self.child.poll() is not None,
+                  "the agent's start")
+        case.assertIsNone(self.child.poll(), self.err())
+
+
+class Forked:
+    """As much of subprocess.Popen as Agent needs."""
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid):
+        self.pid, self.status, self.args = pid, None, "agent"
+
+    def poll(self):
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status
+
+    def wait(self, seconds):
+        if procs.wait_for(lambda: self.poll() is not None, seconds) is not True:
+            raise subprocess.TimeoutExpired("agent", seconds)
+        return self.status
+
+    def send_signal(self, number):
+        os.kill(self.pid, number)

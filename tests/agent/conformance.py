@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""conformance.py shim|bubblewrap|crun-shim|crun-listener: the conformance suite, served by an
+agent. In its own pid and mount namespace; the status is the suite's."""
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+import agents
+import containers
+import harness
+
+
+def command(way, directory, socket, suite):
+    program = [suite, "all"]
+    if way == "shim":
+        return [agents.SHIM, "--socket", socket, "--", *program]
+    if way == "bubblewrap":
+        # As root, so that the suite finds what it needs of users and namespaces.
+        return ["bwrap", "--unshare-pid", "--cap-add", "ALL", "--bind", "/", "/", "--dev-bind",
+                "/dev", "/dev", "--proc", "/proc", "--bind", directory, directory, "--",
+                agents.SHIM, "--socket", socket, "--", *program]
+    containers.prepare_crun()
+    program[0] = "/" + os.path.basename(suite)
+    return containers.bundle(os.path.join(directory, "bundle"), way.removeprefix("crun-"), socket,
+                             *program, binds=[suite], all_capabilities=True)
+
+
+def main():
+    way = sys.argv[1]
+    if os.environ.get("CLONE2_TEST_NAMESPACE") != "1":
+        os.environ["CLONE2_TEST_NAMESPACE"] = "1"
+        os.execvp("unshare", ["unshare", "--pid", "--mount", "--fork", "--kill-child",
+                              "--mount-proc", sys.executable, *sys.argv])
+    with tempfile.TemporaryDirectory(prefix="clone2-conf.") as directory:
+        socket = os.path.join(directory, "agent.sock")
+        agent = subprocess.Popen([harness.SUPERVISE, "--listen", socket], stdin=subprocess.DEVNULL)
+        if not agents.procs.wait_for(lambda: os.path.exists(socket), 60):
+            sys.exit("the agent did not start")
+        status = subprocess.run(command(way, directory, socket, harness.CONFORMANCE_STATIC),
+                                stdin=subprocess.DEVNULL).returncode
+        agent.send_signal(signal.SIGTERM)
+        ended = agent.wait(60)
+    print(f"{way}: status {status}, the agent's {ended}", flush=True)
+    sys.exit(status if ended == 0 else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "agent/document_end.hpp"
+#include "agent/process_state.hpp"
+#include "agent/service_manager.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace clone2::agent;
+
+namespace
+{
+
+using State = DocumentEnd::State;
+
+State whole(std::string_view text)
+{
+    DocumentEnd end;
+    return end.feed(text);
+}
+
+/// The same, byte by byte.
+State pieces(std::string_view text)
+{
+    DocumentEnd end;
+    State state = State::more;
+    for (const char &c : text) {
+        state = end.feed({&c, 1});
+    }
+    return state;
+}
+
+ProcessState good(std::string_view text)
+{
+    const auto parsed = parse_process_state(text);
+    const auto *const error = std::get_if<ProtocolError>(&parsed);
+    INFO((error != nullptr ? error->why : ""));
+    REQUIRE(std::holds_alternative<ProcessState>(parsed));
+    return std::get<ProcessState>(parsed);
+}
+
+std::string why(std::string_view text)
+{
+    const auto parsed = parse_process_state(text);
+    const auto *const error = std::get_if<ProtocolError>(&parsed);
+    return error != nullptr ? error->why : "";
+}
+
+} // namespace
+
+TEST_CASE("document end: whole, in pieces, strings with what looks like an end")
+{
+    for (const std::string_view text : {R"({})", R"( {} )", "\n{\"a\":[1,2,{}]}\n", R"({"a":"}"})",
+                                        R"({"a":"\"}"})", R"({"a":"\\"})", R"({"}":"{"})"}) {
+        CAPTURE(text);
+        CHECK(whole(text) == State::ended);
+        CHECK(pieces(text) == State::ended);
+    }
+    for (const std::string_view text :
+         {"", " ", "{", R"({"a":")", R"({"a":"\"}")", R"({"a":[)", R"({"a":"}\)"}) {
+        CAPTURE(text);
+        CHECK(whole(text) == State::more);
+        CHECK(pieces(text) == State::more);
+    }
+    for (const std::string_view text :
+         {"[]", "1", "null", "{}x", "{} {", "{}}", "\xef\xbb\xbf{}"}) {
+        CAPTURE(text);
+        CHECK(whole(text) == State::not_object);
+        CHECK(pieces(text) == State::not_object);
+    }
+}
+
+TEST_CASE("document end: depth")
+{
+    // A piece at a time, with one level less than there may be outside of it.
+    const std::string deepest(DocumentEnd::max_depth - 1, '[');
+    CHECK(whole("{\"a\":" + deepest) == State::more);
+    CHECK(whole("{\"a\":" + deepest + "[") == State::too_deep);
+    CHECK(pieces("{\"a\":" + deepest + "[") == State::too_deep);
+    DocumentEnd end;
+    CHECK(end.feed("{\"a\":" + deepest + "[") == State::too_deep);
+    CHECK(end.feed("]]]]}") == State::too_deep);
+}
+
+TEST_CASE("process state: the specification's example")
+{
+    const ProcessState state = good(R"({
+        "ociVersion": "1.0.2",
+        "fds": ["seccompFd"],
+        "pid": 4422,
+        "metadata": "MKNOD=/dev/null,/dev/net/tun;BPF_MAP_TYPES=hash,array",
+        "state": {
+            "ociVersion": "1.0.2", "id": "oci-container1", "status": "creating", "pid": 4422,
+            "bundle": "/containers/redis", "annotations": {"myKey": "myValue"}
+        }
+    })");
+    CHECK(state.fd_count == 1);
+    CHECK(state.listener_index == 0);
+    CHECK_FALSE(state.from_shim);
+    CHECK(state.subject.pid == 4422);
+    CHECK(state.subject.container == "oci-container1");
+    CHECK(state.subject.metadata == "MKNOD=/dev/null,/dev/net/tun;BPF_MAP_TYPES=hash,array");
+    CHECK(state.subject.annotations == std::map<std::string, std::string>{{"myKey", "myValue"}});
+}
+
+TEST_CASE("process state: where the listener is, what is missing, what is strange")
+{
+    CHECK(good(R"({"fds":["a","b","seccompFd"]})").listener_index == 2);
+    CHECK(good(R"({"fds":["a","b","seccompFd"]})").fd_count == 3);
+    CHECK(good(R"({"fds":["seccompFd",7]})").fd_count == 2);
+    CHECK(good(R"({"fds":["seccompFd"],"pid":"x","metadata":7,"state":[]})").subject.pid == 0);
+    CHECK(good(R"({"fds":["seccompFd"],"state":{"id":null,"annotations":{"a":1,"b":"c"}}})")
+              .subject.annotations.size() == 1);
+    CHECK(why("{}") == "the message has no array \"fds\"");
+    CHECK(why(R"({"fds":null})") == "the message has no array \"fds\"");
+    CHECK(why(R"({"fds":{"seccompFd":1}})") == "the message has no array \"fds\"");
+    CHECK(why(R"({"fds":["SeccompFd"]})") == "the message has no \"seccompFd\" in \"fds\"");
+    CHECK(why(R"({"fds":["seccompFd","seccompFd"]})") ==
+          "the message has more than one \"seccompFd\" in \"fds\"");
+    CHECK(why("{") == "the message is not JSON");
+    CHECK(why("[]") == "the message is not a JSON object");
+    CHECK(why("") == "the message is not JSON");
+}
+
+TEST_CASE("process state: clone2-shim is known by its metadata")
+{
+    const auto nr = [](const std::string &metadata) {
+        const ProcessState state = good(R"({"fds":["seccompFd"],"metadata":")" + metadata + "\"}");
+        CHECK(state.from_shim == state.subject.nr.has_value());
+        return state.subject.nr;
+    };
+    CHECK(nr("clone2-shim nr=387") == 387);
+    CHECK(nr("clone2-shim nr=0") == 0);
+    for (const char *const other :
+         {"", "clone2-shim", "clone2-shim nr=", "clone2-shim nr=-1", "clone2-shim nr=387 ",
+          "xclone2-shim nr=387", "clone2-shim nr=99999999999999999999"}) {
+        CAPTURE(other);
+        CHECK_FALSE(nr(other).has_value());
+    }
+}
+
+TEST_CASE("subject: survives being written and read, also what is no UTF-8")
+{
+    Subject subject;
+    subject.uid = 4294967294;
+    subject.pid = -5;
+    subject.container = "a\"b\\\n";
+    subject.metadata = "m";
+    subject.annotations = {{"k", "v"}, {"", ""}};
+    subject.nr = 337;
+    const auto back = decode_subject(encode_subject(subject));
+    REQUIRE(back.has_value());
+    CHECK(back->uid == subject.uid);
+    CHECK(back->pid == subject.pid);
+    CHECK(back->container == subject.container);
+    CHECK(back->metadata == subject.metadata);
+    CHECK(back->annotations == subject.annotations);
+    CHECK(back->nr == subject.nr);
+    subject.container = "\xff";
+    CHECK(decode_subject(encode_subject(subject)).has_value());
+    for (const char *const text : {"", "{}", "[]", R"({"uid":-1})", R"({"uid":"0"})"}) {
+        CHECK_FALSE(decode_subject(text).has_value());
+    }
+}
+
+TEST_CASE("subject: its name is printable")
+{
+    Subject subject;
+    subject.container = "\x1b\"x";
+    CHECK(subject.name() == "container \"\\x1b\\x22x\" (uid 0, pid 0 there)");
+    subject.container = std::string(1000, 'x');
+    CHECK(subject.name().size() < 128);
+}
+
+TEST_CASE("passed descriptors: sd_listen_fds(3)")
+{
+    CHECK(decode_passed(7, "7", "2", "a:b").names == std::vector<std::string>{"a", "b"});
+    CHECK(decode_passed(7, "7", "3", "a").names ==
+          std::vector<std::string>{"a", "unknown", "unknown"});
+    CHECK(decode_passed(7, "7", "2", nullptr).count == 2);
+    CHECK(decode_passed(7, "7", "2", ":b").names == std::vector<std::string>{"unknown", "b"});
+    CHECK(decode_passed(7, "8", "2", "a:b").count == 0);
+    for (const char *const count : {"", "0", "-1", "x", "2x", "99999999999999999999", "70000"}) {
+        CAPTURE(count);
+        CHECK(decode_passed(7, "7", count, "a").count == 0);
+    }
+    CHECK(decode_passed(7, nullptr, "1", "a").count == 0);
+    CHECK(decode_passed(7, "7", nullptr, "a").count == 0);
+}

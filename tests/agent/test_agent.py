@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""The agent: its socket, its peers, many listeners, its end."""
+import errno
+import os
+import signal
+import socket
+import stat
+
+import agents
+import harness
+import procs
+from agents import Agent, Target, ended
+
+CLONE_NEWPID = 0x20000000
+
+
+class Socket(harness.Case):
+    def mode(self, agent):
+        return stat.S_IMODE(os.stat(agent.path).st_mode)
+
+    def test_only_for_the_own_user(self):
+        self.assertEqual(self.mode(Agent(self)), 0o600)
+
+    def test_for_others(self):
+        self.need_root()
+        agent = Agent(self, "--allow-uid", f"1,{harness.NOBODY}")
+        self.assertEqual(self.mode(agent), 0o666)
+        shim = self.public_copy(agents.SHIM)
+        call = self.public_copy(harness.CALL)
+        for uid, status in ((harness.NOBODY, 0), (2, 125)):
+            # Without privilege a plain clone is all that they may ask for.
+            result = harness.run(["setpriv", f"--reuid={uid}", "--clear-groups", shim, "--socket",
+                                  agent.path, call], cwd="/")
+            self.assertEqual(result.status, status, result)
+        self.assertIn("uid 2 may not use this agent", result.err)
+        agent.says("uid 2 was turned away")
+
+    def test_second_agent(self):
+        agent = Agent(self)
+        second = harness.supervise("--listen", agent.path)
+        self.expect(second, 125, err="another agent serves it")
+        agent.serves()
+
+    def test_foreign_server(self):
+        path = self.path("other.sock")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
+            other.bind(path)
+            other.listen()
+            self.expect(harness.supervise("--listen", path), 125, err="something serves it")
+            self.assertTrue(os.path.exists(path))
+
+    def test_stale_file(self):
+        agent = Agent(self, name="first", path=self.path("s"))
+        self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
+        self.assertTrue(os.path.exists(agent.path))
+        agent = Agent(self, name="second", path=self.path("s"))
+        agent.serves()
+        self.assertEqual(agent.end(), 0)
+        self.assertEqual([f for f in os.listdir(self.tmp) if f in ("s", "s.lock")], [])
+
+    def test_no_socket_is_removed_but_a_socket(self):
+        with open(self.path("file"), "w") as file:
+            file.write("precious")
+        result = harness.supervise("--listen", self.path("file"))
+        self.expect(result, 125, err="something else than a socket")
+        self.assertEqual(self.read("file"), "precious")
+
+    def test_directory_is_made(self):
+        agent = Agent(self, path=self.path("made/agent.sock"))
+        agent.serves()
+
+    def test_unusable_paths(self):
+        for path, text in ((self.path("x" * 108), "too long"), ("/nosuch/dir/s", "No such file")):
+            result = harness.supervise("--listen", path)
+            self.expect(result, 125, err=text)
+            self.assertEqual(result.out, "")
+
+    def test_usage(self):
+        for words in (["--listen", "p", "true"], ["--listen", "p", "--pidns"],
+                      ["--listen", "p", "--wait-all"], ["--listen", "p", "--exit-status=128"],
+                      ["--allow-uid=1", "true"], ["--policy", "f", "true"], ["--listen"],
+                      ["--listen", "p", "--allow-uid", "1,"], ["--listen", "p", "--allow-uid", "x"],
+                      ["--listen", "p", "--provider=kernel"], ["--listen="]):
+            result = harness.supervise(*words)
+            self.assertEqual(result.status, 125, result)
+            self.assertIn("clone2-supervise: ", result.err)
+
+
+class Serving(harness.Case):
+    def test_an_oci_peer(self):
+        agent = Agent(self)
+        target = Target(self)
+        peer = target.give(agent)
+        self.assertEqual(target.call(7000), 7000)
+        peer.shutdown(socket.SHUT_WR)
+        self.assertEqual(ended(peer), b"", "runtimes get no answer")
+
+    def test_socket_that_stays_open(self):
+        # The message is complete: no end of file is waited for.
+        agent = Agent(self)
+        target = Target(self)
+        peer = target.give(agent)
+        self.assertEqual(target.call(7000), 7000)
+        peer.sendall(b"\n")
+        self.assertEqual(target.call(7001), 7001)
+
+    def test_message_in_pieces(self):
+        agent = Agent(self)
+        target = Target(self)
+        text = agents.state()
+        peer = agent.send(text[:20], [target.listener])
+        peer.sendall(text[20:60])
+        peer.sendall(text[60:])
+        self.assertEqual(target.call(7000), 7000)
+
+    def test_listener_among_other_descriptors(self):
+        agent = Agent(self)
+        target = Target(self)
+        before = agent.fds()
+        with open("/dev/null") as null:
+            agent.send(agents.state(fds=("pidFd", "seccompFd", "x")),
+                       [null.fileno(), target.listener, null.fileno()])
+        target.forget()
+        self.assertEqual(target.call(7000), 7000)
+        # The connection, which is open still, and the listener; the others are closed.
+        self.wait(lambda: agent.fds() == before + 2, "the other descriptors' end")
+
+    def test_null_and_unknown_members(self):
+        agent = Agent(self)
+        target = Target(self)
+        agent.send(b'{"fds":["seccompFd"],"metadata":null,"state":null,"new":[{"a":1}],'
+                   b'"ociVersion":"99"}', [target.listener])
+        target.forget()
+        self.assertEqual(target.call(7000), 7000)
+
+    def test_listener_after_listener(self):
+        agent = Agent(self)
+        before = agent.fds()
+        for _ in range(50):
+            agent.serves()
+        self.wait(lambda: agent.fds() == before, f"no descriptor more than before, {before}")
+
+    def test_thousand_listeners(self):
+        agent = Agent(self)
+        before = agent.fds()
+        targets = []
+        for i in range(1000):
+            targets.append(Target(self))
+            targets[-1].give(agent, container=f"c{i}").close()
+        for i, target in enumerate(targets):
+            target.ask(8000 + i)
+        self.assertEqual([t.answer() for t in targets], list(range(8000, 9000)))
+        self.assertEqual(agent.fds(), before + 1000)
+        for target in targets:
+            target.close()
+        for i in range(1000):
+            os.kill(8000 + i, signal.SIGKILL)
+        self.wait(lambda: agent.fds() == before, "the end of all listeners")
+        self.assertEqual(agent.end(), 0)
+
+    def test_other_numbers(self):
+        agent = Agent(self, "--nr", "337")
+        target = Target(self, nr=337)
+        target.give(agent)
+        self.assertEqual(target.call(7000), 7000)
+        other = Target(self, nr=400)
+        other.give(agent)
+        self.assertEqual(other.call(7001), -errno.ENOSYS)
+        agent.says("system call 400 is not 337")
+
+    def test_log_and_stats(self):
+        agent = Agent(self, "--log", self.path("log"), "--log-format=json", "--stats")
+        agent.serves()
+        self.assertEqual(agent.end(), 0)
+        self.assertIn('"result":7000', self.read("log").replace(" ", ""))
+        self.assertIn("clone2 calls: 1\n", agent.err())
+
+    def test_event_loops(self):
+        for loop in ("io_uring", "epoll"):
+            agent = Agent(self, "--event-loop", loop, name=loop)
+            agent.says(f"with {loop}")
+            agent.serves()
+            self.assertEqual(agent.end(), 0)
+
+    def test_invisible_pid_namespace(self):
+        # The agent is in a pid namespace below the target's: it sees no pid of the caller.
+        path = self.path("inner.sock")
+        child = self.start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+                           harness.SUPERVISE, "--listen", path, stderr=open(self.path("e"), "w"))
+        self.wait(lambda: os.path.exists(path), "the agent's socket")
+        result = self.wait(lambda: self.retry(path), "a connection")
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+        self.wait(lambda: "can't see" in self.read("e"), "its reason")
+        self.assertIn("hostPID", self.read("e"))
+        child.kill()
+        self.finish(child)
+
+    def retry(self, path):
+        result = harness.run([agents.SHIM, "--socket", path, harness.CALL, "7000"])
+        return None if result.status == 125 else result
+
+
+class End(harness.Case):
+    def test_signals(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            agent = Agent(self, name=f"agent{number}")
+            agent.serves()
+            self.assertEqual(agent.end(number), 0)
+            self.assertFalse(os.path.exists(agent.path))
+
+    def test_targets_go_on(self):
+        for number, status in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
+            agent = Agent(self, name=f"agent{number}")
+            target = Target(self)
+            target.give(agent)
+            self.assertEqual(target.call(7000 + number), 7000 + number)
+            self.assertEqual(agent.end(number), status)
+            self.assertEqual(target.call(7100), -errno.ENOSYS)
+
+    def test_calls_without_pause(self):
+        agent = Agent(self)
+        target = self.start(agents.SHIM, "--socket", agent.path, harness.CALL, "-q", "-r", "0",
+                            "-o", self.path("n"))
+        self.wait(lambda: os.path.exists(self.path("n")) and self.counters()[0] > 100, "calls")
+        self.assertEqual(agent.end(), 0)
+        self.wait(lambda: self.counters()[2] > 100, "calls that fail")
+        _, failures, enosys = self.counters()
+        self.assertEqual(failures, enosys)
+        target.kill()
+        self.finish(target)
+
+    def counters(self):
+        from session import Calls
+        return Calls(0, self.path("n")).counters()
+
+    def test_stopped_target(self):
+        # A call that can't be finished does not keep the agent from ending.
+        agent = Agent(self)
+        target = Target(self)
+        os.kill(target.pid, signal.SIGSTOP)
+        self.wait(lambda: procs.get(target.pid).state == "T", "the stop")
+        target.give(agent)
+        target.ask(7000)
+        self.assertEqual(agent.end(), 0)
+        os.kill(target.pid, signal.SIGCONT)
+        self.assertIn(target.answer(), (7000, -errno.ENOSYS))
+
+    def test_silent_connections_do_not_keep_it(self):
+        agent = Agent(self)
+        peers = [agent.connect() for _ in range(5)]
+        self.assertEqual(agent.end(), 0)
+        self.assertEqual([ended(peer) for peer in peers], [b""] * 5)
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""The examples, with the real programs: bubblewrap, crun, systemd's own checks, YAML."""
+import json
+import os
+import re
+import struct
+import subprocess
+
+import agents
+import containers
+import harness
+from agents import Agent, EXAMPLES
+
+
+def own_mounts():
+    """This process's own mount namespace, in which crun's needs can be met."""
+    assert agents.libc.unshare(0x00020000) == 0  # CLONE_NEWNS
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    containers.prepare_crun()
+
+
+class Bubblewrap(harness.Case):
+    def run_example(self, name, *program, **env):
+        return harness.run(["sh", os.path.join(EXAMPLES, "bubblewrap", name), *program],
+                           env={**os.environ, **env})
+
+    def setUp(self):
+        super().setUp()
+        self.need_command("bwrap")
+
+    def test_around(self):
+        result = self.run_example("around.sh", harness.CALL, "77",
+                                  CLONE2_SUPERVISE=harness.SUPERVISE)
+        self.expect(result, 0, out="pid 77 status 0")
+
+    def test_inside(self):
+        agent = Agent(self)
+        result = self.run_example("inside.sh", harness.CALL, "77", CLONE2_SOCKET=agent.path,
+                                  CLONE2_SHIM=agents.SHIM)
+        self.expect(result, 0, out="pid 77 status 0")
+
+    def test_inside_of_a_sandbox_with_a_filter(self):
+        # The sandbox's filter says ERRNO for what it doesn't know: that wins, and --check tells.
+        agent = Agent(self)
+        steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 387), (0x06, 0, 0, 0x00050001),
+                 (0x06, 0, 0, 0x7fff0000)]
+        with open(self.path("filter"), "wb") as file:
+            file.write(b"".join(struct.pack("HBBI", *step) for step in steps))
+        bwrap = ["bwrap", "--bind", "/", "/", "--dev-bind", "/dev", "/dev", "--seccomp", "3"]
+        command = ["sh", "-c", f'exec "$@" 3<{self.path("filter")}', "sh", *bwrap]
+        result = harness.run([*command, agents.SHIM, "--socket", agent.path, harness.CALL, "77"])
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+        result = harness.run([*command, harness.SUPERVISE, "--check=number"])
+        self.expect(result, 1, out="refused by another filter, with EPERM")
+
+
+class Crun(harness.Case):
+    def setUp(self):
+        super().setUp()
+        self.need_command("crun")
+        self.need_root()
+        self.agent = Agent(self, "--log", self.path("log"))
+
+    def crun(self, way, *program, change=None):
+        directory = self.path(f"bundle-{self.id().rsplit('.', 1)[-1]}-{way}")
+        command = containers.bundle(directory, way, self.agent.path, *program,
+                                    binds=[harness.CALL_STATIC])
+        if change:
+            with open(f"{directory}/config.json") as file:
+                config = json.load(file)
+            change(config)
+            with open(f"{directory}/config.json", "w") as file:
+                json.dump(config, file)
+        return harness.run(command, preexec_fn=own_mounts)
+
+    CALL = ("/clone2-call-static", "77")
+
+    def test_shim(self):
+        self.expect(self.crun("shim", *self.CALL), 0, out="pid 77 status 0")
+
+    def test_listener(self):
+        self.expect(self.crun("listener", *self.CALL), 0, out="pid 77 status 0")
+        self.agent.says('container "clone2-test-')
+
+    def test_annotation_in_place_of_listener_path(self):
+        def change(config):
+            del config["linux"]["seccomp"]
+            config["annotations"]["run.oci.seccomp.receiver"] = self.agent.path
+        self.expect(self.crun("listener", *self.CALL, change=change), 0, out="pid 77 status 0")
+
+    def test_policy_sees_the_container(self):
+        with open(self.path("policy"), "w") as file:
+            json.dump({"rules": [{"match": {"metadata": "clone2", "annotations": {"a": "b"}},
+                                  "pids": [77]}]}, file)
+        self.agent.end()
+        self.agent = Agent(self, "--policy", self.path("policy"), name="second")
+
+        def change(config):
+            config["annotations"]["a"] = "b"
+        self.expect(self.crun("listener", *self.CALL, change=change), 0, out="pid 77 status 0")
+        result = self.crun("listener", "/clone2-call-static", "78", change=change)
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+
+    def test_create_and_start(self):
+        # The runtime connects when the container is made, the program runs when it is started.
+        directory = self.path("bundle")
+        command = containers.bundle(directory, "listener", self.agent.path, *self.CALL,
+                                    binds=[harness.CALL_STATIC])
+        name = command[-1]
+        start = " ".join(["crun", "--root", command[2], "start", name])
+        create = " ".join(word if word != "run" else "create" for word in command)
+        script = f"{create} >{self.path('out')} && sleep 1 && {start} && sleep 1"
+        self.expect(harness.run(["sh", "-c", script], preexec_fn=own_mounts), 0)
+        self.wait(lambda: "status" in self.read("out"), "the program's output")
+        self.assertEqual(self.read("out"), "pid 77 status 0\n")
+
+    def test_names_do_not_work(self):
+        # If this begins to work, examples/crun/README.md is to say so.
+        for name in ("clone2", "387"):
+            def change(config):
+                config["annotations"] = {}
+                config["linux"]["seccomp"]["syscalls"] = [{"names": [name],
+                                                           "action": "SCMP_ACT_NOTIFY"}]
+            result = self.crun("listener", *self.CALL, change=change)
+            self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_profile_without_the_number(self):
+        # As the usual profiles are: an allow list, the rest is EPERM.
+        def change(config):
+            config["linux"]["seccomp"] = {
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}
+        result = self.crun("shim", *self.CALL, change=change)
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_foreign_notifications(self):
+        def change(config):
+            config["annotations"] = {}
+            config["linux"]["seccomp"]["syscalls"] = [{"names": ["mkdir"],
+                                                       "action": "SCMP_ACT_NOTIFY"}]
+        result = self.crun("listener", "sh", "-c", "busybox mkdir /tmp/x || echo failed",
+                           change=change)
+        self.expect(result, 0, out="failed")
+        self.agent.says("system call 83 is not 387")
+
+
+class Systemd(harness.Case):
+    def read_unit(self, name):
+        with open(os.path.join(EXAMPLES, "systemd", name)) as file:
+            return file.read()
+
+    def test_units_are_right(self):
+        self.need_command("systemd-analyze")
+        result = harness.run(["systemd-analyze", "verify", "--man=no",
+                              os.path.join(EXAMPLES, "systemd", "clone2-supervise.service"),
+                              os.path.join(EXAMPLES, "systemd", "clone2-supervise.socket")])
+        wrong = [line for line in result.err.splitlines()
+                 # It is not installed here.
+                 if "is not executable: No such file or directory" not in line]
+        self.assertEqual(wrong, [], result)
+
+    def test_capabilities_are_enough(self):
+        self.need_root()
+        service = self.read_unit("clone2-supervise.service")
+        names = re.search(r"^CapabilityBoundingSet=(.*)$", service, re.M).group(1).split()
+        kept = ",".join("+" + name.removeprefix("CAP_").lower() for name in names)
+        path = self.path("agent.sock")
+        child = self.start("setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}",
+                           harness.SUPERVISE, "--listen", path, "--allow-uid",
+                           str(harness.NOBODY))
+        self.wait(lambda: os.path.exists(path), "the agent's socket")
+        shim, call = self.public_copy(agents.SHIM), self.public_copy(harness.CALL)
+        for words in ([], ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups"],
+                      ["unshare", "--user", "--map-root-user", "--pid", "--fork"]):
+            pid = [] if "setpriv" in words else ["77"]
+            result = harness.run([*words, shim, "--socket", path, call, *pid], cwd="/")
+            self.expect(result, 0, out="pid ")
+        child.terminate()
+        self.assertEqual(self.finish(child), 0)
+
+
+class Kubernetes(harness.Case):
+    def test_manifests(self):
+        # The system's Python, for which python3-yaml is installed.
+        convert = ("import json, sys, yaml; "
+                   "print(json.dumps([d for f in sys.argv[1:] for d in yaml.safe_load_all(open(f))]))")
+        result = harness.run(["/usr/bin/python3", "-c", convert,
+                              *(os.path.join(EXAMPLES, "kubernetes", name)
+                                for name in ("agent.yaml", "pod.yaml"))])
+        self.expect(result, 0)
+        documents = json.loads(result.out)
+        self.assertEqual([d["kind"] for d in documents], ["Namespace", "DaemonSet", "Pod"])
+        for document in documents:
+            self.assertIn("apiVersion", document)
+            self.assertIn("name", document["metadata"])
+        daemon = documents[1]["spec"]
+        self.assertEqual(daemon["selector"]["matchLabels"],
+                         daemon["template"]["metadata"]["labels"])
+        self.assertIs(daemon["template"]["spec"]["hostPID"], True)
+        for spec in (daemon["template"]["spec"], documents[2]["spec"]):
+            volumes = {volume["name"] for volume in spec["volumes"]}
+            for container in spec["containers"] + spec.get("initContainers", []):
+                used = {mount["name"] for mount in container["volumeMounts"]}
+                self.assertLessEqual(used, volumes)
+
+
+if __name__ == "__main__":
+    harness.main()

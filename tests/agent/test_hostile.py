@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: MIT
+"""Peers that mean no good: each is closed and told of, and the others are served meanwhile."""
+import errno
+import fcntl
+import os
+import resource
+import signal
+import socket
+import struct
+import termios
+import threading
+import time
+
+import agents
+import harness
+from agents import Agent, Target, ended
+
+TOO_LONG = 1 << 20
+
+
+class Hostile(harness.Case):
+    def refused(self, agent, peer, text):
+        """The agent closes this connection, says why, and serves others."""
+        self.assertEqual(ended(peer), b"")
+        agent.says(text)
+        agent.serves()
+
+    def test_garbage(self):
+        for name, message, text in (
+                ("noise", bytes(range(256)) * 4, "not a JSON object"),
+                ("number", b"42", "not a JSON object"),
+                ("array", b"[]", "not a JSON object"),
+                ("two", b"{}{}", "not a JSON object"),
+                ("broken", b'{"a":}', "the message is not JSON"),
+                ("utf8", b'{"a":"\xff\xfe"}', "the message is not JSON"),
+                ("empty", b"{}", 'no array "fds"'),
+                ("strange", b'{"fds":"seccompFd"}', 'no array "fds"'),
+                ("other", b'{"fds":["a",7,null,{}]}', 'no "seccompFd"'),
+                ("twice", b'{"fds":["seccompFd","seccompFd"]}', 'more than one "seccompFd"')):
+            with self.subTest(name):
+                agent = Agent(self, name=name)
+                self.refused(agent, agent.send(message), text)
+                self.assertEqual(agent.end(), 0)
+
+    def test_half_a_message(self):
+        agent = Agent(self)
+        peer = agent.send(agents.state()[:-1])
+        peer.shutdown(socket.SHUT_WR)
+        self.refused(agent, peer, "ended in the middle")
+
+    def test_half_a_message_with_a_listener(self):
+        agent = Agent(self)
+        target = Target(self)
+        peer = agent.send(agents.state()[:-1], [target.listener])
+        target.forget()
+        target.ask(7000)
+        peer.close()
+        self.assertEqual(target.answer(), -errno.ENOSYS)
+
+    def test_no_descriptor(self):
+        agent = Agent(self)
+        self.refused(agent, agent.send(agents.state()), "1 descriptors were announced, 0 came")
+
+    def test_too_many_descriptors(self):
+        agent = Agent(self)
+        before = agent.fds()
+        with open("/dev/null") as null:
+            peer = agent.send(agents.state(), [null.fileno()] * 64)
+            self.refused(agent, peer, "64 descriptors, at most 16")
+        self.wait(lambda: agent.fds() == before, "their end")
+
+    def test_other_number_of_descriptors(self):
+        agent = Agent(self)
+        target = Target(self)
+        with open("/dev/null") as null:
+            peer = agent.send(agents.state(), [target.listener, null.fileno()])
+            self.refused(agent, peer, "1 descriptors were announced, 2 came")
+
+    def test_descriptors_in_a_later_message(self):
+        agent = Agent(self)
+        target = Target(self)
+        text = agents.state()
+        peer = agent.send(text[:9])
+        # Until it is read: what waits together is received together.
+        self.wait(lambda: self.unread(peer) == 0, "the first message's arrival")
+        socket.send_fds(peer, [text[9:]], [target.listener])
+        self.refused(agent, peer, "another than the first message")
+
+    @staticmethod
+    def unread(peer):
+        return struct.unpack("i", fcntl.ioctl(peer, termios.TIOCOUTQ, bytes(4)))[0]
+
+    def test_no_listener(self):
+        agent = Agent(self)
+        before = agent.fds()
+        read, write = os.pipe()
+        with open("/dev/null") as null, socket.socket(socket.AF_UNIX) as other:
+            for fd in (null.fileno(), write, other.fileno(), os.memfd_create("m"),
+                       os.eventfd(0), os.pidfd_open(os.getpid())):
+                peer = agent.send(agents.state(), [fd])
+                self.assertEqual(ended(peer), b"")
+        agent.says("no seccomp listener")
+        os.close(write)
+        self.assertEqual(os.read(read, 1), b"", "the agent has closed its copy")
+        agent.serves()
+        self.wait(lambda: agent.fds() == before, "no descriptor kept")
+
+    def test_file_whose_close_hangs(self):
+        # A socket that lingers: its last close waits for a peer who does not read.
+        agent = Agent(self)
+        server = socket.create_server(("127.0.0.1", 0))
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.addCleanup(server.close)
+        client = socket.create_connection(server.getsockname())
+        client.setblocking(False)
+        try:
+            while True:
+                client.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        client.setblocking(True)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+        # Closed here while it is on its way: the agent's close is the last.
+        agent.child.send_signal(signal.SIGSTOP)
+        peer = agent.send(agents.state(), [client.fileno()])
+        client.close()
+        agent.child.send_signal(signal.SIGCONT)
+        self.refused(agent, peer, "no seccomp listener")
+        self.wait(lambda: self.lingers(agent), "a close that waits")
+        agent.serves()
+        self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
+
+    @staticmethod
+    def lingers(agent):
+        for task in os.listdir(f"/proc/{agent.pid}/task"):
+            with open(f"/proc/{agent.pid}/task/{task}/syscall") as file:
+                if file.read().startswith("3 "):  # close, x86-64
+                    return True
+        return False
+
+    def test_dead_target(self):
+        agent = Agent(self)
+        before = agent.fds()
+        target = Target(self)
+        os.kill(target.pid, signal.SIGKILL)
+        os.waitpid(target.pid, 0)
+        target.give(agent).close()
+        agent.says("its last process is gone")
+        self.wait(lambda: agent.fds() == before, "the listener's end")
+        agent.serves()
+
+    def test_deep_and_huge(self):
+        for name, message, text in (
+                ("deep", b'{"a":' + b"[" * 100000, "nested too deeply"),
+                ("objects", b'{"a":' * 100000, "nested too deeply"),
+                ("huge", b'{"a":"' + b"x" * TOO_LONG, "longer than"),
+                ("blanks", b" " * TOO_LONG + b" ", "longer than")):
+            with self.subTest(name):
+                agent = Agent(self, name=name)
+                peer = agent.connect()
+                try:
+                    peer.sendall(message)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass
+                ended(peer)
+                agent.says(text)
+                agent.serves()
+
+    def test_largest_message(self):
+        agent = Agent(self)
+        target = Target(self)
+        text = agents.state(pad="")
+        target.give(agent, pad="x" * (TOO_LONG - len(text)))
+        self.assertEqual(target.call(7000), 7000)
+
+    def test_slow_sender(self):
+        agent = Agent(self)
+        peer = agent.connect()
+        end = threading.Event()
+
+        def send():
+            for byte in agents.state(pad="x" * 100000):
+                try:
+                    peer.sendall(bytes([byte]))
+                except OSError:
+                    return
+                if end.wait(0.2):
+                    return
+        sender = threading.Thread(target=send)
+        sender.start()
+        agent.serves()
+        self.refused(agent, peer, "took too long")
+        end.set()
+        sender.join()
+
+    def test_thousand_silent_connections(self):
+        agent = Agent(self)
+        before = agent.fds()
+        peers = [agent.connect() for _ in range(1000)]
+        agent.serves()
+        agent.says("too many connections")
+        # Those that were let in are closed when their time is over.
+        self.assertEqual([ended(peer) for peer in peers], [b""] * 1000)
+        self.wait(lambda: agent.fds() == before, "the end of all connections")
+        agent.serves()
+
+    def test_silent_connection(self):
+        agent = Agent(self)
+        peer = agent.connect()
+        self.refused(agent, peer, "it never spoke")
+
+    def test_more_descriptors_than_there_are(self):
+        # Where the agent runs out of descriptors it says so and is there again afterwards.
+        agent = Agent(self, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
+                                                                 (64, 64)))
+        peers = [agent.connect() for _ in range(100)]
+        agent.says("Too many open files")
+        for peer in peers:
+            peer.close()
+        agent.serves()
+
+    def test_receiver_beside_the_agent(self):
+        # A peer that keeps its listener and takes calls away from the agent: others don't wait.
+        agent = Agent(self)
+        target = Target(self)
+        stolen = os.dup(target.listener)
+        thief = self.thief(stolen)
+        target.give(agent)
+        deadline = time.monotonic() + harness.RUN_SECONDS
+        while "somebody else receives" not in agent.err():
+            self.assertLess(time.monotonic(), deadline, "it was never in the agent's way")
+            target.call(0)
+        os.kill(thief, signal.SIGKILL)
+        os.close(stolen)
+        agent.serves()
+
+    def thief(self, listener):
+        """A process that receives from the listener and fails the calls with EPERM."""
+        pid = os.fork()
+        if pid == 0:
+            recv, send = 0xc0502100, 0xc0182101
+            while True:
+                try:
+                    notification = fcntl.ioctl(listener, recv, bytes(80))
+                    number = notification[:8]
+                    fcntl.ioctl(listener, send, number + struct.pack("qiI", 0, -errno.EPERM, 0))
+                except OSError:
+                    pass
+        return pid
+
+    def test_same_listener_twice(self):
+        agent = Agent(self)
+        target = Target(self)
+        other = os.dup(target.listener)
+        target.give(agent)
+        agent.send(agents.state(), [other])
+        os.close(other)
+        for pid in range(7000, 7050):
+            self.assertEqual(target.call(pid), pid)
+
+    def test_shim_with_another_call_s_number(self):
+        agent = Agent(self)
+        target = Target(self)
+        peer = agent.send(agents.state(metadata="clone2-shim nr=39"), [target.listener])
+        self.assertIn(b"getpid", ended(peer))
+
+    def test_metadata_for_a_terminal(self):
+        agent = Agent(self, "--policy", self.policy('{"rules":[]}'))
+        target = Target(self)
+        target.give(agent, container="\x1b[2J\n\"forged\"")
+        self.assertEqual(target.call(7000), -errno.EPERM)
+        agent.says("no rule of the policy")
+        self.assertNotIn("\x1b", agent.err())
+        self.assertIn('\\x1b[2J\\x0a\\x22forged', agent.err())
+
+    def policy(self, text):
+        with open(self.path("policy"), "w") as file:
+            file.write(text)
+        return self.path("policy")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""clone2-shim: options, PATH, exit statuses, what PROGRAM inherits and what not."""
+import os
+import socket
+import stat
+import threading
+
+import agents
+import harness
+from agents import Agent, SHIM
+
+
+class Program(harness.Case):
+    def test_exit_status(self):
+        agent = Agent(self)
+        for program, status in ((["sh", "-c", "exit 7"], 7), (["sh", "-c", "kill -TERM $$"], -15),
+                                (["nosuchprogram"], 127), (["/nosuch/file"], 127), ([""], 127),
+                                (["/"], 126), ([self.file("plain", "x", 0o644)], 126)):
+            self.assertEqual(agent.shim(*program).status, status, program)
+
+    def file(self, name, text, mode=0o755):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+        return self.path(name)
+
+    def test_path(self):
+        agent = Agent(self)
+        self.file("a/prog", "#!/bin/sh\necho a\n", 0o644)
+        self.file("b/prog", "#!/bin/sh\necho b $0 $1 $#\n")
+        self.file("c/prog", "#!/bin/sh\necho c\n")
+        path = ":".join([self.path("nosuch"), self.path("a"), self.path("b"), self.path("c")])
+        result = agent.shim("prog", "x", env={"PATH": path})
+        self.expect(result, 0, out=f"b {self.path('b/prog')} x 1\n")
+        # One that may not be executed is no "not found".
+        self.assertEqual(agent.shim("prog", env={"PATH": self.path("a")}).status, 126)
+        self.assertEqual(agent.shim("prog", env={"PATH": self.path("nosuch")}).status, 127)
+        # An empty entry is the current directory; without PATH there is a default.
+        self.assertEqual(agent.shim("prog", env={"PATH": ":/x"}, cwd=self.path("c")).out, "c\n")
+        self.assertEqual(agent.shim("true", env={}).status, 0)
+
+    def test_script_without_a_first_line(self):
+        agent = Agent(self)
+        script = self.file("script", 'echo "$0" "$@"\n')
+        self.assertEqual(agent.shim(script, "a", "b c").out, f"{script} a b c\n")
+
+    def test_what_is_inherited(self):
+        agent = Agent(self)
+        result = agent.shim("sh", "-c", "ls -l /proc/self/fd; echo $A; umask",
+                            env={**os.environ, "A": "value"})
+        self.assertNotIn("socket:", result.out)
+        self.assertNotIn("seccomp", result.out)
+        self.assertIn("value\n", result.out)
+
+    def test_closed_standard_descriptors(self):
+        agent = Agent(self)
+        command = f"exec {SHIM} --socket {agent.path} ls /proc/self/fd 0<&- 2<&-"
+        self.assertEqual(harness.run(["sh", "-c", command]).out.split(), ["0", "1"])
+
+    def test_no_new_privs_only_where_needed(self):
+        agent = Agent(self, "--allow-uid", str(harness.NOBODY))
+        probe = "grep NoNewPrivs /proc/self/status"
+        self.assertEqual(agent.shim("sh", "-c", probe).out, "NoNewPrivs:\t0\n")
+        shim = self.public_copy(SHIM)
+        result = harness.run(["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups", shim,
+                              "--socket", agent.path, "sh", "-c", probe], cwd="/")
+        self.assertEqual(result.out, "NoNewPrivs:\t1\n")
+
+    def test_other_number(self):
+        agent = Agent(self)
+        result = harness.run([SHIM, f"--socket={agent.path}", "--nr=337", "--", harness.CALL, "-n",
+                              "337", "7000"])
+        self.expect(result, 0, out="pid 7000")
+
+    def test_environment_names_the_socket(self):
+        agent = Agent(self)
+        result = harness.run([SHIM, harness.CALL, "7000"],
+                             env={**os.environ, "CLONE2_SOCKET": agent.path})
+        self.expect(result, 0, out="pid 7000")
+
+
+class Refused(harness.Case):
+    def shim(self, *words, **kw):
+        return harness.run([SHIM, *words], **kw)
+
+    def test_usage(self):
+        for words in ([], ["--"], ["--nosuch", "true"], ["--socket"], ["--nr"], ["--nr", "x", "true"],
+                      ["--nr=-1", "true"], ["--nr=46", "true"], ["--nr=1073741824", "true"],
+                      ["--optional=1", "true"], ["-x", "true"]):
+            result = self.shim(*words)
+            self.expect(result, 125, err="clone2-shim: ")
+            self.assertEqual(result.err.count("\n"), 1, result)
+
+    def test_help_and_version(self):
+        self.expect(self.shim("--help"), 0, out="Usage: clone2-shim")
+        self.expect(self.shim("--version"), 0, out="clone2-shim 0")
+
+    def test_no_agent(self):
+        for path, text in ((self.path("nosuch"), "No such file"), ("/" + "x" * 200, "too long"),
+                           (self.stale(), "Connection refused")):
+            result = self.shim("--socket", path, "echo", "ran")
+            self.expect(result, 125, err=text)
+            self.assertIn("clone2-supervise --listen", result.err)
+            self.assertEqual(result.out, "")
+            result = self.shim("--optional", "--socket", path, "echo", "ran")
+            self.expect(result, 0, out="ran", err="without clone2")
+
+    def stale(self):
+        with socket.socket(socket.AF_UNIX) as stale:
+            stale.bind(self.path("stale"))
+        return self.path("stale")
+
+    def test_second_listener(self):
+        agent = Agent(self)
+        result = agent.shim(SHIM, "--socket", agent.path, "true")
+        self.expect(result, 125, err="a seccomp listener exists already")
+        result = agent.shim(SHIM, "--optional", "--socket", agent.path, harness.CALL, "7000")
+        self.expect(result, 0, out="pid 7000")
+
+    def strange_agent(self, answer):
+        """Reads the message and answers so."""
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(self.path("strange"))
+        server.listen()
+        self.addCleanup(server.close)
+
+        def serve():
+            peer, _ = server.accept()
+            self.message, fds, _, _ = socket.recv_fds(peer, 4096, 4)
+            peer.sendall(answer)
+            peer.close()
+            for fd in fds:
+                os.close(fd)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(thread.join)
+        return self.path("strange")
+
+    def test_answers(self):
+        for answer, text in ((b"", "without an answer"), (b"no\n", "refused: no"), (b"okay\n", "okay"),
+                             (b"\n", "refused: ")):
+            result = self.shim("--socket", self.strange_agent(answer), "true")
+            self.expect(result, 125, err=text)
+            os.unlink(self.path("strange"))
+        self.assertIn(b'"fds":["seccompFd"]', self.message)
+
+    def test_lost_agent_means_enosys(self):
+        result = self.shim("--optional", "--socket", self.strange_agent(b"no\n"), harness.CALL)
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"])
+
+
+class File(harness.Case):
+    def test_small_static_and_alone(self):
+        self.assertLess(os.stat(SHIM).st_size, 100 * 1024)
+        with open(SHIM, "rb") as file:
+            image = file.read()
+        self.assertNotIn(b"ld-linux", image)
+        # It runs where nothing else is.
+        os.mkdir(self.path("root"))
+        copy = self.path("root/clone2-shim")
+        with open(copy, "wb") as file:
+            file.write(image)
+        os.chmod(copy, stat.S_IRWXU)
+        self.expect(harness.run(["chroot", self.path("root"), "/clone2-shim", "/x"]), 125,
+                    err="no agent at /run/clone2-supervise/agent.sock")
+
+
+if __name__ == "__main__":
+    harness.main()
