@@ -27,9 +27,12 @@ namespace clone2::agent
 namespace
 {
 
-/// A peer that sends nothing. Runtimes connect some time before they have the listener: crun
-/// before it makes the container.
+/// How long a peer may say nothing where many do. Runtimes connect before they have the listener:
+/// crun when the container is created, and where no_new_privs is set it speaks when it is started.
 constexpr std::chrono::seconds time_for_first_byte{20};
+/// So many that say nothing disturb nobody, for that many times as long.
+constexpr std::size_t few_peers = 16;
+constexpr unsigned patience = 180;
 /// From the first byte to the end of the message, which is ready when a peer begins.
 constexpr std::chrono::seconds time_for_message{5};
 constexpr std::size_t max_peers = 256;
@@ -164,13 +167,23 @@ void Agent::admit(Fd socket, uid_t uid)
     const std::uint64_t id = next_peer_++;
     peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
     ++open_peers_;
-    loop_.after(time_for_first_byte, [this, id] {
+    limit_silence(id, patience);
+    wait_for_more(id);
+}
+
+void Agent::limit_silence(std::uint64_t id, unsigned rounds)
+{
+    loop_.after(time_for_first_byte, [this, id, rounds] {
         const auto found = peers_.find(id);
-        if (found != peers_.end() && !found->second->speaking) {
+        if (found == peers_.end() || found->second->speaking) {
+            return;
+        }
+        if (open_peers_ > few_peers || rounds <= 1) {
             shut_down(*found->second, "it never spoke");
+        } else {
+            limit_silence(id, rounds - 1);
         }
     });
-    wait_for_more(id);
 }
 
 /// Its handler, which then has something to read, drops it.

@@ -67,6 +67,7 @@ private:
     void accept_some();
     bool accept_one();
     void admit(Fd socket, uid_t uid);
+    void limit_silence(std::uint64_t id, unsigned rounds);
     void shut_down(Peer &peer, const char *why);
     void make_room();
     void wait_for_more(std::uint64_t id);
