@@ -43,6 +43,24 @@ constexpr std::chrono::milliseconds accept_pause{200};
 /// The names under which listeners are kept.
 constexpr std::string_view stored_prefix = "clone2-";
 
+/// What is wrong with what came; empty: nothing.
+std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
+{
+    if (fds.size() != state.fd_count) {
+        return std::to_string(state.fd_count) + " descriptors were announced, " +
+               std::to_string(fds.size()) + " came";
+    }
+    if (!is_seccomp_listener(fds[state.listener_index].get())) {
+        return "what came as \"seccompFd\" is no seccomp listener";
+    }
+    if (const std::optional<int> nr = state.subject.nr) {
+        if (const auto name = name_of_system_call(*nr)) {
+            return "number " + std::to_string(*nr) + " is the system call " + *name;
+        }
+    }
+    return {};
+}
+
 /// A name that no earlier agent has used.
 std::string new_stored_name()
 {
@@ -296,30 +314,22 @@ void Agent::take_message(std::uint64_t id, Peer &peer)
 std::string Agent::take_listener(const Connection &connection, std::vector<Fd> fds,
                                  const ProcessState &state)
 {
-    Subject subject = state.subject;
-    subject.uid = connection.uid();
-    std::string error;
+    std::string error = why_not(fds, state);
     Fd listener;
-    if (fds.size() != state.fd_count) {
-        error = std::to_string(state.fd_count) + " descriptors were announced, " +
-                std::to_string(fds.size()) + " came";
-    } else {
-        listener = std::move(fds[state.listener_index]);
-        if (!is_seccomp_listener(listener.get())) {
-            error = "what came as \"seccompFd\" is no seccomp listener";
-            fds.push_back(std::move(listener));
-        }
+    if (error.empty()) {
+        std::swap(listener, fds[state.listener_index]);
     }
-    std::erase_if(fds, [](const Fd &fd) { return !fd; });
     disposal_.take(std::move(fds));
-    if (error.empty() && subject.nr) {
-        if (const auto name = name_of_system_call(*subject.nr)) {
-            error = "number " + std::to_string(*subject.nr) + " is the system call " + *name;
-        }
-    }
     if (!error.empty()) {
         return error;
     }
+    Subject subject = state.subject;
+    subject.uid = connection.uid();
+    return serve_listener(std::move(listener), subject);
+}
+
+std::string Agent::serve_listener(Fd listener, const Subject &subject)
+{
     std::optional<ListenerNote> note =
         manager_.there() ? ListenerNote::create(subject) : std::nullopt;
     std::string stored_as;

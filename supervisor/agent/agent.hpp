@@ -76,6 +76,7 @@ private:
     void take_message(std::uint64_t id, Peer &peer);
     [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
                                             const ProcessState &state);
+    [[nodiscard]] std::string serve_listener(Fd listener, const Subject &subject);
     [[nodiscard]] std::shared_ptr<Owner> make_owner(const Subject &subject, int listener,
                                                     std::optional<ListenerNote> note,
                                                     const std::string &stored_as);
