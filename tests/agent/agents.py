@@ -103,7 +103,8 @@ class Agent:
         """Connects and sends one message; the connection."""
         peer = self.connect()
         sent = socket.send_fds(peer, [message], list(fds))
-        peer.sendall(message[sent:])
+        if sent < len(message):
+            peer.sendall(message[sent:])
         return peer
 
 
