@@ -27,9 +27,12 @@ namespace clone2::agent
 namespace
 {
 
-/// A peer that sends nothing. Runtimes connect some time before they have the listener: crun
-/// before it makes the container.
+/// How long a peer may say nothing where many do. Runtimes connect before they have the listener:
+/// crun when the container is created, and where no_new_privs is set it speaks when it is started.
 constexpr std::chrono::seconds time_for_first_byte{20};
+/// So many that say nothing disturb nobody, for that many times as long.
+constexpr std::size_t few_peers = 16;
+constexpr unsigned patience = 180;
 /// From the first byte to the end of the message, which is ready when a peer begins.
 constexpr std::chrono::seconds time_for_message{5};
 constexpr std::size_t max_peers = 256;
@@ -39,6 +42,24 @@ constexpr unsigned accepts_per_turn = 32;
 constexpr std::chrono::milliseconds accept_pause{200};
 /// The names under which listeners are kept.
 constexpr std::string_view stored_prefix = "clone2-";
+
+/// What is wrong with what came; empty: nothing.
+std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
+{
+    if (fds.size() != state.fd_count) {
+        return std::to_string(state.fd_count) + " descriptors were announced, " +
+               std::to_string(fds.size()) + " came";
+    }
+    if (!is_seccomp_listener(fds[state.listener_index].get())) {
+        return "what came as \"seccompFd\" is no seccomp listener";
+    }
+    if (const std::optional<int> nr = state.subject.nr) {
+        if (const auto name = name_of_system_call(*nr)) {
+            return "number " + std::to_string(*nr) + " is the system call " + *name;
+        }
+    }
+    return {};
+}
 
 /// A name that no earlier agent has used.
 std::string new_stored_name()
@@ -164,13 +185,23 @@ void Agent::admit(Fd socket, uid_t uid)
     const std::uint64_t id = next_peer_++;
     peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
     ++open_peers_;
-    loop_.after(time_for_first_byte, [this, id] {
+    limit_silence(id, patience);
+    wait_for_more(id);
+}
+
+void Agent::limit_silence(std::uint64_t id, unsigned rounds)
+{
+    loop_.after(time_for_first_byte, [this, id, rounds] {
         const auto found = peers_.find(id);
-        if (found != peers_.end() && !found->second->speaking) {
+        if (found == peers_.end() || found->second->speaking) {
+            return;
+        }
+        if (open_peers_ > few_peers || rounds <= 1) {
             shut_down(*found->second, "it never spoke");
+        } else {
+            limit_silence(id, rounds - 1);
         }
     });
-    wait_for_more(id);
 }
 
 /// Its handler, which then has something to read, drops it.
@@ -283,30 +314,22 @@ void Agent::take_message(std::uint64_t id, Peer &peer)
 std::string Agent::take_listener(const Connection &connection, std::vector<Fd> fds,
                                  const ProcessState &state)
 {
-    Subject subject = state.subject;
-    subject.uid = connection.uid();
-    std::string error;
+    std::string error = why_not(fds, state);
     Fd listener;
-    if (fds.size() != state.fd_count) {
-        error = std::to_string(state.fd_count) + " descriptors were announced, " +
-                std::to_string(fds.size()) + " came";
-    } else {
-        listener = std::move(fds[state.listener_index]);
-        if (!is_seccomp_listener(listener.get())) {
-            error = "what came as \"seccompFd\" is no seccomp listener";
-            fds.push_back(std::move(listener));
-        }
+    if (error.empty()) {
+        std::swap(listener, fds[state.listener_index]);
     }
-    std::erase_if(fds, [](const Fd &fd) { return !fd; });
     disposal_.take(std::move(fds));
-    if (error.empty() && subject.nr) {
-        if (const auto name = name_of_system_call(*subject.nr)) {
-            error = "number " + std::to_string(*subject.nr) + " is the system call " + *name;
-        }
-    }
     if (!error.empty()) {
         return error;
     }
+    Subject subject = state.subject;
+    subject.uid = connection.uid();
+    return serve_listener(std::move(listener), subject);
+}
+
+std::string Agent::serve_listener(Fd listener, const Subject &subject)
+{
     std::optional<ListenerNote> note =
         manager_.there() ? ListenerNote::create(subject) : std::nullopt;
     std::string stored_as;

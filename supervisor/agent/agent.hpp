@@ -67,6 +67,7 @@ private:
     void accept_some();
     bool accept_one();
     void admit(Fd socket, uid_t uid);
+    void limit_silence(std::uint64_t id, unsigned rounds);
     void shut_down(Peer &peer, const char *why);
     void make_room();
     void wait_for_more(std::uint64_t id);
@@ -75,6 +76,7 @@ private:
     void take_message(std::uint64_t id, Peer &peer);
     [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
                                             const ProcessState &state);
+    [[nodiscard]] std::string serve_listener(Fd listener, const Subject &subject);
     [[nodiscard]] std::shared_ptr<Owner> make_owner(const Subject &subject, int listener,
                                                     std::optional<ListenerNote> note,
                                                     const std::string &stored_as);

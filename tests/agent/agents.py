@@ -2,6 +2,7 @@
 """What the agent's tests share: agents, peers that speak its protocol (or don't), supervised
 targets, a stand-in for the service manager."""
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -36,6 +37,17 @@ def install_filter(nr=NR):
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     fd = libc.syscall(SYS_SECCOMP, SET_MODE_FILTER, NEW_LISTENER, program)
     return fd if fd >= 0 else -ctypes.get_errno()
+
+
+def held_page():
+    """The address of a page behind userfaultfd(2) that nobody ever fills."""
+    fd = libc.syscall(323, os.O_CLOEXEC)  # userfaultfd, x86-64
+    assert fd >= 0
+    fcntl.ioctl(fd, 0xc018aa3f, struct.pack("QQQ", 0xaa, 0, 0))  # UFFDIO_API
+    libc.mmap.restype = ctypes.c_void_p
+    page = libc.mmap(None, ctypes.c_size_t(4096), 3, 0x22, -1, ctypes.c_long(0))
+    fcntl.ioctl(fd, 0xc020aa00, struct.pack("QQQQ", page, 4096, 1, 0))  # UFFDIO_REGISTER, missing
+    return ctypes.c_void_p(page)
 
 
 def state(fds=("seccompFd",), container="web", metadata=None, annotations=None, **more):
@@ -103,7 +115,8 @@ class Agent:
         """Connects and sends one message; the connection."""
         peer = self.connect()
         sent = socket.send_fds(peer, [message], list(fds))
-        peer.sendall(message[sent:])
+        if sent < len(message):
+            peer.sendall(message[sent:])
         return peer
 
 
@@ -159,6 +172,10 @@ class Target:
             request = ours.recv(4096)
             if not request:
                 return 0
+            if request == b"held":
+                libc.syscall(nr, held_page(), None)
+                ours.sendall(b"%d" % -ctypes.get_errno())
+                continue
             pids = [int(word) for word in request.split()]
             flags = pids.pop(0)
             array = (ctypes.c_int * max(1, len(pids)))(*pids)
@@ -171,6 +188,10 @@ class Target:
 
     def ask(self, *pids, flags=0):
         self.ours.sendall(b" ".join(b"%d" % number for number in (flags, *pids)))
+
+    def ask_held(self):
+        """A call whose arguments nobody can read: whoever tries waits."""
+        self.ours.sendall(b"held")
 
     def answer(self):
         return int(self.ours.recv(64))

@@ -8,7 +8,6 @@ import stat
 
 import agents
 import harness
-import procs
 from agents import Agent, Target, ended
 
 CLONE_NEWPID = 0x20000000
@@ -232,18 +231,6 @@ class End(harness.Case):
     def counters(self):
         from session import Calls
         return Calls(0, self.path("n")).counters()
-
-    def test_stopped_target(self):
-        # A call that can't be finished does not keep the agent from ending.
-        agent = Agent(self)
-        target = Target(self)
-        os.kill(target.pid, signal.SIGSTOP)
-        self.wait(lambda: procs.get(target.pid).state == "T", "the stop")
-        target.give(agent)
-        target.ask(7000)
-        self.assertEqual(agent.end(), 0)
-        os.kill(target.pid, signal.SIGCONT)
-        self.assertIn(target.answer(), (7000, -errno.ENOSYS))
 
     def test_silent_connections_do_not_keep_it(self):
         agent = Agent(self)

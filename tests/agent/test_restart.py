@@ -86,8 +86,43 @@ class Restart(harness.Case):
         agent.says('container "web"')
 
     def test_call_that_the_dead_agent_had_taken(self):
-        # Received and never answered: while the listener lives nobody else gets it. The policy,
-        # behind a FIFO, holds the agent up between the two.
+        # Received and never answered: while the listener lives the kernel gives it to nobody else.
+        self.need_root()
+        manager = ServiceManager(self)
+        agent = manager.start("a")
+        target = Target(self)
+        target.give(agent).close()
+        self.assertEqual(target.call(7000), 7000)
+        target.ask_held()
+        self.wait(lambda: self.reads_memory(agent), "the agent's attempt to read")
+        self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
+        agent = manager.start("b")
+        self.assertEqual(target.answer(), -errno.ENOSYS)
+        agent.says("1 unanswered calls of before have failed")
+        self.assertEqual(target.call(7001), 7001)
+
+    @staticmethod
+    def reads_memory(agent):
+        for task in os.listdir(f"/proc/{agent.pid}/task"):
+            with open(f"/proc/{agent.pid}/task/{task}/syscall") as file:
+                if file.read().startswith("310 "):  # process_vm_readv, x86-64
+                    return True
+        return False
+
+    def test_call_in_progress_does_not_keep_the_agent(self):
+        self.need_root()
+        agent = agents.Agent(self)
+        target = Target(self)
+        target.give(agent).close()
+        target.ask_held()
+        self.wait(lambda: self.reads_memory(agent), "the agent's attempt to read")
+        # Others are served meanwhile, and it ends all the same.
+        agent.serves()
+        self.assertEqual(agent.end(), 0)
+        agent.says("can't be finished")
+        self.assertEqual(target.answer(), -errno.ENOSYS)
+
+    def test_killed_at_random(self):
         manager = ServiceManager(self)
         for round_number in range(20):
             agent = manager.start(f"a{round_number}")
@@ -118,13 +153,12 @@ class Restart(harness.Case):
         agent = manager.start("a")
         target = Target(self)
         target.give(agent).close()
-        self.assertGreater(target.call(), 0)
+        self.assertEqual(target.call(7000), 7000)
         self.wait(manager.names, "the store")
         agent.end(signal.SIGKILL)
-        target.close()
-        for p in procs.everything():
-            if p.ppid == target.pid or p.pid == target.pid:
-                os.kill(p.pid, signal.SIGKILL)
+        for pid in (7000, target.pid):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(target.pid, 0)
         agent = manager.start("b")
         self.wait(lambda: not manager.names(), "the removal")
         self.assertEqual(agent.end(), 0)
