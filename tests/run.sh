@@ -80,7 +80,7 @@ check() {
 }
 
 # What meets threads and hostile input; the examples' own tests take too long under sanitizers.
-sanitized='clone2-supervise unit api clone2-conformance clone2-conformance-static'
+sanitized='clone2-supervise unit api agent-unit clone2-conformance clone2-conformance-static'
 
 step "build (gcc)"
 build build ''

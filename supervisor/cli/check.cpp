@@ -141,8 +141,9 @@ Feature loop_feature(LoopChoice choice)
     Feature feature{"io_uring", true, false, "", ""};
     try {
         feature.found = make_event_loop(LoopChoice::io_uring)->name() + std::string(" works");
-        feature.consequence =
-            choice == LoopChoice::epoll ? "epoll is used as asked for" : "io_uring is used";
+        feature.consequence = choice == LoopChoice::io_uring
+                                  ? "used as asked for"
+                                  : "not used unless asked for (--event-loop); epoll is";
     } catch (const std::system_error &error) {
         feature.present = false;
         feature.found = "refused: " + reason(error.code().value());

@@ -26,7 +26,8 @@ constexpr std::array texts{
     OptionText{0, "exit-status", "signal|128",
                "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
     OptionText{0, "event-loop", "auto|io_uring|epoll",
-               "what to wait with (default auto: io_uring, or epoll where it is refused)"},
+               "what to wait with (default auto, which is epoll; with io_uring, one call that is held "
+               "up can hold up others)"},
     OptionText{
         0, "provider", "auto|supervisor|kernel",
         "who makes the calls (default auto: a patched kernel's own clone2, which is then left "
@@ -60,7 +61,7 @@ constexpr std::array texts{
 };
 
 constexpr std::array exits{
-    ExitText{"0", "an agent (--listen) that was asked to end; --check, --print-bpf: as they say"},
+    ExitText{"0", "an agent that was asked to end; what --check or --print-bpf could say"},
     ExitText{"125", "clone2-supervise itself failed"},
     ExitText{"126", "PROGRAM can't be executed"},
     ExitText{"127", "PROGRAM was not found"},

@@ -28,16 +28,10 @@ std::unique_ptr<EventLoop> make_event_loop(LoopChoice choice)
         probe_io_uring();
         return make_io_uring_loop();
     case LoopChoice::epoll:
-        return make_epoll_loop();
     case LoopChoice::automatic:
         break;
     }
-    try {
-        probe_io_uring();
-        return make_io_uring_loop();
-    } catch (const std::system_error &) {
-        return make_epoll_loop();
-    }
+    return make_epoll_loop();
 }
 
 } // namespace clone2

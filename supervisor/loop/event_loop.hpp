@@ -60,7 +60,10 @@ enum class LoopChoice { automatic, io_uring, epoll };
 /// can be used. Throws std::system_error.
 void probe_io_uring();
 
-/// The loop asked for; automatic: io_uring, else epoll. Throws std::system_error.
+/// The loop asked for; automatic: epoll. A ring's polls and timers complete in the thread that
+/// submitted them (task work): where that one is held up by a call, in memory behind userfaultfd
+/// say, whoever waits in its place hears nothing. Measured, io_uring is no faster here, and takes
+/// 1.5 MB more. Throws std::system_error.
 [[nodiscard]] std::unique_ptr<EventLoop> make_event_loop(LoopChoice choice);
 
 } // namespace clone2

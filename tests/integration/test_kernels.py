@@ -37,7 +37,7 @@ class Refused(harness.Case):
         return works
 
     def test_io_uring(self):
-        # As in Docker's and containerd's default profiles: epoll takes over, and --check says so.
+        # As in Docker's and containerd's default profiles: not needed, and --check says so.
         for error in (errno.EPERM, errno.ENOSYS):
             with self.subTest(error=error):
                 rules = {IO_URING_SETUP: error}

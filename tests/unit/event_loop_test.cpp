@@ -80,11 +80,10 @@ void run_until(EventLoop &loop, Done done)
 
 } // namespace
 
-TEST_CASE("make_event_loop: what is asked for, or what there is")
+TEST_CASE("make_event_loop: what is asked for")
 {
     CHECK(std::string(make_event_loop(LoopChoice::epoll)->name()) == "epoll");
-    const std::string automatic = make_event_loop(LoopChoice::automatic)->name();
-    CHECK((automatic == "io_uring" || automatic == "epoll"));
+    CHECK(std::string(make_event_loop(LoopChoice::automatic)->name()) == "epoll");
 }
 
 TEST_CASE("make_event_loop: where io_uring is refused")
