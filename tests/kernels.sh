@@ -3,9 +3,10 @@
 #
 # sh tests/kernels.sh BUILD RESULTS [--all]
 #
-# The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively; with --all every provider
-# there, and on 6.1, and on both without the patches. Leaves
-# RESULTS/kernel-NAME.counts ("N passed, N failed, N skipped") for each, and prints them as a table.
+# The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively, and calls by another
+# number passed on to it; with --all every provider there, and on 6.1, and on both without the
+# patches. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N skipped") for each, and prints
+# them as a table.
 # shellcheck disable=SC2086,SC2016 # lists of words; backticks for the table
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,7 +19,7 @@ conformance=$build/tests/conformance/clone2-conformance-static
 differential=$build/tests/differential/clone2-differential
 # An emulated CPU is some ten times slower: for the whole of a row, and for a single check.
 limit=3000
-slow='-t 900'
+slow='-t 900 -j 2'
 
 # row NAME TITLE BOOT-OPTIONS COMMAND...: runs it, keeps the last line that counts.
 row() {
@@ -49,7 +50,9 @@ CLONE2_ABSENT=pidns-pid-max
 export CLONE2_MUST_RUN CLONE2_ABSENT
 
 rm -f "$results/table"
-CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow -j 2 all
+CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow all
+row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
+    "$supervise" -n 500 -- "$conformance" -n 500 $slow all
 row compat-6.12 "the kernel's 32-bit entry | 6.12 patched" '' "$build/tests/compat/clone2-compat-entry"
 row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
     sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
@@ -59,8 +62,6 @@ if [ "$all" = --all ]; then
     row wrapper-6.12 'the wrapper steps aside | 6.12 patched' '' \
         env CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
         /usr/bin/python3 tests/integration/test_provider.py
-    row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
-        "$supervise" -n 500 -- "$conformance" -n 500 $slow all
     row differential-6.12 '5,000 random calls, kernel and supervisor alike | 6.12 patched' '' \
         sh tests/differential/compare.sh "$supervise" "$differential" 5000
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
@@ -71,7 +72,7 @@ if [ "$all" = --all ]; then
     row unpatched-6.1 'supervisor | 6.1' '--kernel 6.1 --unpatched' \
         "$supervise" -- "$conformance" $slow all
     CLONE2_EINTR=never row native-6.1 'the kernel itself | 6.1 patched' '--kernel 6.1' \
-        "$conformance" $slow -j 2 all
+        "$conformance" $slow all
     row compat-6.1 "the kernel's 32-bit entry | 6.1 patched" '--kernel 6.1' \
         "$build/tests/compat/clone2-compat-entry"
     row selftests-6.1 "the kernel's selftests of clone2 and clone3 | 6.1 patched" '--kernel 6.1' \

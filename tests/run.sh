@@ -3,8 +3,8 @@
 #
 # Installs what is missing, builds, and runs all tests. Ends with "N passed, N failed, N skipped".
 #   --quick      without the sanitizers, clang, the linters and other kernels
-#   --kernels    every provider on 6.12 and 6.1, patched and not, in QEMU (half an hour to build them);
-#                otherwise only the patched 6.12 natively, where kpatch/build.sh has built it before
+#   --kernels    every provider on 6.12 and 6.1, patched and not, in QEMU (half an hour to build
+#                them); otherwise only the patched 6.12, which the first run builds, beside the tests
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,12 @@ sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg
     apache2-bin crun systemd
 
 results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+kernel_build=
+finish() {
+    [ -z "$kernel_build" ] || kill -- "-$kernel_build" 2>/dev/null || :
+    rm -rf "$results"
+}
+trap finish EXIT
 trap 'exit 1' INT TERM HUP
 # A test that can't run here is a failure, unless its feature is listed as absent.
 CLONE2_MUST_RUN=1
@@ -84,6 +89,11 @@ sanitized='clone2-supervise unit api agent-unit clone2-conformance clone2-confor
 
 step "build (gcc)"
 build build ''
+if [ "$quick$kernels" = nono ] && ! sh kpatch/build.sh --cached >/dev/null 2>&1; then
+    # In a process group of its own, which can be ended as a whole.
+    setsid nice -n 19 sh kpatch/build.sh >"$results/kernel-build.log" 2>&1 &
+    kernel_build=$!
+fi
 step "tests"
 run tests build
 
@@ -106,8 +116,12 @@ fi
 if [ "$kernels" = yes ]; then
     step "kernels"
     sh tests/kernels.sh build "$results" --all || echo fail >"$results/kernels.check"
-elif [ "$quick" = no ] && sh kpatch/build.sh --cached >/dev/null 2>&1; then
+elif [ "$quick" = no ]; then
     step "kernel"
+    if [ -n "$kernel_build" ]; then
+        wait "$kernel_build" || cat "$results/kernel-build.log"
+        kernel_build=
+    fi
     sh tests/kernels.sh build "$results" || echo fail >"$results/kernels.check"
 fi
 
