@@ -71,13 +71,13 @@ bool is_for_the_group(const signalfd_siginfo &info)
 }
 
 /// Hands on what was sent to us.
-void forward_signals(const Fd &signals, const Fd &reaper)
+void forward_signals(const Fd &signals, const Fd &reaper, unsigned stops)
 {
     signalfd_siginfo info{};
     while (::read(signals.get(), &info, sizeof info) == sizeof info) {
         const auto signal = static_cast<int>(info.ssi_signo);
         if (signal != SIGCHLD && !is_for_the_group(info)) {
-            send_value(reaper, signal);
+            send_value(reaper, ForwardedSignal{signal, stops});
         }
     }
 }
@@ -87,13 +87,13 @@ std::optional<ProgramStatus> wait_for_program(const Fd &reaper)
 {
     const sigset_t set = forwarded_signals();
     const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-    for (;;) {
+    for (unsigned stops = 0;;) {
         std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {reaper.get(), POLLIN, 0}}};
         if (::poll(polled.data(), polled.size(), -1) < 0) {
             continue;
         }
         if (polled[0].revents != 0) {
-            forward_signals(signals, reaper);
+            forward_signals(signals, reaper, stops);
         }
         if (polled[1].revents == 0) {
             continue;
@@ -102,6 +102,7 @@ std::optional<ProgramStatus> wait_for_program(const Fd &reaper)
         if (!status || status->kind != ProgramStatus::Kind::stopped) {
             return status;
         }
+        ++stops;
         take_signal(status->value);
     }
 }

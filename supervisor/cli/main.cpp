@@ -40,6 +40,12 @@ int usage_error(const std::string &message)
     return cli::own_failure;
 }
 
+int end_of_output()
+{
+    // What did not fit the buffer may have failed before.
+    return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : cli::own_failure;
+}
+
 int run(const cli::Command &command)
 {
     if (const auto *error = std::get_if<cli::UsageError>(&command)) {
@@ -47,11 +53,11 @@ int run(const cli::Command &command)
     }
     if (std::holds_alternative<cli::ShowHelp>(command)) {
         std::fputs(cli::help_text().c_str(), stdout);
-        return std::fflush(stdout) == 0 ? 0 : cli::own_failure;
+        return end_of_output();
     }
     if (std::holds_alternative<cli::ShowVersion>(command)) {
         std::puts("clone2-supervise " CLONE2_VERSION);
-        return std::fflush(stdout) == 0 ? 0 : cli::own_failure;
+        return end_of_output();
     }
     if (const auto *check = std::get_if<cli::Check>(&command)) {
         return cli::run_check(*check);

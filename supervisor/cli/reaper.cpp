@@ -86,7 +86,8 @@ ProgramStatus decode(int wait_status)
     sigaddset(&set, SIGCHLD);
     const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
     bool child_lives = true;
-    for (;;) {
+    std::optional<ForwardedSignal> forwarded;
+    for (unsigned stops = 0;;) {
         int wait_status = 0;
         pid_t pid = 0;
         std::optional<ProgramStatus> ended;
@@ -99,9 +100,14 @@ ProgramStatus decode(int wait_status)
             if (!child_lives) {
                 ended = decode(wait_status);
             } else if (status) {
+                ++stops;
                 send_value(status, decode(wait_status));
             }
         }
+        if (forwarded && child_lives && (forwarded->number != SIGCONT || forwarded->stops == stops)) {
+            ::kill(child, forwarded->number);
+        }
+        forwarded.reset();
         const bool alone = pid < 0 && errno == ECHILD;
         if (ended && status) {
             ended->alone = alone;
@@ -122,11 +128,10 @@ ProgramStatus decode(int wait_status)
             }
         }
         if (polled[1].revents != 0) {
-            const std::optional<int> signal = receive_value<int>(status);
-            if (!signal) {
+            // Handed on when we have seen whether PROGRAM has stopped meanwhile.
+            forwarded = receive_value<ForwardedSignal>(status);
+            if (!forwarded) {
                 status.reset(); // the command was killed: PROGRAM goes on
-            } else if (child_lives) {
-                ::kill(child, *signal);
             }
         }
     }

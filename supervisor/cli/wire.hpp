@@ -32,6 +32,14 @@ struct ProgramStatus {
     bool alone = false;
 };
 
+/// From the command to the reaper: a signal for PROGRAM.
+struct ForwardedSignal {
+    int number = 0;
+    /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these: it must not
+    /// undo a later one (fg, and at once Ctrl-Z).
+    unsigned stops = 0;
+};
+
 /// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS, or without
 /// one where the kernel serves.
 struct ListenerOffer {

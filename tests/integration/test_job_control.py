@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The keyboard's signals, stopping and continuing, foreground and background: as without."""
+import ctypes
 import os
 import signal
 import subprocess
@@ -8,6 +9,9 @@ import time
 import harness
 import procs
 import terminal
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WALL = 0x40000000
 
 # Prints each of these signals that it gets, one a line, with a fresh line per delivery.
 CATCH = ("import signal as s,sys\n"
@@ -98,6 +102,36 @@ class Keyboard(harness.Case):
             self.in_front(t, "sleep")
         t.key("C")
         self.assertEqual(t.last_status(), 130)
+
+    def test_stop_at_once_after_foreground(self):
+        # The wrapper hands the shell's SIGCONT on: too late it must not undo the next stop.
+        t = terminal.shell(self)
+        t.send('$S -- sleep 1000\n')
+        job = self.program("sleep").pgrp
+        t.key("Z")
+        t.expect(r"Stopped")
+        self.stopped("sleep")
+        reaper = procs.named(procs.REAP)[0].pid
+        # By ptrace: a SIGCONT for the reaper would be handed on, too.
+        ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        self.need("ptrace", ptrace(PTRACE_SEIZE, reaper, 0, 0) == 0)
+        ptrace(PTRACE_INTERRUPT, reaper, 0, 0)
+        os.waitpid(reaper, WALL)
+        os.killpg(job, signal.SIGCONT)
+        self.wait(lambda: self.in_poll(job), "the wrapper to have handed it on")
+        os.kill(self.program("sleep").pid, signal.SIGTSTP)
+        self.wait(lambda: self.program("sleep").state == "T", "the stop")
+        ptrace(PTRACE_DETACH, reaper, 0, 0)
+        self.stopped("sleep")
+        # Now it is wanted.
+        os.kill(job, signal.SIGCONT)
+        self.wait(lambda: self.program("sleep").state == "S", "sleep goes on")
+
+    @staticmethod
+    def in_poll(pid):
+        with open(f"/proc/{pid}/status") as file:
+            pending = [int(line.split()[1], 16) for line in file if line.startswith("ShdPnd")]
+        return pending == [0] and procs.get(pid).state == "S"
 
     def test_program_that_stops_itself(self):
         t = terminal.shell(self)
