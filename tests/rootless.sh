@@ -11,10 +11,11 @@ export CLONE2_ABSENT
 cp "$1" "$folder/clone2-supervise"
 cp "$2" "$folder/clone2-conformance"
 chmod 755 "$folder" "$folder"/*
+shift 2
 # Not exec: the trap has to run.
 if [ "$(id -u)" = 0 ]; then
     setpriv --reuid 65534 --regid 65534 --clear-groups \
-        "$folder/clone2-supervise" --pidns -- "$folder/clone2-conformance" all
+        "$folder/clone2-supervise" --pidns -- "$folder/clone2-conformance" "$@"
 else
-    "$folder/clone2-supervise" --pidns -- "$folder/clone2-conformance" all
+    "$folder/clone2-supervise" --pidns -- "$folder/clone2-conformance" "$@"
 fi

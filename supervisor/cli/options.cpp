@@ -25,9 +25,10 @@ constexpr std::array texts{
     OptionText{0, "wait-all", nullptr, "wait for all processes that PROGRAM has left behind, too"},
     OptionText{0, "exit-status", "signal|128",
                "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
-    OptionText{0, "event-loop", "auto|io_uring|epoll",
-               "what to wait with (default auto, which is epoll; with io_uring, one call that is held "
-               "up can hold up others)"},
+    OptionText{
+        0, "event-loop", "auto|io_uring|epoll",
+        "what to wait with (default auto, which is epoll; with io_uring, one call that is held "
+        "up can hold up others)"},
     OptionText{
         0, "provider", "auto|supervisor|kernel",
         "who makes the calls (default auto: a patched kernel's own clone2, which is then left "

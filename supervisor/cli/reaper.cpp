@@ -104,7 +104,8 @@ ProgramStatus decode(int wait_status)
                 send_value(status, decode(wait_status));
             }
         }
-        if (forwarded && child_lives && (forwarded->number != SIGCONT || forwarded->stops == stops)) {
+        if (forwarded && child_lives &&
+            (forwarded->number != SIGCONT || forwarded->stops == stops)) {
             ::kill(child, forwarded->number);
         }
         forwarded.reset();

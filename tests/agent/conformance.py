@@ -13,7 +13,7 @@ import harness
 
 
 def command(way, directory, socket, suite):
-    program = [suite, "all"]
+    program = [suite, *sys.argv[2:], "all"]
     if way == "shim":
         return [agents.SHIM, "--socket", socket, "--", *program]
     if way == "bubblewrap":

@@ -150,7 +150,7 @@ static void many_in_a_row(void)
 {
     struct call *c = call_new();
     pid_t last = 0;
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < repetitions(1000); i++) {
         pid_t pid = call_ok(c, 0);
         EXPECT(pid != last, "two children in a row have pid %d", (int)pid);
         last = pid;

@@ -120,7 +120,7 @@ static void thread_flags(void)
 static void random_flags(void)
 {
     struct trial *t = new_trial();
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < repetitions(300); i++) {
         // Few bits at a time, or nearly everything is refused.
         uint32_t flags = (uint32_t)(random_u64() & random_u64() & random_u64());
         // The kernel sets SIGCHLD to SIG_IGN for a pid 1 that ends: not in our table of handlers.

@@ -126,7 +126,7 @@ static void fuzz_batch(void)
 // In batches of one process each, as CLONE_FS and the like may change the caller.
 static void fuzz(void)
 {
-    for (int i = 0; i < ROUNDS / BATCH; i++) {
+    for (int i = 0; i < repetitions(ROUNDS / BATCH); i++) {
         pid_t pid = spawn();
         if (pid == 0) {
             fuzz_batch();
@@ -150,7 +150,7 @@ static void fuzz(void)
 static void fuzz_bytes(void)
 {
     struct call *c = call_new();
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < repetitions(3000); i++) {
         uint64_t words[5];
         for (int j = 0; j < 5; j++)
             words[j] = random_u64();

@@ -199,7 +199,7 @@ static void life_reaps(void)
 
 static void exec_in_mid_call(void)
 {
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < repetitions(60); i++) {
         pid_t pid = spawn();
         if (pid == 0) {
             start_loopers(1 + i % 3, round_base(i));
@@ -217,7 +217,7 @@ static void exec_in_mid_call(void)
 
 static void exit_in_mid_call(void)
 {
-    for (int i = 0; i < 80; i++) {
+    for (int i = 0; i < repetitions(80); i++) {
         pid_t pid = spawn();
         if (pid == 0) {
             start_loopers(1 + i % 4, round_base(i));
@@ -263,7 +263,7 @@ static void kill_a_caller(void *arg)
 
 static void killed_in_mid_call(void)
 {
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < repetitions(300); i++) {
         in_child(kill_a_caller, &i);
         wait_until_gone(round_base(i));
     }

@@ -141,8 +141,9 @@ static long run_through_eintr(struct call *c, int restart, long *interrupted)
     }
 }
 
-static void storm(int restart, int rounds)
+static void storm(int restart, int all)
 {
+    int rounds = repetitions(all);
     struct call *c = call_new();
     long interrupted = 0;
     struct sigaction action = {.sa_handler = count_signal,
@@ -207,7 +208,7 @@ static void storm_on_stack(void)
     NEED(setitimer(ITIMER_REAL, &timer, NULL));
     uint64_t sp = (uint64_t)(uintptr_t)stack + 15 * page_size();
     memset(stack + 15 * page_size() - ARCH_RED_ZONE, 0x21, ARCH_RED_ZONE + 64);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < repetitions(500); i++) {
         CALL_SET(c, SIGCHLD, i % 5 ? 2000 + i : 1);
         c->sp = sp;
         if (i % 5)
@@ -226,7 +227,7 @@ static void stopped_caller(void *arg)
 {
     struct call *c = call_new();
     (void)arg;
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < repetitions(400); i++) {
         pid_t want = i % 7 == 6 ? 1 : 2000 + i;
         call_set(c, i % 3 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK, 1, &want);
         if (want == 1)

@@ -44,13 +44,13 @@ static void storm_blocked(void)
     handle(nothing, 0);
     NEED(sigprocmask(SIG_BLOCK, &set, NULL));
     start_timer(200, 200);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < repetitions(300); i++) {
         CALL_SET(c, SIGCHLD, 2000 + i);
         call_ok(c, 2000 + i);
     }
     signal(SIGALRM, SIG_IGN);
     NEED(sigprocmask(SIG_UNBLOCK, &set, NULL));
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < repetitions(300); i++) {
         CALL_SET(c, SIGCHLD, 2000 + i);
         call_ok(c, 2000 + i);
     }
@@ -62,7 +62,7 @@ static void *calling_thread(void *arg)
     pid_t base = *(pid_t *)arg;
     struct call *c = call_new();
     use_alternate_stack();
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < repetitions(200); i++) {
         pid_t want = base + i;
         call_set(c, i % 4 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK, 1, &want);
         if (i % 10 == 9) {
@@ -150,7 +150,7 @@ static void handler_calls_clone2(void)
     struct call *c = call_new();
     handler_call = call_new();
     handle(call_in_handler, SA_RESTART);
-    for (int i = 0; i < 600; i++) {
+    for (int i = 0; i < repetitions(600); i++) {
         // One shot each: handlers that take longer than an interval would leave no time for more.
         start_timer(1 + random_below(2000), 0);
         CALL_SET(c, SIGCHLD, 2000 + i);
@@ -179,7 +179,7 @@ static void handler_jumps(void)
     struct call *volatile c = call_new();
     volatile int jumps = 0;
     handle(jump_out, SA_RESTART);
-    for (volatile int i = 0; i < 1500; i++) {
+    for (volatile int i = 0; i < repetitions(1500); i++) {
         if (sigsetjmp(jump, 1) == 0) {
             CALL_SET(c, i % 5 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK, 2000 + i);
             may_jump = 1;

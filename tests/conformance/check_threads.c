@@ -170,7 +170,7 @@ static void first_calls_inner(void)
 
 static void threads_first_calls(void)
 {
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < repetitions(100); i++)
         run_inner("threads-first-calls");
 }
 

@@ -77,6 +77,11 @@ void need_feature(const char *feature, const char *why)
         skip("%s: %s", feature, why);
 }
 
+int repetitions(int all)
+{
+    return (all * options.percent + 99) / 100;
+}
+
 void need_bare_instruction(void)
 {
     if (options.by_function)

@@ -30,6 +30,7 @@ struct options {
     long nr;         // the number of clone2
     uint64_t seed;   // CLONE2_SEED
     int verbose;     // -v
+    int percent;     // -e: of the repetitions
     int privileged;  // pid namespaces can be made without a user namespace
     int eintr_never; // CLONE2_EINTR=never: the provider has no window for EINTR
     int by_function; // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
@@ -44,6 +45,8 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 void skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void broken(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// So many repetitions of the same, or the part of them that was asked for (-e).
+int repetitions(int all);
 // For checks of what a function call can't do: skips where calls are made by libc's syscall().
 void need_bare_instruction(void);
 // Skips where the feature is listed in CLONE2_ABSENT: what only the runner of the suite can know.

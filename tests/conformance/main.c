@@ -45,11 +45,13 @@ static double now(void)
 static int usage(int status)
 {
     fprintf(status ? stderr : stdout,
-            "usage: %s [-n NR] [-v] [-j JOBS] [-t SECONDS] list | all | NAME...\n"
+            "usage: %s [-n NR] [-v] [-j JOBS] [-t SECONDS] [-e PERCENT] \\\n"
+            "       list | all | NAME...\n"
             "       %s [-n NR] endure SECONDS [THREADS]\n"
             "Checks that system call NR (default %d) behaves as clone2.\n"
             "  -j JOBS     checks at the same time (default 1)\n"
             "  -t SECONDS  time limit of one check (default 120)\n"
+            "  -e PERCENT  fewer repetitions and random cases (default 100)\n"
             "environment:\n"
             "  CLONE2_SEED=N      repeat the random choices of an earlier run\n"
             "  CLONE2_MUST_RUN=1  a skip is a failure, except for features in CLONE2_ABSENT\n"
@@ -281,11 +283,12 @@ int main(int argc, char **argv)
     int option;
     options.program = argc > 0 ? argv[0] : "clone2-conformance";
     options.nr = ARCH_DEFAULT_NR;
+    options.percent = 100;
     options.seed = seed ? strtoull(seed, NULL, 0) : mix((uint64_t)time(NULL)) >> 32;
     options.eintr_never = eintr && strcmp(eintr, "never") == 0;
     options.by_function = via && strcmp(via, "libc") == 0;
     options.self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    while ((option = getopt(argc, argv, "+n:vj:t:h")) != -1) {
+    while ((option = getopt(argc, argv, "+n:vj:t:e:h")) != -1) {
         switch (option) {
         case 'n':
             options.nr = strtol(optarg, NULL, 0);
@@ -298,6 +301,11 @@ int main(int argc, char **argv)
             break;
         case 't':
             timeout_seconds = atof(optarg);
+            break;
+        case 'e':
+            options.percent = atoi(optarg);
+            if (options.percent < 1 || options.percent > 100)
+                return usage(EXIT_BROKEN);
             break;
         case 'h':
             return usage(0);
