@@ -183,7 +183,12 @@ void Agent::admit(Fd socket, uid_t uid)
 {
     make_room();
     const std::uint64_t id = next_peer_++;
-    peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
+    try {
+        peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
+    } catch (const std::system_error &error) { // fs.epoll.max_user_watches
+        diagnostics_.warn(std::string("a connection was closed: ") + error.what());
+        return;
+    }
     ++open_peers_;
     limit_silence(id, patience);
     wait_for_more(id);

@@ -68,6 +68,8 @@ PositionedJson::PositionedJson(std::string_view text) : text_(text)
         const std::size_t reason = what.find(": ");
         throw Error{place(error.byte) +
                     (reason == std::string::npos ? what : what.substr(reason + 2))};
+    } catch (const Json::exception &error) { // a number too large
+        throw Error{place(count) + printable(error.what())};
     }
     std::size_t next = 0;
     assign(root_, next);

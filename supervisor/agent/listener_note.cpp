@@ -31,7 +31,11 @@ constexpr unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 /// Received and not answered. Those that wait to be received are not: of them we hear.
 bool waited_on(int listener, std::uint64_t id)
 {
-    return ::ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    int result = 0;
+    do {
+        result = ::ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
 }
 
 bool fail(int listener, std::uint64_t id)
@@ -42,7 +46,11 @@ bool fail(int listener, std::uint64_t id)
     } answer{};
     answer.response.id = id;
     answer.response.error = -ENOSYS;
-    return ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer.response) == 0;
+    int result = 0;
+    do {
+        result = ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer.response);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
 }
 
 } // namespace

@@ -41,6 +41,11 @@ ReceiveLimit &ReceiveLimit::of_this_thread()
 
 ReceiveLimit::ReceiveLimit()
 {
+    // The threads of a Server are made with all signals blocked.
+    sigset_t ours;
+    ::sigemptyset(&ours);
+    ::sigaddset(&ours, signal_number);
+    ::pthread_sigmask(SIG_UNBLOCK, &ours, nullptr);
     sigevent event{};
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = signal_number;

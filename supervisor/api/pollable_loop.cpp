@@ -54,12 +54,12 @@ public:
     void wait_readable(Handler handler) override
     {
         const Lock lock(loop_.mutex_);
-        loop_.waiting_[id_] = std::move(handler);
         // Added only now: a descriptor that has hung up is told of even when nothing is asked.
         checked(control(loop_.epoll_.get(), added_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd_,
                         EPOLLIN | EPOLLONESHOT, id_),
                 "epoll_ctl()");
         added_ = true;
+        loop_.waiting_[id_] = std::move(handler); // whoever is told of it waits for the lock
     }
 
 private:

@@ -33,6 +33,19 @@ union Extensible {
     Extensible() { std::memset(this, 0, sizeof *this); }
 };
 
+/// Of what does not wait for a target: the kernel takes a mutex interruptibly, and where a signal
+/// is pending then it has done nothing yet.
+template <typename Argument>
+int uninterrupted_ioctl(const Fd &fd, unsigned long request, Argument *argument)
+{
+    for (;;) {
+        const int result = ::ioctl(fd.get(), request, argument);
+        if (result == 0 || errno != EINTR) {
+            return result;
+        }
+    }
+}
+
 } // namespace
 
 Listener::Listener(Fd fd, std::optional<bool> wait_killable)
@@ -74,7 +87,7 @@ Result<Notification> Listener::receive()
 
 bool Listener::still_valid(std::uint64_t id) const
 {
-    return ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    return uninterrupted_ioctl(fd_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
@@ -86,7 +99,7 @@ Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
     } else {
         buffer.value.val = value;
     }
-    if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) != 0) {
+    if (uninterrupted_ioctl(fd_, SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) != 0) {
         return last_error("ioctl(NOTIF_SEND)");
     }
     return {};
@@ -112,8 +125,8 @@ Listener::Pending Listener::pending() const
     if ((poll_fd.revents & POLLIN) != 0) {
         return Pending::notification;
     }
-    return (poll_fd.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0 ? Pending::hung_up
-                                                                   : Pending::none;
+    // POLLERR alone: a signal came while the kernel looked (seccomp_notify_poll()).
+    return (poll_fd.revents & (POLLHUP | POLLNVAL)) != 0 ? Pending::hung_up : Pending::none;
 }
 
 } // namespace clone2

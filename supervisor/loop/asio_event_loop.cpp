@@ -48,7 +48,11 @@ public:
 
     std::unique_ptr<Watch> watch(int fd) override
     {
-        return std::make_unique<AsioWatch>(context_, fd);
+        try {
+            return std::make_unique<AsioWatch>(context_, fd);
+        } catch (const boost::system::system_error &error) {
+            throw std::system_error(error.code(), error.what()); // not derived from it
+        }
     }
 
     void after(std::chrono::milliseconds delay, Handler handler) override

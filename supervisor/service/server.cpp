@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <exception>
+#include <limits>
 #include <system_error>
 #include <thread>
 
@@ -26,6 +27,10 @@ constexpr std::chrono::milliseconds held_up{2};
 constexpr unsigned quiet_rounds = 20;
 /// A listener that always has another call must not keep the others, and a stop, from being seen.
 constexpr std::uint64_t calls_between_looks = 32;
+/// Handlers in one such look: there may always be another, too.
+constexpr unsigned handlers_in_look = 64;
+/// Threads that one listener's calls may hold up, so that threads are left for the others'.
+constexpr unsigned max_serving = 256;
 
 } // namespace
 
@@ -35,8 +40,8 @@ void Server::add_listener(Fd fd, std::optional<bool> wait_killable,
     const auto served =
         std::make_shared<Served>(loop_, std::move(fd), wait_killable, std::move(owner));
     const Lock lock(mutex_);
-    listeners_.push_back(served);
     arm(served);
+    listeners_.push_back(served);
 }
 
 void Server::arm(const std::shared_ptr<Served> &served)
@@ -44,12 +49,13 @@ void Server::arm(const std::shared_ptr<Served> &served)
     if (served->armed || served->ended) {
         return;
     }
-    served->armed = true;
+    // Its handler waits for the lock, which we have.
     served->watch->wait_readable([this, served] {
         const Lock lock(mutex_);
         served->armed = false;
         make_ready(served);
     });
+    served->armed = true;
 }
 
 void Server::make_ready(const std::shared_ptr<Served> &served)
@@ -96,7 +102,7 @@ void Server::work(bool may_end)
     Lock lock(mutex_);
     while (!stopped_) {
         if (!leading_ && served_ - looked_ > calls_between_looks) {
-            look(lock);
+            look(lock, handlers_in_look);
         } else if (!again_.empty()) {
             serve_again(lock);
         } else if (!ready_.empty()) {
@@ -141,10 +147,10 @@ bool Server::leading(Lock &lock, Run run)
 }
 
 /// As lead(), without waiting.
-void Server::look(Lock &lock)
+void Server::look(Lock &lock, unsigned most)
 {
-    const bool stopped = leading(lock, [this] {
-        while (loop_.run_ready()) {
+    const bool stopped = leading(lock, [this, most] {
+        for (unsigned i = 0; i < most && loop_.run_ready(); ++i) {
         }
         return loop_.stopped();
     });
@@ -177,6 +183,9 @@ void Server::take(Lock &lock)
     const std::shared_ptr<Served> served = ready_.front();
     ready_.pop_front();
     served->ready = false;
+    if (served->serving >= max_serving) {
+        return; // one that ends will look
+    }
     // Looked at under the lock, so that RECV finds what was seen: an older kernel's RECV waits
     // for ever where all targets are gone.
     switch (served->listener.pending()) {
@@ -268,7 +277,7 @@ std::size_t Server::serve_pending(std::size_t most)
 {
     Lock lock(mutex_);
     const std::uint64_t before = served_;
-    look(lock);
+    look(lock, std::numeric_limits<unsigned>::max());
     for (std::size_t taken = 0; taken < most && !stopped_; ++taken) {
         if (!again_.empty()) {
             serve_again(lock);
@@ -302,13 +311,15 @@ void Server::watch_over()
                 quiet = 0;
                 continue;
             }
-            ++quiet;
             if (serving_ == 0) {
+                ++quiet;
                 continue;
             }
+            // Without a leader nobody would wake us again.
+            quiet = leading_ ? quiet + 1 : 0;
             // Held up. Whatever only the held-up threads would look after is now for others.
             for (const std::shared_ptr<Served> &served : listeners_) {
-                if (!served->armed) {
+                if (!served->armed && served->serving < max_serving) {
                     make_ready(served);
                 }
             }

@@ -84,7 +84,7 @@ private:
     void lead(Lock &lock);
     template <typename Run>
     bool leading(Lock &lock, Run run);
-    void look(Lock &lock);
+    void look(Lock &lock, unsigned most);
     void serve_again(Lock &lock);
     void take(Lock &lock);
     void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);

@@ -92,6 +92,14 @@ class Agent:
         self.case.assertEqual(self.case.read(f"{self.name}.out"), "", "nothing on stdout")
         return status
 
+    def reads_memory(self):
+        """Whether a thread of it is reading a target's memory now."""
+        for task in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{task}/syscall") as file:
+                if file.read().startswith("310 "):  # process_vm_readv, x86-64
+                    return True
+        return False
+
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

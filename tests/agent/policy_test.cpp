@@ -136,6 +136,7 @@ TEST_CASE("policy file: errors, with their place")
     CHECK(why("{\"rules\":\n,}").starts_with("2:1: "));
     for (const char *const text : {"",
                                    " ",
+                                   R"({"rules":[{"max_children":1e999}]})",
                                    "[]",
                                    "7",
                                    "{}",

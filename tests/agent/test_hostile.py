@@ -240,7 +240,19 @@ class Hostile(harness.Case):
 
     def test_receiver_beside_the_agent(self):
         # A peer that keeps its listener and takes calls away from the agent: others don't wait.
+        self.steal(Agent(self))
+
+    def test_receiver_beside_another_thread(self):
+        # As before, where the agent's first thread is held up by somebody else's call.
+        self.need_root()
         agent = Agent(self)
+        held = Target(self)
+        held.give(agent)
+        held.ask_held()
+        self.wait(agent.reads_memory, "the agent's attempt to read")
+        self.steal(agent)
+
+    def steal(self, agent):
         target = Target(self)
         stolen = os.dup(target.listener)
         thief = self.thief(stolen)
