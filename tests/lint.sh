@@ -12,7 +12,7 @@ sources() {
 case ${1:-} in
 warnings)
     [ -f build-clang/build.ninja ] || meson setup build-clang -Dwerror=true \
-        --buildtype=debug # not optimised: that makes no warning of clang's, and takes longer
+        --buildtype=plain # not optimised: that makes no warning of clang's, and takes longer
     meson compile -C build-clang
     ;;
 format)
