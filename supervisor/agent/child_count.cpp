@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/child_count.hpp"
 
+#include "base/pid_list.hpp"
+
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -8,7 +10,6 @@
 #include <cerrno>
 #include <csignal>
 #include <linux/sched.h>
-#include <sstream>
 #include <string>
 
 namespace clone2::agent
@@ -17,19 +18,9 @@ namespace clone2::agent
 namespace
 {
 
-std::vector<pid_t> numbers(const std::string &text)
-{
-    std::istringstream in(text);
-    std::vector<pid_t> found;
-    for (pid_t number = 0; in >> number;) {
-        found.push_back(number);
-    }
-    return found;
-}
-
 std::vector<pid_t> pids_in_namespaces(const Procfs &procfs, pid_t pid)
 {
-    return numbers(procfs.status_field(pid, "NSpid").value_or(""));
+    return pid_list(procfs.status_field(pid, "NSpid").value_or(""));
 }
 
 bool ended(const Fd &pidfd)
@@ -75,21 +66,22 @@ Fd ChildCount::find_child(pid_t parent, pid_t pid, std::uint64_t flags) const
 {
     const std::size_t level = pids_in_namespaces(*procfs_, parent).size();
     if ((flags & CLONE_PARENT) != 0) {
-        const auto its_parent = numbers(procfs_->status_field(parent, "PPid").value_or(""));
+        const auto its_parent = pid_list(procfs_->status_field(parent, "PPid").value_or(""));
         parent = its_parent.empty() ? 0 : its_parent.front();
     }
     // Made by this very thread, so among its children (CONFIG_PROC_CHILDREN); the newest is last.
     const auto children =
         procfs_->read_if_alive(parent, ("task/" + std::to_string(parent) + "/children").c_str());
     const bool listed = children && (flags & CLONE_PARENT) == 0;
-    const std::vector<pid_t> candidates = listed ? numbers(*children) : procfs_->pids();
+    const std::vector<pid_t> candidates = listed ? pid_list(*children) : procfs_->pids();
     for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
         Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, *candidate, 0))};
         // Looked at after it is held, so that it is the same process.
         const std::vector<pid_t> pids = pids_in_namespaces(*procfs_, *candidate);
         if (pidfd && level > 0 && pids.size() >= level && pids[level - 1] == pid) {
-            const auto its_parent = numbers(procfs_->status_field(*candidate, "PPid").value_or(""));
-            const auto tgid = numbers(procfs_->status_field(parent, "Tgid").value_or(""));
+            const auto its_parent =
+                pid_list(procfs_->status_field(*candidate, "PPid").value_or(""));
+            const auto tgid = pid_list(procfs_->status_field(parent, "Tgid").value_or(""));
             if (!its_parent.empty() && its_parent == tgid) {
                 return pidfd;
             }

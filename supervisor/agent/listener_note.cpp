@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "agent/listener_note.hpp"
 
+#include "listener/uninterrupted_ioctl.hpp"
+
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <linux/seccomp.h>
 #include <string>
 #include <utility>
@@ -31,11 +31,7 @@ constexpr unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 /// Received and not answered. Those that wait to be received are not: of them we hear.
 bool waited_on(int listener, std::uint64_t id)
 {
-    int result = 0;
-    do {
-        result = ::ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
-    } while (result != 0 && errno == EINTR);
-    return result == 0;
+    return uninterrupted_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 bool fail(int listener, std::uint64_t id)
@@ -46,11 +42,7 @@ bool fail(int listener, std::uint64_t id)
     } answer{};
     answer.response.id = id;
     answer.response.error = -ENOSYS;
-    int result = 0;
-    do {
-        result = ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer.response);
-    } while (result != 0 && errno == EINTR);
-    return result == 0;
+    return uninterrupted_ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer.response) == 0;
 }
 
 } // namespace

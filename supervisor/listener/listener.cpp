@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "listener/listener.hpp"
 
+#include "listener/uninterrupted_ioctl.hpp"
+
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -32,19 +34,6 @@ union Extensible {
     std::array<std::byte, 512> room;
     Extensible() { std::memset(this, 0, sizeof *this); }
 };
-
-/// Of what does not wait for a target: the kernel takes a mutex interruptibly, and where a signal
-/// is pending then it has done nothing yet.
-template <typename Argument>
-int uninterrupted_ioctl(const Fd &fd, unsigned long request, Argument *argument)
-{
-    for (;;) {
-        const int result = ::ioctl(fd.get(), request, argument);
-        if (result == 0 || errno != EINTR) {
-            return result;
-        }
-    }
-}
 
 } // namespace
 
@@ -87,7 +76,7 @@ Result<Notification> Listener::receive()
 
 bool Listener::still_valid(std::uint64_t id) const
 {
-    return uninterrupted_ioctl(fd_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    return uninterrupted_ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
@@ -99,7 +88,7 @@ Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
     } else {
         buffer.value.val = value;
     }
-    if (uninterrupted_ioctl(fd_, SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) != 0) {
+    if (uninterrupted_ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) != 0) {
         return last_error("ioctl(NOTIF_SEND)");
     }
     return {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "target/pid_picker.hpp"
 
+#include "base/pid_list.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -8,7 +10,6 @@
 
 #include <fstream>
 #include <linux/nsfs.h>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -26,17 +27,6 @@ pid_t read_pid_max()
     std::ifstream file("/proc/sys/kernel/pid_max");
     pid_t value = 0;
     return file >> value && value > first_after_wrap ? value : 32768;
-}
-
-/// The ids of a status line such as "NSpid:\t4711\t77\t1": the supervisor's namespace first.
-std::vector<pid_t> ids(const std::string &line)
-{
-    std::istringstream text(line);
-    std::vector<pid_t> found;
-    for (pid_t id = 0; text >> id;) {
-        found.push_back(id);
-    }
-    return found;
 }
 
 std::string line_of(const std::string &status, const char *field)
@@ -92,7 +82,7 @@ pid_t PidPicker::next(std::uint64_t inode, pid_t fallback, const Used &used)
 void PidPicker::pick(pid_t tid, const TargetNamespaces &target, std::uint64_t to_pick,
                      unsigned extra, std::span<pid_t> set_tid)
 {
-    const std::vector<pid_t> own = ids(procfs_->status_field(tid, "NSpid").value_or(""));
+    const std::vector<pid_t> own = pid_list(procfs_->status_field(tid, "NSpid").value_or(""));
     for (std::size_t i = 0; i < set_tid.size(); ++i) {
         if ((to_pick & (1ULL << i)) == 0) {
             continue;
@@ -114,12 +104,12 @@ PidPicker::Used PidPicker::used_in(std::uint64_t inode, std::size_t depth) const
     Used used;
     for (const pid_t pid : procfs_->pids()) {
         const std::optional<std::string> status = procfs_->read_if_alive(pid, "status");
-        if (!status || ids(line_of(*status, "NSpid")).size() <= depth ||
+        if (!status || pid_list(line_of(*status, "NSpid")).size() <= depth ||
             !is_within(*procfs_, pid, inode)) {
             continue;
         }
         for (const char *field : {"NSpid", "NSpgid", "NSsid"}) {
-            const std::vector<pid_t> values = ids(line_of(*status, field));
+            const std::vector<pid_t> values = pid_list(line_of(*status, field));
             if (depth < values.size()) {
                 used.insert(values[depth]);
             }
@@ -133,7 +123,7 @@ PidPicker::Used PidPicker::used_in(std::uint64_t inode, std::size_t depth) const
         while (const dirent *entry = threads ? ::readdir(threads.get()) : nullptr) {
             const std::string name = std::string("task/") + entry->d_name + "/status";
             const std::optional<std::string> thread = procfs_->read_if_alive(pid, name.c_str());
-            const std::vector<pid_t> values = ids(line_of(thread.value_or(""), "NSpid"));
+            const std::vector<pid_t> values = pid_list(line_of(thread.value_or(""), "NSpid"));
             if (depth < values.size()) {
                 used.insert(values[depth]);
             }

@@ -92,13 +92,17 @@ class Agent:
         self.case.assertEqual(self.case.read(f"{self.name}.out"), "", "nothing on stdout")
         return status
 
-    def reads_memory(self):
-        """Whether a thread of it is reading a target's memory now."""
+    def is_in(self, number):
+        """Whether a thread of it is in this system call now."""
         for task in os.listdir(f"/proc/{self.pid}/task"):
             with open(f"/proc/{self.pid}/task/{task}/syscall") as file:
-                if file.read().startswith("310 "):  # process_vm_readv, x86-64
+                if file.read().startswith(f"{number} "):
                     return True
         return False
+
+    def reads_memory(self):
+        """Whether a thread of it is reading a target's memory now."""
+        return self.is_in(310)  # process_vm_readv, x86-64
 
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
