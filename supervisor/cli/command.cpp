@@ -10,6 +10,7 @@
 #include "cli/wire.hpp"
 #include "listener/filter.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,7 +20,9 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <ctime>
 
 namespace clone2::cli
 {
@@ -34,7 +37,7 @@ std::string reason()
     return std::strerror(errno);
 }
 
-/// Does what the signal does by default, and comes back where that was a stop.
+/// Does what the signal does by default.
 void take_signal(int signal)
 {
     sigset_t set;
@@ -43,7 +46,6 @@ void take_signal(int signal)
     std::signal(signal, SIG_DFL);
     ::raise(signal);
     ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
 /// Whether the terminal has sent this signal to the whole process group, so that PROGRAM has it
@@ -70,13 +72,61 @@ bool is_for_the_group(const signalfd_siginfo &info)
     }
 }
 
+/// While one of these lives, news of PROGRAM continues us as a SIGCONT does.
+class WokenByNews
+{
+public:
+    explicit WokenByNews(const Fd &reaper) : reaper_(reaper)
+    {
+        ::fcntl(reaper_.get(), F_SETOWN, ::getpid());
+        ::fcntl(reaper_.get(), F_SETSIG, SIGCONT);
+        ::fcntl(reaper_.get(), F_SETFL, O_ASYNC);
+    }
+    ~WokenByNews() { ::fcntl(reaper_.get(), F_SETFL, 0); }
+    WokenByNews(const WokenByNews &) = delete;
+    WokenByNews &operator=(const WokenByNews &) = delete;
+
+    static bool sent(const signalfd_siginfo &info)
+    {
+        return info.ssi_signo == SIGCONT && (info.ssi_code == POLL_IN || info.ssi_code == POLL_HUP);
+    }
+
+private:
+    const Fd &reaper_;
+};
+
+/// Stops as PROGRAM has, until a SIGCONT or news of PROGRAM.
+void stop_as_program(int signal, const Fd &reaper)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    std::signal(signal, SIG_DFL);
+    // Blocked, the stop is but pending: whatever SIGCONT comes from here on takes it back.
+    // SIGSTOP can't be blocked; for news just then see the reaper, which repeats it.
+    if (signal != SIGSTOP) {
+        ::raise(signal);
+    }
+    const WokenByNews woken(reaper);
+    pollfd polled{reaper.get(), POLLIN, 0};
+    if (::poll(&polled, 1, 0) != 0) {
+        const timespec now{};
+        ::sigtimedwait(&set, nullptr, &now);
+    } else if (signal == SIGSTOP) {
+        ::raise(signal);
+    } else {
+        ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+        ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    }
+}
+
 /// Hands on what was sent to us.
 void forward_signals(const Fd &signals, const Fd &reaper, unsigned stops)
 {
     signalfd_siginfo info{};
     while (::read(signals.get(), &info, sizeof info) == sizeof info) {
         const auto signal = static_cast<int>(info.ssi_signo);
-        if (signal != SIGCHLD && !is_for_the_group(info)) {
+        if (signal != SIGCHLD && !is_for_the_group(info) && !WokenByNews::sent(info)) {
             send_value(reaper, ForwardedSignal{signal, stops});
         }
     }
@@ -99,11 +149,14 @@ std::optional<ProgramStatus> wait_for_program(const Fd &reaper)
             continue;
         }
         const std::optional<ProgramStatus> status = receive_value<ProgramStatus>(reaper);
-        if (!status || status->kind != ProgramStatus::Kind::stopped) {
+        if (!status || status->kind == ProgramStatus::Kind::exited ||
+            status->kind == ProgramStatus::Kind::killed) {
             return status;
         }
-        ++stops;
-        take_signal(status->value);
+        if (status->kind == ProgramStatus::Kind::stopped) {
+            ++stops;
+            stop_as_program(status->value, reaper);
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace clone2::cli
 {
@@ -65,11 +66,71 @@ ProgramStatus decode(int wait_status)
     if (WIFSTOPPED(wait_status)) {
         return {ProgramStatus::Kind::stopped, WSTOPSIG(wait_status), false};
     }
+    if (WIFCONTINUED(wait_status)) {
+        return {ProgramStatus::Kind::continued, SIGCONT, false};
+    }
     if (WIFSIGNALED(wait_status)) {
         return {ProgramStatus::Kind::killed, WTERMSIG(wait_status), false};
     }
     return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }
+
+/// Which of the signals that the command hands on PROGRAM is to get. A shell continues a job as a
+/// whole, so the SIGCONT that the command had has reached PROGRAM, too; once more it would undo
+/// the next stop (fg, and at once Ctrl-Z), even one that PROGRAM has not come to take yet.
+class Stops
+{
+public:
+    void stopped()
+    {
+        stopped_ = true;
+        continued_by_us_ = continued_by_others_ = false;
+        ++count_;
+    }
+    /// Whether it was known to be stopped.
+    bool continued()
+    {
+        continued_by_others_ = stopped_ && !continued_by_us_;
+        return std::exchange(stopped_, false);
+    }
+    [[nodiscard]] bool wants(const ForwardedSignal &signal)
+    {
+        switch (signal.number) {
+        case SIGTSTP:
+        case SIGTTIN:
+        case SIGTTOU:
+            asked_ = true;
+            asked_at_ = signal.stops;
+            return true;
+        case SIGCONT: {
+            const bool asked = std::exchange(asked_, false) && signal.stops == asked_at_;
+            const bool current = signal.stops == count_;
+            if (!asked && current && std::exchange(continued_by_others_, false)) {
+                return false;
+            }
+            continued_by_us_ = stopped_ && (asked || current);
+            return asked || current;
+        }
+        default:
+            return true;
+        }
+    }
+
+private:
+    bool stopped_ = false;
+    unsigned count_ = 0;
+    /// What ended the last stop. If others, one SIGCONT of the command is theirs, too.
+    bool continued_by_us_ = false;
+    bool continued_by_others_ = false;
+    /// The command has handed on a stop, and what was its count then. A SIGCONT after it is for
+    /// that one, be it seen yet or not.
+    bool asked_ = false;
+    unsigned asked_at_ = 0;
+};
+
+/// How long until the command is told again that PROGRAM goes on. The first news may come just
+/// before it stops by SIGSTOP, which nothing sent earlier can take back.
+constexpr int repeat_ms = 50;
 
 /// Until no child is left. `child`: the one that signals go to; `status`: may be empty.
 [[noreturn]] void reap_until_alone(pid_t child, Fd status)
@@ -86,26 +147,33 @@ ProgramStatus decode(int wait_status)
     sigaddset(&set, SIGCHLD);
     const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
     bool child_lives = true;
+    bool repeat = false;
+    Stops stops;
     std::optional<ForwardedSignal> forwarded;
-    for (unsigned stops = 0;;) {
+    for (;;) {
         int wait_status = 0;
         pid_t pid = 0;
         std::optional<ProgramStatus> ended;
-        while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | __WALL)) > 0) {
+        while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0) {
             if (pid != child) {
                 continue;
             }
             // The command may be gone: then there is nobody to tell.
-            child_lives = WIFSTOPPED(wait_status);
-            if (!child_lives) {
-                ended = decode(wait_status);
-            } else if (status) {
-                ++stops;
-                send_value(status, decode(wait_status));
+            const ProgramStatus news = decode(wait_status);
+            if (news.kind == ProgramStatus::Kind::stopped) {
+                stops.stopped();
+                repeat = false;
+                send_value(status, news);
+            } else if (news.kind == ProgramStatus::Kind::continued) {
+                if (stops.continued()) {
+                    repeat = send_value(status, news);
+                }
+            } else {
+                child_lives = false;
+                ended = news;
             }
         }
-        if (forwarded && child_lives &&
-            (forwarded->number != SIGCONT || forwarded->stops == stops)) {
+        if (forwarded && child_lives && stops.wants(*forwarded)) {
             ::kill(child, forwarded->number);
         }
         forwarded.reset();
@@ -119,7 +187,13 @@ ProgramStatus decode(int wait_status)
             ::_exit(0);
         }
         std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {status.get(), POLLIN, 0}}};
-        if (::poll(polled.data(), polled.size(), -1) < 0) {
+        const int ready = ::poll(polled.data(), polled.size(), repeat ? repeat_ms : -1);
+        if (ready < 0) {
+            continue;
+        }
+        if (ready == 0) {
+            repeat = false;
+            send_value(status, ProgramStatus{ProgramStatus::Kind::continued, SIGCONT, false});
             continue;
         }
         signalfd_siginfo info{};

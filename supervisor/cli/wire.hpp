@@ -24,9 +24,9 @@ struct SocketPair {
 /// Throws std::system_error.
 [[nodiscard]] SocketPair make_socket_pair();
 
-/// From the reaper to the command: PROGRAM stopped, or ended.
+/// From the reaper to the command: PROGRAM stopped, goes on after a stop, or ended.
 struct ProgramStatus {
-    enum class Kind { stopped, exited, killed } kind = Kind::exited;
+    enum class Kind { stopped, continued, exited, killed } kind = Kind::exited;
     int value = 0; ///< signal, or exit status
     /// It has left no process behind: the serving process ends, too.
     bool alone = false;
@@ -35,8 +35,7 @@ struct ProgramStatus {
 /// From the command to the reaper: a signal for PROGRAM.
 struct ForwardedSignal {
     int number = 0;
-    /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these: it must not
-    /// undo a later one (fg, and at once Ctrl-Z).
+    /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these.
     unsigned stops = 0;
 };
 

@@ -18,6 +18,11 @@ class Terminal:
     def __init__(self, argv, env=None):
         self.text = ""  # all that appeared on the screen and was not yet expected
         self.master, slave = os.openpty()
+        # A key that sends a signal is echoed after it, amid what the program prints meanwhile: as
+        # one byte, not as ^C, it can be left out.
+        attributes = termios.tcgetattr(slave)
+        attributes[3] &= ~termios.ECHOCTL
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
         self.pid = os.fork()
         if self.pid == 0:
             try:
@@ -43,7 +48,8 @@ class Terminal:
         if not select.select([self.master], [], [], seconds)[0]:
             return
         try:
-            self.text += os.read(self.master, 65536).decode(errors="replace").replace("\r\n", "\n")
+            text = os.read(self.master, 65536).decode(errors="replace")
+            self.text += "".join(c for c in text if c in "\n\t" or c >= " ")
         except OSError:  # EIO: the last user of the terminal is gone
             time.sleep(0.01)
 

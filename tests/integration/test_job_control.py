@@ -12,6 +12,7 @@ import terminal
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000
+PTRACE = ctypes.CDLL(None, use_errno=True).ptrace
 
 # Prints each of these signals that it gets, one a line, with a fresh line per delivery.
 CATCH = ("import signal as s,sys\n"
@@ -103,35 +104,137 @@ class Keyboard(harness.Case):
         t.key("C")
         self.assertEqual(t.last_status(), 130)
 
-    def test_stop_at_once_after_foreground(self):
-        # The wrapper hands the shell's SIGCONT on: too late it must not undo the next stop.
+    def hold(self, pid):
+        """Stops one process by ptrace, which no SIGCONT ends, until let_go()."""
+        self.need("ptrace", PTRACE(PTRACE_SEIZE, pid, 0, 0) == 0)
+        PTRACE(PTRACE_INTERRUPT, pid, 0, 0)
+        os.waitpid(pid, WALL)
+
+    @staticmethod
+    def let_go(pid):
+        PTRACE(PTRACE_DETACH, pid, 0, 0)
+
+    def handed_on(self, job):
+        """Waits until the wrapper has taken all its signals."""
+        self.wait(lambda: self.in_poll(job), "the wrapper to have handed it on")
+
+    @staticmethod
+    def pending(pid):
+        return int(procs.status(pid)["ShdPnd"], 16)
+
+    def in_poll(self, pid):
+        return self.pending(pid) == 0 and procs.get(pid).state == "S"
+
+    def let_reaper_go(self, reaper, job, held):
+        """And waits until it has handed on all that it was told. `held`: PROGRAM, which takes no
+        signal."""
+        os.kill(job, signal.SIGWINCH)
+        self.handed_on(job)
+        self.let_go(reaper)
+        self.wait(lambda: self.pending(held) & 1 << signal.SIGWINCH - 1, "the reaper's work")
+
+    def stopped_job(self):
+        """An interactive shell's job, stopped by Ctrl-Z: terminal, pids of job, PROGRAM, reaper."""
         t = terminal.shell(self)
         t.send('$S -- sleep 1000\n')
-        job = self.program("sleep").pgrp
+        sleep = self.program("sleep")
         t.key("Z")
         t.expect(r"Stopped")
         self.stopped("sleep")
-        reaper = procs.named(procs.REAP)[0].pid
+        return t, sleep.pgrp, sleep.pid, procs.named(procs.REAP)[0].pid
+
+    def going_on(self, *pids):
+        self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it goes on")
+
+    def test_stop_at_once_after_foreground(self):
+        # The wrapper hands the shell's SIGCONT on: too late it must not undo the next stop.
+        _, job, sleep, reaper = self.stopped_job()
         # By ptrace: a SIGCONT for the reaper would be handed on, too.
-        ptrace = ctypes.CDLL(None, use_errno=True).ptrace
-        self.need("ptrace", ptrace(PTRACE_SEIZE, reaper, 0, 0) == 0)
-        ptrace(PTRACE_INTERRUPT, reaper, 0, 0)
-        os.waitpid(reaper, WALL)
+        self.hold(reaper)
         os.killpg(job, signal.SIGCONT)
-        self.wait(lambda: self.in_poll(job), "the wrapper to have handed it on")
-        os.kill(self.program("sleep").pid, signal.SIGTSTP)
+        self.handed_on(job)
+        os.kill(sleep, signal.SIGTSTP)
         self.wait(lambda: self.program("sleep").state == "T", "the stop")
-        ptrace(PTRACE_DETACH, reaper, 0, 0)
+        self.let_go(reaper)
         self.stopped("sleep")
         # Now it is wanted.
         os.kill(job, signal.SIGCONT)
-        self.wait(lambda: self.program("sleep").state == "S", "sleep goes on")
+        self.going_on(sleep, job)
 
-    @staticmethod
-    def in_poll(pid):
-        with open(f"/proc/{pid}/status") as file:
-            pending = [int(line.split()[1], 16) for line in file if line.startswith("ShdPnd")]
-        return pending == [0] and procs.get(pid).state == "S"
+    def test_stop_of_a_busy_program_at_once_after_foreground(self):
+        # The same where PROGRAM has not come to take its stop yet: a SIGCONT would take it back.
+        t, job, sleep, reaper = self.stopped_job()
+        self.hold(reaper)
+        t.send("fg\n")
+        self.in_front(t, "sleep")
+        self.going_on(sleep, job)
+        self.handed_on(job)
+        self.hold(sleep)
+        t.key("Z")
+        self.wait(lambda: self.pending(sleep) & 1 << signal.SIGTSTP - 1, "the key")
+        self.let_reaper_go(reaper, job, sleep)
+        self.let_go(sleep)
+        self.stopped("sleep")
+        t.expect(r"Stopped")
+
+    def test_stop_and_continue_handed_on(self):
+        # Both sent to the wrapper alone, and PROGRAM too busy to stop in between.
+        t, job, sleep, reaper = self.stopped_job()
+        t.send("bg\n")
+        self.going_on(sleep, job)
+        self.handed_on(job)
+        self.hold(reaper)
+        self.hold(sleep)
+        os.kill(job, signal.SIGTSTP)
+        self.handed_on(job)
+        os.kill(job, signal.SIGCONT)
+        self.let_reaper_go(reaper, job, sleep)
+        self.let_go(sleep)
+        self.going_on(sleep, job)
+        t.send("fg\n")
+        self.in_front(t, "sleep")
+        t.key("C")
+        self.assertEqual(t.last_status(), 130)
+
+    def test_continued_before_the_wrapper_has_stopped(self):
+        for stop in (signal.SIGTSTP, signal.SIGSTOP):
+            with self.subTest(stop):
+                t, job, sleep, _ = self.stopped_job()
+                t.send("bg\n")
+                self.going_on(sleep, job)
+                self.hold(job)
+                os.kill(sleep, stop)
+                self.wait(lambda: procs.get(sleep).state == "T", "the stop")
+                os.kill(sleep, signal.SIGCONT)
+                self.wait(lambda: procs.get(sleep).state == "S", "the continuation")
+                self.let_go(job)
+                self.going_on(sleep, job)
+                t.send("fg\n")
+                self.in_front(t, "sleep")
+                t.key("C")
+                self.assertEqual(t.last_status(), 130)
+
+    def test_program_alone_is_continued(self):
+        # The wrapper goes on with it: the shell is told of its end.
+        t, job, sleep, _ = self.stopped_job()
+        os.kill(sleep, signal.SIGCONT)
+        self.going_on(sleep, job)
+        os.kill(sleep, signal.SIGTERM)
+        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
+        t.send("wait %1\n")
+        self.assertEqual(t.last_status(), 143)
+
+    def test_stopped_program_is_killed(self):
+        t, job, sleep, _ = self.stopped_job()
+        os.kill(sleep, signal.SIGKILL)
+        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
+        t.send("wait %1\n")
+        self.assertEqual(t.last_status(), 137)
+
+    def test_reaper_of_stopped_program_is_killed(self):
+        _, _, _, reaper = self.stopped_job()
+        os.kill(reaper, signal.SIGKILL)
+        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
 
     def test_program_that_stops_itself(self):
         t = terminal.shell(self)
