@@ -22,7 +22,8 @@ EXAMPLES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file_
                                          "..", "..", "examples"))
 NR = 387
 
-SYS_SECCOMP, SYS_CLONE2 = 317, NR  # x86-64
+SYS_SECCOMP, PROCESS_VM_READV, TIMER_SETTIME = 317, 310, 223  # x86-64
+NOTIF_RECV, NOTIF_SEND = 0xc0502100, 0xc0182101
 SET_MODE_FILTER, NEW_LISTENER = 1, 8
 PR_SET_NO_NEW_PRIVS = 38
 libc = ctypes.CDLL(None, use_errno=True)
@@ -102,7 +103,7 @@ class Agent:
 
     def reads_memory(self):
         """Whether a thread of it is reading a target's memory now."""
-        return self.is_in(310)  # process_vm_readv, x86-64
+        return self.is_in(PROCESS_VM_READV)
 
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -14,7 +14,9 @@ import time
 
 import agents
 import harness
-from agents import Agent, Target, ended
+import tracing
+from agents import (NOTIF_RECV, NOTIF_SEND, PROCESS_VM_READV, TIMER_SETTIME, Agent, Target,
+                    ended)
 
 TOO_LONG = 1 << 20
 FEW = 16  # connections that may be silent for long
@@ -247,29 +249,19 @@ class Hostile(harness.Case):
     def steal(self, agent):
         target = Target(self)
         stolen = os.dup(target.listener)
-        thief = self.thief(stolen)
         target.give(agent)
-        deadline = time.monotonic() + harness.RUN_SECONDS
-        while "somebody else receives" not in agent.err():
-            self.assertLess(time.monotonic(), deadline, "it was never in the agent's way")
-            target.call(0)
-        os.kill(thief, signal.SIGKILL)
-        os.close(stolen)
+        target.call(0)
+        # It has looked and is about to receive: then there is nothing more to be had.
+        receiver = tracing.Before(agent.pid, TIMER_SETTIME, sleeping=PROCESS_VM_READV)
+        target.ask(0)
+        self.wait(receiver.reached, "the agent to receive")
+        notification = fcntl.ioctl(stolen, NOTIF_RECV, bytes(80))
+        receiver.let_go()
         agent.serves()
-
-    def thief(self, listener):
-        """A process that receives from the listener and fails the calls with EPERM."""
-        pid = os.fork()
-        if pid == 0:
-            recv, send = 0xc0502100, 0xc0182101
-            while True:
-                try:
-                    notification = fcntl.ioctl(listener, recv, bytes(80))
-                    number = notification[:8]
-                    fcntl.ioctl(listener, send, number + struct.pack("qiI", 0, -errno.EPERM, 0))
-                except OSError:
-                    pass
-        return pid
+        agent.says("somebody else receives")
+        fcntl.ioctl(stolen, NOTIF_SEND, notification[:8] + struct.pack("qiI", 0, -errno.EPERM, 0))
+        self.assertEqual(target.answer(), -errno.EPERM)
+        os.close(stolen)
 
     def test_same_listener_twice(self):
         agent = Agent(self)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The keyboard's signals, stopping and continuing, foreground and background: as without."""
-import ctypes
 import os
 import signal
 import subprocess
@@ -9,10 +8,7 @@ import time
 import harness
 import procs
 import terminal
-
-PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
-WALL = 0x40000000
-PTRACE = ctypes.CDLL(None, use_errno=True).ptrace
+import tracing
 
 # Prints each of these signals that it gets, one a line, with a fresh line per delivery.
 CATCH = ("import signal as s,sys\n"
@@ -104,16 +100,6 @@ class Keyboard(harness.Case):
         t.key("C")
         self.assertEqual(t.last_status(), 130)
 
-    def hold(self, pid):
-        """Stops one process by ptrace, which no SIGCONT ends, until let_go()."""
-        self.need("ptrace", PTRACE(PTRACE_SEIZE, pid, 0, 0) == 0)
-        PTRACE(PTRACE_INTERRUPT, pid, 0, 0)
-        os.waitpid(pid, WALL)
-
-    @staticmethod
-    def let_go(pid):
-        PTRACE(PTRACE_DETACH, pid, 0, 0)
-
     def handed_on(self, job):
         """Waits until the wrapper has taken all its signals."""
         self.wait(lambda: self.in_poll(job), "the wrapper to have handed it on")
@@ -130,7 +116,7 @@ class Keyboard(harness.Case):
         signal."""
         os.kill(job, signal.SIGWINCH)
         self.handed_on(job)
-        self.let_go(reaper)
+        tracing.let_go(reaper)
         self.wait(lambda: self.pending(held) & 1 << signal.SIGWINCH - 1, "the reaper's work")
 
     def stopped_job(self):
@@ -149,13 +135,12 @@ class Keyboard(harness.Case):
     def test_stop_at_once_after_foreground(self):
         # The wrapper hands the shell's SIGCONT on: too late it must not undo the next stop.
         _, job, sleep, reaper = self.stopped_job()
-        # By ptrace: a SIGCONT for the reaper would be handed on, too.
-        self.hold(reaper)
+        tracing.hold(reaper)
         os.killpg(job, signal.SIGCONT)
         self.handed_on(job)
         os.kill(sleep, signal.SIGTSTP)
         self.wait(lambda: self.program("sleep").state == "T", "the stop")
-        self.let_go(reaper)
+        tracing.let_go(reaper)
         self.stopped("sleep")
         # Now it is wanted.
         os.kill(job, signal.SIGCONT)
@@ -164,16 +149,16 @@ class Keyboard(harness.Case):
     def test_stop_of_a_busy_program_at_once_after_foreground(self):
         # The same where PROGRAM has not come to take its stop yet: a SIGCONT would take it back.
         t, job, sleep, reaper = self.stopped_job()
-        self.hold(reaper)
+        tracing.hold(reaper)
         t.send("fg\n")
         self.in_front(t, "sleep")
         self.going_on(sleep, job)
         self.handed_on(job)
-        self.hold(sleep)
+        tracing.hold(sleep)
         t.key("Z")
         self.wait(lambda: self.pending(sleep) & 1 << signal.SIGTSTP - 1, "the key")
         self.let_reaper_go(reaper, job, sleep)
-        self.let_go(sleep)
+        tracing.let_go(sleep)
         self.stopped("sleep")
         t.expect(r"Stopped")
 
@@ -183,13 +168,13 @@ class Keyboard(harness.Case):
         t.send("bg\n")
         self.going_on(sleep, job)
         self.handed_on(job)
-        self.hold(reaper)
-        self.hold(sleep)
+        tracing.hold(reaper)
+        tracing.hold(sleep)
         os.kill(job, signal.SIGTSTP)
         self.handed_on(job)
         os.kill(job, signal.SIGCONT)
         self.let_reaper_go(reaper, job, sleep)
-        self.let_go(sleep)
+        tracing.let_go(sleep)
         self.going_on(sleep, job)
         t.send("fg\n")
         self.in_front(t, "sleep")
@@ -202,12 +187,12 @@ class Keyboard(harness.Case):
                 t, job, sleep, _ = self.stopped_job()
                 t.send("bg\n")
                 self.going_on(sleep, job)
-                self.hold(job)
+                tracing.hold(job)
                 os.kill(sleep, stop)
                 self.wait(lambda: procs.get(sleep).state == "T", "the stop")
                 os.kill(sleep, signal.SIGCONT)
                 self.wait(lambda: procs.get(sleep).state == "S", "the continuation")
-                self.let_go(job)
+                tracing.let_go(job)
                 self.going_on(sleep, job)
                 t.send("fg\n")
                 self.in_front(t, "sleep")

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Holding processes and threads by ptrace(2), where a test needs them to be somewhere just then."""
+import ctypes
+import os
+import signal
+
+SYSCALL, SETOPTIONS, DETACH, SEIZE, INTERRUPT = 24, 0x4200, 17, 0x4206, 0x4207
+O_TRACESYSGOOD, O_TRACECLONE = 1, 8
+WALL = 0x40000000
+
+_ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+
+
+def _request(request, tid, data=0):
+    if _ptrace(request, ctypes.c_int(tid), None, ctypes.c_long(data)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"ptrace({request:#x}, {tid}): {os.strerror(number)}")
+
+
+def hold(tid, options=0):
+    """Stops one thread; no SIGCONT ends that, let_go() does. It takes no signals meanwhile."""
+    _request(SEIZE, tid, options)
+    _request(INTERRUPT, tid)
+    os.waitpid(tid, WALL)
+
+
+def let_go(tid, number=0):
+    _request(DETACH, tid, number)
+
+
+def _signal(status):
+    """The signal that a stop is about to deliver, or 0."""
+    number = os.WSTOPSIG(status)
+    return number if status >> 16 == 0 and number & 0x7f != signal.SIGTRAP else 0
+
+
+def _tasks(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+def _system_call(pid, tid):
+    with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+        return file.read().split()[0]
+
+
+class Before:
+    """Runs a process until one of its threads enters this system call, and holds it there until
+    let_go(). Threads that are in the call `sleeping` are left alone."""
+
+    def __init__(self, pid, number, sleeping):
+        self.pid, self.number = pid, str(number)
+        self.traced = {}
+        for tid in _tasks(pid):
+            if _system_call(pid, tid) != str(sleeping):
+                hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
+                self.traced[tid] = 0
+        self._go_on(list(self.traced))
+
+    def _go_on(self, tids):
+        for tid in tids:
+            _request(SYSCALL, tid, self.traced[tid])
+            self.traced[tid] = None
+
+    def reached(self):
+        """One look; for a loop that waits."""
+        for tid in _tasks(self.pid):
+            try:
+                found, status = os.waitpid(tid, WALL | os.WNOHANG)
+            except ChildProcessError:
+                continue  # one that was left alone
+            if found == 0:
+                continue
+            if not os.WIFSTOPPED(status):
+                self.traced.pop(tid)
+                continue
+            self.traced[tid] = _signal(status)
+            if _system_call(self.pid, tid) == self.number:
+                return True
+            self._go_on([tid])
+        return False
+
+    def let_go(self):
+        for tid, number in self.traced.items():
+            if number is None:
+                _request(INTERRUPT, tid)
+                number = _signal(os.waitpid(tid, WALL)[1])
+            let_go(tid, number)
