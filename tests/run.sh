@@ -29,7 +29,7 @@ fi
 sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg-config \
     libseccomp-dev liburing-dev libboost1.81-dev doctest-dev nlohmann-json3-dev \
     python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static bubblewrap \
-    apache2-bin crun systemd
+    apache2-bin crun runc systemd
 
 results=$(mktemp -d)
 kernel_build=

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""conformance.py shim|bubblewrap|crun-shim|crun-listener: the conformance suite, served by an
-agent. In its own pid and mount namespace; the status is the suite's."""
+"""conformance.py shim|bubblewrap|crun-shim|crun-listener|runc-shim: the conformance suite, served
+by an agent. In its own pid and mount namespace; the status is the suite's."""
 import os
 import signal
 import subprocess
@@ -21,10 +21,11 @@ def command(way, directory, socket, suite):
         return ["bwrap", "--unshare-pid", "--cap-add", "ALL", "--bind", "/", "/", "--dev-bind",
                 "/dev", "/dev", "--proc", "/proc", "--bind", directory, directory, "--",
                 agents.SHIM, "--socket", socket, "--", *program]
-    containers.prepare_crun()
+    containers.prepare_mounts()
     program[0] = "/" + os.path.basename(suite)
-    return containers.bundle(os.path.join(directory, "bundle"), way.removeprefix("crun-"), socket,
-                             *program, binds=[suite], all_capabilities=True)
+    runtime, way = way.split("-")
+    return containers.bundle(os.path.join(directory, "bundle"), way, socket, *program,
+                             binds=[suite], all_capabilities=True, runtime=runtime)
 
 
 def main():

@@ -10,7 +10,6 @@ import socket
 import struct
 import termios
 import threading
-import time
 
 import agents
 import harness
