@@ -4,25 +4,22 @@
 #include "base/diagnostics.hpp"
 #include "base/kernel_clone2.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/job.hpp"
 #include "cli/program.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serving.hpp"
 #include "cli/wire.hpp"
 #include "listener/filter.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <ctime>
 
 namespace clone2::cli
 {
@@ -46,118 +43,6 @@ void take_signal(int signal)
     std::signal(signal, SIG_DFL);
     ::raise(signal);
     ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-}
-
-/// Whether the terminal has sent this signal to the whole process group, so that PROGRAM has it
-/// already. A hangup is for the session's leader alone: where that is us, it was meant for
-/// PROGRAM. Other signals of the kernel are our own: an alarm set before exec.
-bool is_for_the_group(const signalfd_siginfo &info)
-{
-    if (info.ssi_code != SI_KERNEL) {
-        return false;
-    }
-    switch (static_cast<int>(info.ssi_signo)) {
-    case SIGINT:
-    case SIGQUIT:
-    case SIGTSTP:
-    case SIGTTIN:
-    case SIGTTOU:
-    case SIGWINCH:
-        return true;
-    case SIGHUP:
-    case SIGCONT:
-        return ::getsid(0) != ::getpid();
-    default:
-        return false;
-    }
-}
-
-/// While one of these lives, news of PROGRAM continues us as a SIGCONT does.
-class WokenByNews
-{
-public:
-    explicit WokenByNews(const Fd &reaper) : reaper_(reaper)
-    {
-        ::fcntl(reaper_.get(), F_SETOWN, ::getpid());
-        ::fcntl(reaper_.get(), F_SETSIG, SIGCONT);
-        ::fcntl(reaper_.get(), F_SETFL, O_ASYNC);
-    }
-    ~WokenByNews() { ::fcntl(reaper_.get(), F_SETFL, 0); }
-    WokenByNews(const WokenByNews &) = delete;
-    WokenByNews &operator=(const WokenByNews &) = delete;
-
-    static bool sent(const signalfd_siginfo &info)
-    {
-        return info.ssi_signo == SIGCONT && (info.ssi_code == POLL_IN || info.ssi_code == POLL_HUP);
-    }
-
-private:
-    const Fd &reaper_;
-};
-
-/// Stops as PROGRAM has, until a SIGCONT or news of PROGRAM.
-void stop_as_program(int signal, const Fd &reaper)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signal);
-    std::signal(signal, SIG_DFL);
-    // Blocked, the stop is but pending: whatever SIGCONT comes from here on takes it back.
-    // SIGSTOP can't be blocked; for news just then see the reaper, which repeats it.
-    if (signal != SIGSTOP) {
-        ::raise(signal);
-    }
-    const WokenByNews woken(reaper);
-    pollfd polled{reaper.get(), POLLIN, 0};
-    if (::poll(&polled, 1, 0) != 0) {
-        const timespec now{};
-        ::sigtimedwait(&set, nullptr, &now);
-    } else if (signal == SIGSTOP) {
-        ::raise(signal);
-    } else {
-        ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-        ::sigprocmask(SIG_BLOCK, &set, nullptr);
-    }
-}
-
-/// Hands on what was sent to us.
-void forward_signals(const Fd &signals, const Fd &reaper, unsigned stops)
-{
-    signalfd_siginfo info{};
-    while (::read(signals.get(), &info, sizeof info) == sizeof info) {
-        const auto signal = static_cast<int>(info.ssi_signo);
-        if (signal != SIGCHLD && !is_for_the_group(info) && !WokenByNews::sent(info)) {
-            send_value(reaper, ForwardedSignal{signal, stops});
-        }
-    }
-}
-
-/// Until PROGRAM has ended. nullopt: nobody is left to tell how.
-std::optional<ProgramStatus> wait_for_program(const Fd &reaper)
-{
-    const sigset_t set = forwarded_signals();
-    const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-    for (unsigned stops = 0;;) {
-        std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {reaper.get(), POLLIN, 0}}};
-        if (::poll(polled.data(), polled.size(), -1) < 0) {
-            continue;
-        }
-        if (polled[0].revents != 0) {
-            forward_signals(signals, reaper, stops);
-        }
-        if (polled[1].revents == 0) {
-            continue;
-        }
-        const std::optional<ProgramStatus> status = receive_value<ProgramStatus>(reaper);
-        if (!status || status->kind == ProgramStatus::Kind::exited ||
-            status->kind == ProgramStatus::Kind::killed) {
-            return status;
-        }
-        if (status->kind == ProgramStatus::Kind::stopped) {
-            ++stops;
-            stop_as_program(status->value, reaper);
-        }
-    }
 }
 
 int end_as(const std::optional<ProgramStatus> &status, const Options &options)
@@ -211,6 +96,9 @@ int run_command(const Options &options)
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
     auto [status_end, reaper_end] = make_socket_pair();
+    auto [bell_end, reaper_bell] = make_socket_pair();
+    ReaperLink to_reaper{std::move(status_end), std::move(bell_end)};
+    ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // for a lambda: a binding can't be captured
     const InheritedSignals inherited = take_over_signals();
 
@@ -220,7 +108,7 @@ int run_command(const Options &options)
     }
     if (serving == 0) {
         command_end.reset();
-        status_end.reset();
+        to_reaper = {};
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         const pid_t reaper = ::fork();
         if (reaper < 0) {
@@ -230,10 +118,10 @@ int run_command(const Options &options)
             serving_end.reset();
             listener_end.reset();
             log.reset();
-            reap(options.pidns_depth, std::move(reaper_end),
+            reap(options.pidns_depth, std::move(to_command),
                  [&] { run_program(options.program, filter, program_end, inherited); });
         }
-        reaper_end.reset();
+        to_command = {};
         program_end.reset();
         ::_exit(serve(options, kernel_serves, std::move(listener_end), std::move(serving_end),
                       std::move(log), reaper));
@@ -242,14 +130,14 @@ int run_command(const Options &options)
     serving_end.reset();
     listener_end.reset();
     program_end.reset();
-    reaper_end.reset();
+    to_command = {};
 
     // Who reads what PROGRAM writes sees its end as soon as PROGRAM closes it.
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
-    close_others({command_end.get(), status_end.get()});
+    close_others({command_end.get(), to_reaper.messages.get(), to_reaper.bell.get()});
 
-    const std::optional<ProgramStatus> status = wait_for_program(status_end);
+    const std::optional<ProgramStatus> status = Job(std::move(to_reaper)).wait();
     if (options.wait_all) {
         // Signals are no longer for PROGRAM, so they work on us; what ends the wait is the end
         // of the serving process.

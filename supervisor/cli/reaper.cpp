@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,65 +76,64 @@ ProgramStatus decode(int wait_status)
     return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }
 
-/// Which of the signals that the command hands on PROGRAM is to get. A shell continues a job as a
-/// whole, so the SIGCONT that the command had has reached PROGRAM, too; once more it would undo
-/// the next stop (fg, and at once Ctrl-Z), even one that PROGRAM has not come to take yet.
+/// Which SIGCONTs that the command hands on PROGRAM is to get. A shell continues a job as a whole,
+/// so the one that the command had has reached PROGRAM, too; once more it would undo the next stop
+/// (fg, and at once Ctrl-Z), even one that PROGRAM has not come to take yet.
 class Stops
 {
 public:
     void stopped()
     {
+        end();
         stopped_ = true;
-        continued_by_us_ = continued_by_others_ = false;
+        continued_by_us_ = false;
         ++count_;
     }
     /// Whether it was known to be stopped.
     bool continued()
     {
-        continued_by_others_ = stopped_ && !continued_by_us_;
+        end();
         return std::exchange(stopped_, false);
     }
-    [[nodiscard]] bool wants(const ForwardedSignal &signal)
+    /// `stops`: ForwardedSignal::stops.
+    [[nodiscard]] bool lasts(unsigned stops) const { return stopped_ && stops == count_; }
+    [[nodiscard]] bool wants_continuation(unsigned stops)
     {
-        switch (signal.number) {
-        case SIGTSTP:
-        case SIGTTIN:
-        case SIGTTOU:
-            asked_ = true;
-            asked_at_ = signal.stops;
-            return true;
-        case SIGCONT: {
-            const bool asked = std::exchange(asked_, false) && signal.stops == asked_at_;
-            const bool current = signal.stops == count_;
-            if (!asked && current && std::exchange(continued_by_others_, false)) {
-                return false;
-            }
-            continued_by_us_ = stopped_ && (asked || current);
-            return asked || current;
+        if (continued_by_others_ != 0 && stops <= continued_by_others_) {
+            continued_by_others_ = 0;
+            return false;
         }
-        default:
-            return true;
-        }
+        continued_by_us_ = stopped_;
+        return true;
     }
 
 private:
+    void end()
+    {
+        if (stopped_ && !continued_by_us_) {
+            continued_by_others_ = count_;
+        }
+    }
+
     bool stopped_ = false;
     unsigned count_ = 0;
-    /// What ended the last stop. If others, one SIGCONT of the command is theirs, too.
-    bool continued_by_us_ = false;
-    bool continued_by_others_ = false;
-    /// The command has handed on a stop, and what was its count then. A SIGCONT after it is for
-    /// that one, be it seen yet or not.
-    bool asked_ = false;
-    unsigned asked_at_ = 0;
+    bool continued_by_us_ = false; ///< what ended the last stop, or will
+    /// The last stop that others ended, if one SIGCONT that came with that is still to be expected.
+    unsigned continued_by_others_ = 0;
 };
 
-/// How long until the command is told again that PROGRAM goes on. The first news may come just
-/// before it stops by SIGSTOP, which nothing sent earlier can take back.
-constexpr int repeat_ms = 50;
+void tell(const ReaperLink &command, const ProgramStatus &news)
+{
+    send_value(command.messages, news);
+    if (news.kind != ProgramStatus::Kind::stopped &&
+        news.kind != ProgramStatus::Kind::still_stopped) {
+        const char ring = 0;
+        (void)!::send(command.bell.get(), &ring, sizeof ring, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+}
 
-/// Until no child is left. `child`: the one that signals go to; `status`: may be empty.
-[[noreturn]] void reap_until_alone(pid_t child, Fd status)
+/// Until no child is left. `child`: the one that signals go to; `command`: may be empty.
+[[noreturn]] void reap_until_alone(pid_t child, ReaperLink command)
 {
     ::prctl(PR_SET_NAME, "clone2-reap");
     // A session of our own: the terminal's signals are for PROGRAM.
@@ -141,13 +141,12 @@ constexpr int repeat_ms = 50;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         close_standard(fd);
     }
-    close_others({status.get()});
+    close_others({command.messages.get(), command.bell.get()});
     (void)!::chdir("/"); // no file system is kept busy
     sigset_t set = forwarded_signals();
     sigaddset(&set, SIGCHLD);
     const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
     bool child_lives = true;
-    bool repeat = false;
     Stops stops;
     std::optional<ForwardedSignal> forwarded;
     for (;;) {
@@ -162,38 +161,36 @@ constexpr int repeat_ms = 50;
             const ProgramStatus news = decode(wait_status);
             if (news.kind == ProgramStatus::Kind::stopped) {
                 stops.stopped();
-                repeat = false;
-                send_value(status, news);
-            } else if (news.kind == ProgramStatus::Kind::continued) {
-                if (stops.continued()) {
-                    repeat = send_value(status, news);
-                }
-            } else {
+                tell(command, news);
+            } else if (news.kind != ProgramStatus::Kind::continued) {
                 child_lives = false;
                 ended = news;
+            } else if (stops.continued()) {
+                tell(command, news);
             }
         }
-        if (forwarded && child_lives && stops.wants(*forwarded)) {
-            ::kill(child, forwarded->number);
+        if (forwarded && child_lives) {
+            if (forwarded->number < 0) {
+                if (stops.lasts(forwarded->stops)) {
+                    tell(command, {ProgramStatus::Kind::still_stopped, -forwarded->number, false});
+                }
+            } else if (forwarded->number != SIGCONT || stops.wants_continuation(forwarded->stops)) {
+                ::kill(child, forwarded->number);
+            }
         }
         forwarded.reset();
         const bool alone = pid < 0 && errno == ECHILD;
-        if (ended && status) {
+        if (ended && command.messages) {
             ended->alone = alone;
-            send_value(status, *ended);
-            status.reset();
+            tell(command, *ended);
+            command = {};
         }
         if (alone) {
             ::_exit(0);
         }
-        std::array<pollfd, 2> polled{{{signals.get(), POLLIN, 0}, {status.get(), POLLIN, 0}}};
-        const int ready = ::poll(polled.data(), polled.size(), repeat ? repeat_ms : -1);
-        if (ready < 0) {
-            continue;
-        }
-        if (ready == 0) {
-            repeat = false;
-            send_value(status, ProgramStatus{ProgramStatus::Kind::continued, SIGCONT, false});
+        std::array<pollfd, 2> polled{
+            {{signals.get(), POLLIN, 0}, {command.messages.get(), POLLIN, 0}}};
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
             continue;
         }
         signalfd_siginfo info{};
@@ -203,10 +200,10 @@ constexpr int repeat_ms = 50;
             }
         }
         if (polled[1].revents != 0) {
-            // Handed on when we have seen whether PROGRAM has stopped meanwhile.
-            forwarded = receive_value<ForwardedSignal>(status);
+            // Acted on when we have seen what PROGRAM has done meanwhile.
+            forwarded = receive_value<ForwardedSignal>(command.messages);
             if (!forwarded) {
-                status.reset(); // the command was killed: PROGRAM goes on
+                command = {}; // it was killed: PROGRAM goes on
             }
         }
     }
@@ -214,39 +211,40 @@ constexpr int repeat_ms = 50;
 
 } // namespace
 
-void reap(unsigned depth, Fd status, const std::function<void()> &program)
+void reap(unsigned depth, ReaperLink command, const std::function<void()> &program)
 {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (depth > 0) {
-        enter_namespaces(status);
+        enter_namespaces(command.messages);
     }
     for (unsigned level = 0; level < depth; ++level) {
         const pid_t init = ::fork();
         if (init < 0) {
-            fail_for(status, "--pidns: fork: " + reason());
+            fail_for(command.messages, "--pidns: fork: " + reason());
         }
         if (init > 0) {
-            status.reset();
+            command = {};
             reap_until_alone(init, {});
         }
         if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
-            fail_for(status, "--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
+            fail_for(command.messages,
+                     "--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
         }
     }
     if (depth > 0 &&
         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-        fail_for(status, "--pidns: a fresh /proc: " + reason());
+        fail_for(command.messages, "--pidns: a fresh /proc: " + reason());
     }
     const pid_t child = ::fork();
     if (child < 0) {
-        fail_for(status, "fork: " + reason());
+        fail_for(command.messages, "fork: " + reason());
     }
     if (child == 0) {
-        status.reset();
+        command = {};
         program();
         ::_exit(own_failure);
     }
-    reap_until_alone(child, std::move(status));
+    reap_until_alone(child, std::move(command));
 }
 
 } // namespace clone2::cli

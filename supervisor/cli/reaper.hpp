@@ -15,8 +15,8 @@ namespace clone2::cli
 /// The parent is not the serving process: the stops of one's own children are reported to every
 /// thread, which would mix with the serving threads' tracees (DESIGN.md, "Waiting").
 ///
-/// `status`: where the innermost one tells of PROGRAM; signals to hand on come from there, too.
+/// `command`: whom the innermost one tells of PROGRAM, and who has signals to hand on.
 /// `program`: called in PROGRAM's process, must not return.
-[[noreturn]] void reap(unsigned depth, Fd status, const std::function<void()> &program);
+[[noreturn]] void reap(unsigned depth, ReaperLink command, const std::function<void()> &program);
 
 } // namespace clone2::cli

@@ -24,17 +24,23 @@ struct SocketPair {
 /// Throws std::system_error.
 [[nodiscard]] SocketPair make_socket_pair();
 
-/// From the reaper to the command: PROGRAM stopped, goes on after a stop, or ended.
+/// One end of what the reaper and the command tell each other.
+struct ReaperLink {
+    Fd messages; ///< ProgramStatus one way, ForwardedSignal the other
+    Fd bell;     ///< the reaper rings, after the message, when PROGRAM goes on or has ended
+};
+
+/// From the reaper to the command: PROGRAM stopped, still is (the answer), goes on, or ended.
 struct ProgramStatus {
-    enum class Kind { stopped, continued, exited, killed } kind = Kind::exited;
-    int value = 0; ///< signal, or exit status
+    enum class Kind { stopped, still_stopped, continued, exited, killed } kind = Kind::exited;
+    int value = 0; ///< signal, exit status, or which question is answered
     /// It has left no process behind: the serving process ends, too.
     bool alone = false;
 };
 
 /// From the command to the reaper: a signal for PROGRAM.
 struct ForwardedSignal {
-    int number = 0;
+    int number = 0; ///< negative: none, but the question whether the last of `stops` lasts
     /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these.
     unsigned stops = 0;
 };

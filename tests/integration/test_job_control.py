@@ -10,6 +10,8 @@ import procs
 import terminal
 import tracing
 
+CLONE = 56  # x86-64
+
 # Prints each of these signals that it gets, one a line, with a fresh line per delivery.
 CATCH = ("import signal as s,sys\n"
          "names=sys.argv[1:]; w=[getattr(s,'SIG'+n) for n in names]\n"
@@ -129,6 +131,26 @@ class Keyboard(harness.Case):
         self.stopped("sleep")
         return t, sleep.pgrp, sleep.pid, procs.named(procs.REAP)[0].pid
 
+    def background_job(self):
+        """The same, running in the background."""
+        t, job, sleep, reaper = self.stopped_job()
+        t.send("bg\n")
+        self.going_on(sleep, job)
+        self.handed_on(job)
+        return t, job, sleep, reaper
+
+    def end_in_front(self, t):
+        t.send("fg\n")
+        self.in_front(t, "sleep")
+        t.key("C")
+        self.assertEqual(t.last_status(), 130)
+
+    def ended(self, t, status):
+        """The wrapper ends by itself, and the shell is told this status."""
+        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
+        t.send("wait %1\n")
+        self.assertEqual(t.last_status(), status)
+
     def going_on(self, *pids):
         self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it goes on")
 
@@ -164,10 +186,7 @@ class Keyboard(harness.Case):
 
     def test_stop_and_continue_handed_on(self):
         # Both sent to the wrapper alone, and PROGRAM too busy to stop in between.
-        t, job, sleep, reaper = self.stopped_job()
-        t.send("bg\n")
-        self.going_on(sleep, job)
-        self.handed_on(job)
+        t, job, sleep, reaper = self.background_job()
         tracing.hold(reaper)
         tracing.hold(sleep)
         os.kill(job, signal.SIGTSTP)
@@ -176,17 +195,12 @@ class Keyboard(harness.Case):
         self.let_reaper_go(reaper, job, sleep)
         tracing.let_go(sleep)
         self.going_on(sleep, job)
-        t.send("fg\n")
-        self.in_front(t, "sleep")
-        t.key("C")
-        self.assertEqual(t.last_status(), 130)
+        self.end_in_front(t)
 
     def test_continued_before_the_wrapper_has_stopped(self):
         for stop in (signal.SIGTSTP, signal.SIGSTOP):
             with self.subTest(stop):
-                t, job, sleep, _ = self.stopped_job()
-                t.send("bg\n")
-                self.going_on(sleep, job)
+                t, job, sleep, _ = self.background_job()
                 tracing.hold(job)
                 os.kill(sleep, stop)
                 self.wait(lambda: procs.get(sleep).state == "T", "the stop")
@@ -194,10 +208,7 @@ class Keyboard(harness.Case):
                 self.wait(lambda: procs.get(sleep).state == "S", "the continuation")
                 tracing.let_go(job)
                 self.going_on(sleep, job)
-                t.send("fg\n")
-                self.in_front(t, "sleep")
-                t.key("C")
-                self.assertEqual(t.last_status(), 130)
+                self.end_in_front(t)
 
     def test_program_alone_is_continued(self):
         # The wrapper goes on with it: the shell is told of its end.
@@ -205,16 +216,60 @@ class Keyboard(harness.Case):
         os.kill(sleep, signal.SIGCONT)
         self.going_on(sleep, job)
         os.kill(sleep, signal.SIGTERM)
-        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
-        t.send("wait %1\n")
-        self.assertEqual(t.last_status(), 143)
+        self.ended(t, 143)
 
     def test_stopped_program_is_killed(self):
         t, job, sleep, _ = self.stopped_job()
         os.kill(sleep, signal.SIGKILL)
-        self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
-        t.send("wait %1\n")
-        self.assertEqual(t.last_status(), 137)
+        self.ended(t, 137)
+
+    def test_program_of_stopped_group_is_killed(self):
+        # SIGSTOP of all: the wrapper has not stopped by itself, and wakes all the same.
+        t, job, sleep, _ = self.background_job()
+        os.killpg(job, signal.SIGSTOP)
+        self.stopped("sleep")
+        os.kill(sleep, signal.SIGKILL)
+        self.ended(t, 137)
+
+    def test_stopped_group_goes_on_at_once(self):
+        # The wrapper reads of the stop when it is past: it must not stop once more.
+        t, job, sleep, reaper = self.background_job()
+        os.killpg(job, signal.SIGSTOP)
+        self.stopped("sleep")
+        self.wait(lambda: procs.get(reaper).state == "S", "the news of the stop")
+        tracing.hold(reaper)
+        t.send("fg\n")
+        self.in_front(t, "sleep")
+        self.handed_on(job)
+        tracing.let_go(reaper)
+        t.key("C")
+        self.assertEqual(t.last_status(), 130)
+
+    def test_killed_while_the_wrapper_stops(self):
+        # Its end is told just before the wrapper's own stop.
+        for stop in (signal.SIGTSTP, signal.SIGSTOP):
+            with self.subTest(stop):
+                t = terminal.shell(self)
+                t.send('$S -- sleep 1000\n')
+                sleep = self.program("sleep")
+                self.handed_on(sleep.pgrp)
+                wrapper = tracing.Before(sleep.pgrp, CLONE)
+                os.kill(sleep.pid, stop)
+                self.wait(wrapper.reached, "the wrapper's stop")
+                os.kill(sleep.pid, signal.SIGKILL)
+                self.wait(lambda: not procs.named(procs.REAP), "the reaper to have told")
+                wrapper.let_go()
+                self.assertEqual(t.last_status(), 137)
+
+    def test_wrapper_alone_is_continued_before_it_has_stopped(self):
+        # The SIGCONT is for the stop that the wrapper has not heard of yet.
+        t, job, sleep, _ = self.background_job()
+        tracing.hold(job)
+        os.kill(sleep, signal.SIGSTOP)
+        self.wait(lambda: procs.get(sleep).state == "T", "the stop")
+        os.kill(job, signal.SIGCONT)
+        tracing.let_go(job)
+        self.going_on(sleep, job)
 
     def test_reaper_of_stopped_program_is_killed(self):
         _, _, _, reaper = self.stopped_job()
@@ -355,6 +410,25 @@ class WithoutTerminal(harness.Case):
                                stdin=subprocess.DEVNULL, capture_output=True, text=True,
                                start_new_session=True)
         self.assertEqual(len(harness.calls(child.stdout)), 3, child)
+
+    def test_init_of_a_namespace(self):
+        # An init can't be stopped: it must not try for ever.
+        child = self.start("unshare", "--pid", "--fork", "--kill-child", harness.SUPERVISE, "--",
+                           "sleep", "1000")
+        sleep = self.wait(lambda: procs.named("sleep"), "PROGRAM")[0].pid
+        wrapper = procs.named(procs.COMMAND)[0].pid
+        os.kill(sleep, signal.SIGSTOP)
+        self.wait(lambda: procs.get(sleep).state == "T", "the stop")
+
+        def idle():
+            before = procs.status(wrapper)
+            time.sleep(0.2)
+            return procs.status(wrapper) == before
+        self.wait(idle, "the wrapper to rest")
+        os.kill(wrapper, signal.SIGCONT)
+        self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to go on")
+        os.kill(sleep, signal.SIGTERM)
+        self.assertEqual(self.finish(child), 143)
 
     def test_orphaned_process_group(self):
         # SIGTSTP's default action is void in an orphaned group: the wrapper must not hang on it.

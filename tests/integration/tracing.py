@@ -47,7 +47,7 @@ class Before:
     """Runs a process until one of its threads enters this system call, and holds it there until
     let_go(). Threads that are in the call `sleeping` are left alone."""
 
-    def __init__(self, pid, number, sleeping):
+    def __init__(self, pid, number, sleeping=None):
         self.pid, self.number = pid, str(number)
         self.traced = {}
         for tid in _tasks(pid):

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "cli/job.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+/// Whether the terminal has sent this signal to the whole process group, so that PROGRAM has it
+/// already. A hangup is for the session's leader alone: where that is us, it was meant for
+/// PROGRAM. Other signals of the kernel are our own: an alarm set before exec.
+bool is_for_the_group(const signalfd_siginfo &info)
+{
+    if (info.ssi_code != SI_KERNEL) {
+        return false;
+    }
+    switch (static_cast<int>(info.ssi_signo)) {
+    case SIGINT:
+    case SIGQUIT:
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+    case SIGWINCH:
+        return true;
+    case SIGHUP:
+    case SIGCONT:
+        return ::getsid(0) != ::getpid();
+    default:
+        return false;
+    }
+}
+
+bool is_readable(const Fd &fd)
+{
+    pollfd polled{fd.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) != 0;
+}
+
+/// Whether a SIGCONT waits for the process whose /proc/PID/status this is. False if unreadable.
+bool is_continued(const Fd &status)
+{
+    std::array<char, 8192> buffer{};
+    const ssize_t n = ::pread(status.get(), buffer.data(), buffer.size() - 1, 0);
+    const std::string_view text(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+    constexpr std::string_view name = "\nShdPnd:\t";
+    const std::size_t at = text.find(name);
+    return at != std::string_view::npos &&
+           (std::strtoull(text.data() + at + name.size(), nullptr, 16) >> (SIGCONT - 1) & 1) != 0;
+}
+
+} // namespace
+
+Job::Job(ReaperLink reaper) : reaper_(std::move(reaper))
+{
+    const sigset_t set = forwarded_signals();
+    signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    const int bell = reaper_.bell.get();
+    if (!signals_ || ::fcntl(bell, F_SETOWN, ::getpid()) != 0 ||
+        ::fcntl(bell, F_SETSIG, SIGCONT) != 0 || ::fcntl(bell, F_SETFL, O_ASYNC) != 0) {
+        throw std::system_error(errno, std::generic_category(), "signals of the job");
+    }
+}
+
+std::optional<ProgramStatus> Job::wait()
+{
+    for (;;) {
+        std::array<pollfd, 2> polled{
+            {{signals_.get(), POLLIN, 0}, {reaper_.messages.get(), POLLIN, 0}}};
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
+            continue;
+        }
+        // Before the message: a SIGCONT that came before a stop is not for that stop.
+        forward_signals();
+        if (polled[1].revents == 0) {
+            continue;
+        }
+        const std::optional<ProgramStatus> status = receive_value<ProgramStatus>(reaper_.messages);
+        if (!status) {
+            return std::nullopt;
+        }
+        switch (status->kind) {
+        case ProgramStatus::Kind::stopped:
+            ++stops_;
+            stop_signal_ = status->value;
+            ask();
+            break;
+        case ProgramStatus::Kind::still_stopped:
+            if (status->value == question_) {
+                stop();
+            }
+            break;
+        case ProgramStatus::Kind::continued: {
+            stop_signal_ = 0;
+            char ring = 0;
+            while (::recv(reaper_.bell.get(), &ring, sizeof ring, MSG_DONTWAIT) > 0) {
+            }
+            break;
+        }
+        case ProgramStatus::Kind::exited:
+        case ProgramStatus::Kind::killed:
+            return status;
+        }
+    }
+}
+
+bool Job::is_for_program(const signalfd_siginfo &info) const
+{
+    if (info.ssi_signo == SIGCONT) {
+        const bool bell = info.ssi_code == POLL_IN || info.ssi_code == POLL_HUP;
+        const bool helper = info.ssi_code == SI_USER && helper_ > 0 &&
+                            info.ssi_pid == static_cast<std::uint32_t>(helper_);
+        if (bell || helper) {
+            return false;
+        }
+    }
+    return !is_for_the_group(info);
+}
+
+void Job::forward_signals()
+{
+    bool continued = false;
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+        const auto signal = static_cast<int>(info.ssi_signo);
+        if (is_for_program(info)) {
+            send_value(reaper_.messages, ForwardedSignal{signal, stops_});
+        }
+        continued = continued || signal == SIGCONT;
+    }
+    // Whoever continues us: while PROGRAM is stopped, we are to be.
+    if (continued && stop_signal_ != 0) {
+        ask();
+    }
+}
+
+/// Asks the reaper whether PROGRAM still is stopped; answers to earlier questions are void.
+void Job::ask()
+{
+    ++question_;
+    send_value(reaper_.messages, ForwardedSignal{-question_, stops_});
+}
+
+/// Does to us what has stopped PROGRAM. Comes back after a SIGCONT, or after the next news.
+void Job::stop()
+{
+    const int signal = stop_signal_;
+    const int question = question_;
+    forward_signals();
+    if (question != question_) {
+        return;
+    }
+    // A stop takes a pending SIGCONT with it, and news that came before it has rung in vain. So it
+    // is to be pending while we look: then a SIGCONT, the bell's or another, takes it back. SIGSTOP
+    // can't be blocked, but waits while its target waits for a vfork child; so the child sends it,
+    // and looks. The child is in a session of its own: what stops the job must not stop it. For
+    // a SIGCONT that was sent to us alone it looks last of all before.
+    struct sigaction standard {
+    };
+    struct sigaction ignored {
+    };
+    struct sigaction inherited {
+    };
+    standard.sa_handler = SIG_DFL;
+    ignored.sa_handler = SIG_IGN;
+    ::sigaction(SIGCHLD, &ignored, nullptr); // the child is not to stay as a zombie
+    if (signal != SIGSTOP) {
+        ::sigaction(signal, &standard, &inherited);
+    }
+    const Fd status{::open("/proc/self/status", O_RDONLY | O_CLOEXEC)};
+    const pid_t self = ::getpid();
+    const long helper =
+        ::syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+    if (helper == 0) {
+        ::setsid();
+        if (is_continued(status)) {
+            ::_exit(0);
+        }
+        ::kill(self, signal);
+        if (is_readable(reaper_.messages)) {
+            ::kill(self, SIGCONT);
+        }
+        ::_exit(0);
+    }
+    helper_ = static_cast<pid_t>(helper);
+    if (helper < 0) {
+        ::raise(signal); // no process to be had: then with a gap
+    }
+    if (signal != SIGSTOP) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, signal);
+        ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+        ::sigprocmask(SIG_BLOCK, &set, nullptr);
+        ::sigaction(signal, &inherited, nullptr);
+    }
+    ::sigaction(SIGCHLD, &standard, nullptr);
+}
+
+} // namespace clone2::cli

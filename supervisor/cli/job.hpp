@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "cli/wire.hpp"
+
+#include <sys/signalfd.h>
+
+#include <optional>
+
+namespace clone2::cli
+{
+
+/// The command's part in the shell's job that PROGRAM is: it hands signals on to PROGRAM, stops
+/// when PROGRAM has stopped and goes on when PROGRAM does. One in a process, not thread-safe; the
+/// signals of forwarded_signals() are blocked.
+///
+/// The news comes later than the stop, so what it says may be past. Whoever continues a job as a
+/// whole has continued PROGRAM before us (the kernel begins with the youngest member), so a stop
+/// is made only once the reaper has said, asked after that, that PROGRAM still is stopped.
+class Job
+{
+public:
+    /// From here on news of PROGRAM's going on or its end continues this process. Throws
+    /// std::system_error.
+    explicit Job(ReaperLink reaper);
+
+    /// Until PROGRAM has ended. nullopt: nobody is left to tell how.
+    std::optional<ProgramStatus> wait();
+
+private:
+    void forward_signals();
+    void ask();
+    void stop();
+
+    [[nodiscard]] bool is_for_program(const signalfd_siginfo &info) const;
+
+    ReaperLink reaper_;
+    Fd signals_;
+    unsigned stops_ = 0;  ///< of PROGRAM, as far as we have heard
+    int stop_signal_ = 0; ///< of the last of them; 0: it goes on
+    int question_ = 0;    ///< the last one's number
+    pid_t helper_ = 0;    ///< see stop()
+};
+
+} // namespace clone2::cli
