@@ -97,10 +97,10 @@ int run_command(const Options &options)
     auto [listener_end, program_socket] = make_socket_pair();
     auto [status_end, reaper_end] = make_socket_pair();
     auto [bell_end, reaper_bell] = make_socket_pair();
-    ReaperLink to_reaper{std::move(status_end), std::move(bell_end)};
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // for a lambda: a binding can't be captured
     const InheritedSignals inherited = take_over_signals();
+    std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
     const pid_t serving = ::fork();
     if (serving < 0) {
@@ -108,7 +108,7 @@ int run_command(const Options &options)
     }
     if (serving == 0) {
         command_end.reset();
-        to_reaper = {};
+        job.reset();
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         const pid_t reaper = ::fork();
         if (reaper < 0) {
@@ -135,9 +135,12 @@ int run_command(const Options &options)
     // Who reads what PROGRAM writes sees its end as soon as PROGRAM closes it.
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
-    close_others({command_end.get(), to_reaper.messages.get(), to_reaper.bell.get()});
+    std::vector<int> kept = job->fds();
+    kept.push_back(command_end.get());
+    close_others(kept);
 
-    const std::optional<ProgramStatus> status = Job(std::move(to_reaper)).wait();
+    const std::optional<ProgramStatus> status = job->wait();
+    job.reset();
     if (options.wait_all) {
         // Signals are no longer for PROGRAM, so they work on us; what ends the wait is the end
         // of the serving process.

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -56,7 +57,7 @@ bool is_readable(const Fd &fd)
 /// Whether a SIGCONT waits for the process whose /proc/PID/status this is. False if unreadable.
 bool is_continued(const Fd &status)
 {
-    std::array<char, 8192> buffer{};
+    std::array<char, 65536> buffer{}; // there may be many groups
     const ssize_t n = ::pread(status.get(), buffer.data(), buffer.size() - 1, 0);
     const std::string_view text(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
     constexpr std::string_view name = "\nShdPnd:\t";
@@ -76,6 +77,11 @@ Job::Job(ReaperLink reaper) : reaper_(std::move(reaper))
         ::fcntl(bell, F_SETSIG, SIGCONT) != 0 || ::fcntl(bell, F_SETFL, O_ASYNC) != 0) {
         throw std::system_error(errno, std::generic_category(), "signals of the job");
     }
+}
+
+std::vector<int> Job::fds() const
+{
+    return {reaper_.messages.get(), reaper_.bell.get(), signals_.get()};
 }
 
 std::optional<ProgramStatus> Job::wait()
@@ -135,17 +141,20 @@ bool Job::is_for_program(const signalfd_siginfo &info) const
 
 void Job::forward_signals()
 {
-    bool continued = false;
+    bool look = false;
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
         const auto signal = static_cast<int>(info.ssi_signo);
         if (is_for_program(info)) {
-            send_value(reaper_.messages, ForwardedSignal{signal, stops_});
+            send_value(reaper_.messages, ForwardedSignal{signal, stops_, stop_signal_ == 0});
         }
-        continued = continued || signal == SIGCONT;
+        // Where it is a stop, that may have taken a SIGCONT with it.
+        look = look || signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN ||
+               signal == SIGTTOU;
     }
+    helper_ = 0;
     // Whoever continues us: while PROGRAM is stopped, we are to be.
-    if (continued && stop_signal_ != 0) {
+    if (look && stop_signal_ != 0) {
         ask();
     }
 }
@@ -154,35 +163,56 @@ void Job::forward_signals()
 void Job::ask()
 {
     ++question_;
-    send_value(reaper_.messages, ForwardedSignal{-question_, stops_});
+    send_value(reaper_.messages, ForwardedSignal{-question_, stops_, false});
 }
 
-/// Does to us what has stopped PROGRAM. Comes back after a SIGCONT, or after the next news.
+/// Does to us what has stopped PROGRAM. Comes back after a SIGCONT, after news, or at once where
+/// nothing can stop us (the init of a namespace, an orphaned process group).
+///
+/// A stop takes a pending SIGCONT with it, and news that came before it has rung in vain. So it is
+/// to be pending while we look: then a SIGCONT, the bell's or another, takes it back.
 void Job::stop()
 {
-    const int signal = stop_signal_;
     const int question = question_;
     forward_signals();
     if (question != question_) {
         return;
     }
-    // A stop takes a pending SIGCONT with it, and news that came before it has rung in vain. So it
-    // is to be pending while we look: then a SIGCONT, the bell's or another, takes it back. SIGSTOP
-    // can't be blocked, but waits while its target waits for a vfork child; so the child sends it,
-    // and looks. The child is in a session of its own: what stops the job must not stop it. For
-    // a SIGCONT that was sent to us alone it looks last of all before.
+    if (stop_signal_ == SIGSTOP) {
+        stop_by_helper();
+        return;
+    }
+    const int signal = stop_signal_;
+    ::kill(::getpid(), signal);
+    if (is_readable(reaper_.messages)) {
+        ::kill(::getpid(), SIGCONT);
+        helper_ = ::getpid();
+        return;
+    }
     struct sigaction standard {
-    };
-    struct sigaction ignored {
     };
     struct sigaction inherited {
     };
     standard.sa_handler = SIG_DFL;
-    ignored.sa_handler = SIG_IGN;
-    ::sigaction(SIGCHLD, &ignored, nullptr); // the child is not to stay as a zombie
-    if (signal != SIGSTOP) {
-        ::sigaction(signal, &standard, &inherited);
-    }
+    ::sigaction(signal, &standard, &inherited);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+    ::sigaction(signal, &inherited, nullptr);
+}
+
+/// SIGSTOP can't be blocked, but waits while its target waits for a vfork child; so a child sends
+/// it, and looks. It is in a session of its own: what stops the job must not stop it. For a SIGCONT
+/// that was sent to us alone it looks last of all before.
+void Job::stop_by_helper()
+{
+    // Ignored, the child is not left as a zombie while we are stopped.
+    struct sigaction action {
+    };
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGCHLD, &action, nullptr);
     const Fd status{::open("/proc/self/status", O_RDONLY | O_CLOEXEC)};
     const pid_t self = ::getpid();
     const long helper =
@@ -192,25 +222,21 @@ void Job::stop()
         if (is_continued(status)) {
             ::_exit(0);
         }
-        ::kill(self, signal);
+        ::kill(self, SIGSTOP);
         if (is_readable(reaper_.messages)) {
             ::kill(self, SIGCONT);
         }
         ::_exit(0);
     }
-    helper_ = static_cast<pid_t>(helper);
-    if (helper < 0) {
-        ::raise(signal); // no process to be had: then with a gap
+    if (helper > 0) {
+        helper_ = static_cast<pid_t>(helper);
+        while (::waitpid(helper_, nullptr, __WALL) < 0 && errno == EINTR) {
+        }
+    } else if (!is_continued(status) && !is_readable(reaper_.messages)) {
+        ::raise(SIGSTOP); // no process to be had: then with a gap
     }
-    if (signal != SIGSTOP) {
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, signal);
-        ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-        ::sigprocmask(SIG_BLOCK, &set, nullptr);
-        ::sigaction(signal, &inherited, nullptr);
-    }
-    ::sigaction(SIGCHLD, &standard, nullptr);
+    action.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &action, nullptr);
 }
 
 } // namespace clone2::cli

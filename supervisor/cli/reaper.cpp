@@ -97,9 +97,12 @@ public:
     }
     /// `stops`: ForwardedSignal::stops.
     [[nodiscard]] bool lasts(unsigned stops) const { return stopped_ && stops == count_; }
-    [[nodiscard]] bool wants_continuation(unsigned stops)
+    /// Whether a SIGCONT is to be handed on.
+    [[nodiscard]] bool wants(const ForwardedSignal &continuation)
     {
-        if (continued_by_others_ != 0 && stops <= continued_by_others_) {
+        // Others' comes to the command before the news of what it has done.
+        if (continuation.stops < continued_by_others_ ||
+            (continuation.stops == continued_by_others_ && !continuation.goes_on)) {
             continued_by_others_ = 0;
             return false;
         }
@@ -169,17 +172,17 @@ void tell(const ReaperLink &command, const ProgramStatus &news)
                 tell(command, news);
             }
         }
+        const bool alone = pid < 0 && errno == ECHILD;
         if (forwarded && child_lives) {
             if (forwarded->number < 0) {
                 if (stops.lasts(forwarded->stops)) {
                     tell(command, {ProgramStatus::Kind::still_stopped, -forwarded->number, false});
                 }
-            } else if (forwarded->number != SIGCONT || stops.wants_continuation(forwarded->stops)) {
+            } else if (forwarded->number != SIGCONT || stops.wants(*forwarded)) {
                 ::kill(child, forwarded->number);
             }
         }
         forwarded.reset();
-        const bool alone = pid < 0 && errno == ECHILD;
         if (ended && command.messages) {
             ended->alone = alone;
             tell(command, *ended);

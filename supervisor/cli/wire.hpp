@@ -27,7 +27,9 @@ struct SocketPair {
 /// One end of what the reaper and the command tell each other.
 struct ReaperLink {
     Fd messages; ///< ProgramStatus one way, ForwardedSignal the other
-    Fd bell;     ///< the reaper rings, after the message, when PROGRAM goes on or has ended
+    /// The reaper rings, after the message, when PROGRAM goes on or has ended. The reaper's own end
+    /// rings, too.
+    Fd bell;
 };
 
 /// From the reaper to the command: PROGRAM stopped, still is (the answer), goes on, or ended.
@@ -40,9 +42,11 @@ struct ProgramStatus {
 
 /// From the command to the reaper: a signal for PROGRAM.
 struct ForwardedSignal {
-    int number = 0; ///< negative: none, but the question whether the last of `stops` lasts
+    /// -N: none, but question N, whether the last of `stops` lasts.
+    int number = 0;
     /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these.
     unsigned stops = 0;
+    bool goes_on = false; ///< it had heard that the last of these is over
 };
 
 /// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS, or without

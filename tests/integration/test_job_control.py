@@ -10,7 +10,7 @@ import procs
 import terminal
 import tracing
 
-CLONE = 56  # x86-64
+KILL, CLONE = 62, 56  # x86-64
 
 # Prints each of these signals that it gets, one a line, with a fresh line per delivery.
 CATCH = ("import signal as s,sys\n"
@@ -247,13 +247,13 @@ class Keyboard(harness.Case):
 
     def test_killed_while_the_wrapper_stops(self):
         # Its end is told just before the wrapper's own stop.
-        for stop in (signal.SIGTSTP, signal.SIGSTOP):
+        for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
             with self.subTest(stop):
                 t = terminal.shell(self)
                 t.send('$S -- sleep 1000\n')
                 sleep = self.program("sleep")
                 self.handed_on(sleep.pgrp)
-                wrapper = tracing.Before(sleep.pgrp, CLONE)
+                wrapper = tracing.Before(sleep.pgrp, begin)
                 os.kill(sleep.pid, stop)
                 self.wait(wrapper.reached, "the wrapper's stop")
                 os.kill(sleep.pid, signal.SIGKILL)
@@ -269,6 +269,30 @@ class Keyboard(harness.Case):
         self.wait(lambda: procs.get(sleep).state == "T", "the stop")
         os.kill(job, signal.SIGCONT)
         tracing.let_go(job)
+        self.going_on(sleep, job)
+
+    def test_wrapper_s_continuation_is_taken_back(self):
+        # By a stop that PROGRAM does not see: it has stopped already, and so are both to be.
+        t, job, sleep, _ = self.background_job()
+        os.kill(sleep, signal.SIGSTOP)
+        self.stopped("sleep")
+        tracing.hold(job)
+        os.kill(job, signal.SIGCONT)
+        os.kill(job, signal.SIGTSTP)
+        tracing.let_go(job)
+        self.wait(lambda: self.pending(sleep), "the stop handed on")
+        self.stopped("sleep")
+        self.end_in_front(t)
+
+    def test_continuation_after_one_of_program_alone(self):
+        # That one has used up no SIGCONT of the wrapper.
+        _, job, sleep, _ = self.stopped_job()
+        os.kill(sleep, signal.SIGCONT)
+        self.going_on(sleep, job)
+        self.handed_on(job)
+        os.killpg(job, signal.SIGSTOP)
+        self.stopped("sleep")
+        os.kill(job, signal.SIGCONT)
         self.going_on(sleep, job)
 
     def test_reaper_of_stopped_program_is_killed(self):
