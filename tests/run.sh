@@ -3,7 +3,7 @@
 #
 # Installs what is missing, builds, and runs all tests. Ends with "N passed, N failed, N skipped".
 #   --quick      without the sanitizers, clang, the linters and other kernels
-#   --kernels    every provider on 6.12 and 6.1, patched and not, in QEMU (half an hour to build
+#   --kernels    kernel and supervisor on 6.12 and 6.1, patched and not, in QEMU (half an hour to build
 #                them); otherwise only the patched 6.12, which the first run builds, beside the tests
 set -eu
 cd "$(dirname "$0")/.."

@@ -38,7 +38,8 @@ static void on_event(void *user, const struct clone2_event *event)
             (long long)event->latency_us);
 }
 
-/* Between fork() and exec(): only async-signal-safe functions, as clone2/target.h has. */
+/* Between fork() and exec() of a process with one thread. Where there may be more, only
+ * async-signal-safe functions are allowed here, as those of clone2/target.h are: no fprintf(). */
 static void become(char **program, int socket)
 {
     unsigned listener_flags = 0;

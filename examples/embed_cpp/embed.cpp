@@ -37,7 +37,8 @@ namespace
     throw std::system_error(err, std::generic_category(), what);
 }
 
-/// Between fork() and exec(): only async-signal-safe functions, as clone2/target.h has.
+/// Between fork() and exec() of a process with one thread. Where there may be more, only
+/// async-signal-safe functions are allowed here, as those of clone2/target.h are: no perror().
 [[noreturn]] void become(char **program, int socket)
 {
     unsigned listener_flags = 0;

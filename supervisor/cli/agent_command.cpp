@@ -3,9 +3,9 @@
 
 #include "agent/agent.hpp"
 #include "agent/receive_limit.hpp"
-#include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/provider.hpp"
 #include "cli/wire.hpp"
 
 #include <sys/prctl.h>
@@ -129,19 +129,15 @@ private:
     std::unique_ptr<EventLoop::Watch> watch_;
 };
 
-/// The number to which calls are passed where the kernel has clone2 itself. A call by that very
-/// number can't be passed on: the filter that sent it here would send it again.
+/// The number to which calls are passed where the kernel has clone2 itself. nullopt: none, or all
+/// come by that very number (unless a peer says otherwise), so that they can't be passed on: the
+/// filter that sent them here would send them again.
 std::optional<int> kernel_number(const Options &options)
 {
     if (options.provider == Provider::supervisor || options.nr == clone2_nr) {
         return std::nullopt;
     }
-    const bool present = probe_kernel_clone2() == KernelClone2::present;
-    if (options.provider == Provider::kernel && !present) {
-        fail("--provider=kernel: this kernel has no clone2 (system call " +
-             std::to_string(clone2_nr) + ")");
-    }
-    return present ? std::optional(clone2_nr) : std::nullopt;
+    return kernel_makes_calls(options.provider) ? std::optional(clone2_nr) : std::nullopt;
 }
 
 agent::ListeningSocket listening_socket(const Options &options,

@@ -60,8 +60,16 @@ Probe call_under_filter(const std::vector<sock_filter> &filter)
     Listener listener(Fd(installed.listener), installed.wait_killable);
     const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, caller, 0))};
     std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {pidfd.get(), POLLIN, 0}}};
-    while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
-    }
+    // Without a pidfd the caller's end has to be looked for.
+    const int interval_ms = pidfd ? -1 : 10;
+    siginfo_t ended{};
+    int ready = 0;
+    do {
+        ready = ::poll(polled.data(), polled.size(), interval_ms);
+        if (!pidfd) {
+            (void)::waitid(P_PID, static_cast<id_t>(caller), &ended, WEXITED | WNOHANG | WNOWAIT);
+        }
+    } while (ready <= 0 && ended.si_pid == 0);
     if (listener.pending() == Listener::Pending::notification) {
         if (const auto notification = listener.receive()) {
             (void)listener.answer(notification->id, -reached);

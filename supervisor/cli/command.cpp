@@ -2,10 +2,10 @@
 #include "cli/command.hpp"
 
 #include "base/diagnostics.hpp"
-#include "base/kernel_clone2.hpp"
 #include "cli/call_audit.hpp"
 #include "cli/job.hpp"
 #include "cli/program.hpp"
+#include "cli/provider.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serving.hpp"
 #include "cli/wire.hpp"
@@ -62,21 +62,6 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
         take_signal(status->value);
     }
     return 128 + status->value;
-}
-
-/// Whether the kernel's own clone2 is to be used. Fails where it was asked for and is not there.
-bool kernel_makes_calls(Provider provider)
-{
-    if (provider == Provider::supervisor) {
-        return false;
-    }
-    const KernelClone2 found = probe_kernel_clone2();
-    if (provider == Provider::kernel && found == KernelClone2::absent) {
-        fail("--provider=kernel: this kernel has no clone2 (system call " +
-             std::to_string(clone2_nr) + ")");
-    }
-    // Behind a filter it may be another supervisor that answers: not for us to decide.
-    return provider == Provider::kernel || found == KernelClone2::present;
 }
 
 } // namespace

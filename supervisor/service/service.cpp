@@ -100,7 +100,14 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
         }
         return Served::yes;
     }
-    if (kernel_nr_) {
+    if (notification.tid == 0) {
+        // The kernel gives 0 where the caller has no pid in our pid namespace.
+        refuse(call, nullptr,
+               {EPERM, "the caller is in a pid namespace that the supervisor can't see"});
+        return Served::yes;
+    }
+    // By the kernel's own number it came from a filter that would send it here again.
+    if (kernel_nr_ && notification.nr != *kernel_nr_) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;
     }

@@ -4,7 +4,7 @@ import os
 
 import harness
 
-# The list, by words that a line about each must contain.
+# What it has to look at, by words that a line about each must contain.
 TOPICS = ("notif", "set_tid", "ptrace", "io_uring", "privilege", "level", "native")
 
 

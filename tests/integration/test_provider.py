@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Who makes the calls: --provider, on a kernel with clone2 and on one without."""
+"""Who makes the calls: --provider, on a kernel with clone2 and on one without.
+CLONE2_NATIVE=yes: this one has it."""
+import os
+
 import harness
+
+SHIM = os.path.normpath(os.environ.get("CLONE2_SHIM")
+                        or os.path.join(harness.BUILD, "shim/launcher/clone2-shim"))
 
 
 def kernel_has_clone2():
@@ -8,6 +14,23 @@ def kernel_has_clone2():
 
 
 class Provider(harness.Case):
+    def test_native_is_recognised(self):
+        if os.environ.get("CLONE2_NATIVE") == "yes":
+            self.assertTrue(kernel_has_clone2())
+        else:
+            self.expect(harness.supervise("--check", "native"), 1, out="native")
+
+    def test_agent_with_another_number(self):
+        # Its peers have their own: 387 can't be passed on, 500 can where the kernel has clone2.
+        agent = self.start(harness.SUPERVISE, "--listen", self.path("socket"), "-n", "500")
+        self.wait(lambda: os.path.exists(self.path("socket")), "the agent")
+        for nr in ("387", "500"):
+            result = harness.run([SHIM, "--socket", self.path("socket"), "--nr", nr, "--",
+                                  harness.CALL, "-n", nr, "7000"])
+            self.assertEqual(harness.calls(result.out), [7000], result)
+        agent.terminate()
+        self.assertEqual(self.finish(agent), 0)
+
     def test_supervisor(self):
         # Everywhere: also where the kernel could do it.
         result = harness.supervise("--provider=supervisor", "--log", "-", "--", harness.CALL, "-r",

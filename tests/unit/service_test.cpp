@@ -120,6 +120,15 @@ Notification call_of(pid_t tid, std::uint64_t args, std::uint64_t pids)
     return notification;
 }
 
+/// What a call is answered, by whom it may come.
+std::int64_t answer_to(Bench &bench, const Notification &notification)
+{
+    FakeSource source(true);
+    serve(bench, source, notification);
+    REQUIRE(source.answers.size() == 1);
+    return source.answers[0].value;
+}
+
 /// What a sleeping process, a copy of this one, is answered for these arguments.
 struct Refused {
     Refused(const CloneStruct &args, const pid_t *pids) : Refused(remote(&args), pids) {}
@@ -447,4 +456,20 @@ TEST_CASE("Service: calls are passed to the kernel under another number, argumen
     // What was asked for is in the log all the same.
     CHECK(records.back().flags == sigchld);
     CHECK(records.back().pids == std::vector<pid_t>{77});
+}
+
+TEST_CASE("A call by the kernel's own number is not passed to the kernel")
+{
+    // The filter that sent it would send it again, without end.
+    Bench bench(nr);
+    const auto sleeper = make_sleeper();
+    CHECK(answer_to(bench, call_of(sleeper->pid(), 0, 0)) == -EFAULT);
+}
+
+TEST_CASE("A caller that can't be seen from here gets EPERM, with the reason")
+{
+    Bench bench;
+    CHECK(answer_to(bench, call_of(0, 0, 0)) == -EPERM);
+    REQUIRE(bench.records.all().size() == 1);
+    CHECK(bench.records.all()[0].why.find("pid namespace") != std::string::npos);
 }

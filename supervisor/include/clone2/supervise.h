@@ -204,6 +204,11 @@ int clone2_supervisor_fd(const struct clone2_supervisor *supervisor);
  * frozen cgroup) or whose memory can't be read (userfaultfd, FUSE) holds it up without bounds. A
  * program that has such targets should use run(), which serves others meanwhile.
  *
+ * Nobody else may receive from the listener: the kernel makes who comes second wait, and with it
+ * dispatch() or run(), and all other listeners. A target that keeps a copy of its listener can do
+ * that; where targets are not trusted, let clone2-shim or a runtime hand them to an agent
+ * (clone2-supervise --listen), which notices.
+ *
  * For one thread at a time, not always the same. errno is kept. From seizing a caller until it is
  * let go, signals are held back on this thread.
  *

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "cli/provider.hpp"
+
+#include "base/kernel_clone2.hpp"
+#include "cli/wire.hpp"
+
+namespace clone2::cli
+{
+
+bool kernel_makes_calls(Provider provider)
+{
+    if (provider == Provider::supervisor) {
+        return false;
+    }
+    const KernelClone2 found = probe_kernel_clone2();
+    if (provider == Provider::kernel && found == KernelClone2::absent) {
+        fail("--provider=kernel: this kernel has no clone2 (system call " +
+             std::to_string(clone2_nr) + ")");
+    }
+    // Behind a filter it may be another supervisor that answers: not for us to decide.
+    return provider == Provider::kernel || found == KernelClone2::present;
+}
+
+} // namespace clone2::cli
