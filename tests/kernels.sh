@@ -3,10 +3,10 @@
 #
 # sh tests/kernels.sh BUILD RESULTS [--all]
 #
-# The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively, and calls by another
-# number passed on to it; with --all every provider there, and on 6.1, and on both without the
-# patches; every provider: the kernel and the supervisor. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N skipped") for each, and prints
-# them as a table.
+# The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively, what steps aside for
+# it, and calls by another number passed on to it; with --all kernel and supervisor there, and on
+# 6.1, and on both without the patches. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N
+# skipped") for each, and prints them as a table.
 # shellcheck disable=SC2086,SC2016 # lists of words; backticks for the table
 set -eu
 cd "$(dirname "$0")/.."
@@ -53,15 +53,15 @@ rm -f "$results/table"
 CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow all
 row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
     "$supervise" --provider=kernel -n 500 -- "$conformance" -n 500 $slow all
+row wrapper-6.12 'wrapper and agent step aside | 6.12 patched' '' \
+    env CLONE2_NATIVE=yes CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
+    /usr/bin/python3 tests/integration/test_provider.py
 row compat-6.12 "the kernel's 32-bit entry | 6.12 patched" '' "$build/tests/compat/clone2-compat-entry"
 row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
     sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
 if [ "$all" = --all ]; then
     sh tests/boot.sh >"$results/boot.out" 2>&1 || cat "$results/boot.out"
     tail -n 1 "$results/boot.out" >"$results/kernel-boot.counts"
-    row wrapper-6.12 'the wrapper steps aside | 6.12 patched' '' \
-        env CLONE2_NATIVE=yes CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
-        /usr/bin/python3 tests/integration/test_provider.py
     row differential-6.12 '5,000 random calls, kernel and supervisor alike | 6.12 patched' '' \
         sh tests/differential/compare.sh "$supervise" "$differential" 5000
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \

@@ -39,7 +39,10 @@ constexpr std::array texts{
                "unix socket. Peers are root and the own user. SIGTERM ends it when the calls under "
                "way are through. A socket passed by systemd (LISTEN_FDS) is used in place of PATH; "
                "with FileDescriptorStoreMax= a restart loses no program"},
-    OptionText{0, "allow-uid", "UID[,UID...]", "with --listen: these users may connect, too"},
+    OptionText{
+        0, "allow-uid", "UID[,UID...]",
+        "with --listen: these users may connect, too (the socket then is open to all, and who "
+        "connects is looked at)"},
     OptionText{
         0, "policy", "FILE",
         "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "
