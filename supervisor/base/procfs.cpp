@@ -43,6 +43,21 @@ Fd mount_private_procfs()
 
 } // namespace
 
+std::optional<std::string> status_value(const std::string &status, const char *field)
+{
+    const std::string key = std::string("\n") + field + ":";
+    const std::size_t at = status.find(key);
+    if (at == std::string::npos) {
+        return std::nullopt;
+    }
+    const std::size_t begin = status.find_first_not_of(" \t", at + key.size());
+    const std::size_t end = status.find('\n', at + 1);
+    if (begin == std::string::npos || end == std::string::npos || begin >= end) {
+        return std::string();
+    }
+    return status.substr(begin, end - begin);
+}
+
 Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
 {
     if (root_ && shows_own_namespace(root_.get())) {
@@ -88,20 +103,7 @@ std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) co
 std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) const
 {
     const std::optional<std::string> status = read_if_alive(tid, "status");
-    if (!status) {
-        return std::nullopt;
-    }
-    const std::string key = std::string("\n") + field + ":";
-    const std::size_t at = status->find(key);
-    if (at == std::string::npos) {
-        return std::nullopt;
-    }
-    const std::size_t begin = status->find_first_not_of(" \t", at + key.size());
-    const std::size_t end = status->find('\n', at + 1);
-    if (begin == std::string::npos || end == std::string::npos || begin >= end) {
-        return std::string();
-    }
-    return status->substr(begin, end - begin);
+    return status ? status_value(*status, field) : std::nullopt;
 }
 
 char Procfs::state(pid_t tid) const

@@ -12,6 +12,10 @@
 namespace clone2
 {
 
+/// The value of the line "field:" in the text of a status file, without its leading blanks.
+/// nullopt: there is no such line. Thread-safe.
+[[nodiscard]] std::optional<std::string> status_value(const std::string &status, const char *field);
+
 /// The /proc of the supervisor's own pid namespace, held open as a directory.
 ///
 /// A supervisor may be started where /proc shows another namespace (unshare without

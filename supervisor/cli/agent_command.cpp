@@ -134,10 +134,8 @@ private:
 /// filter that sent them here would send them again.
 std::optional<int> kernel_number(const Options &options)
 {
-    if (options.provider == Provider::supervisor || options.nr == clone2_nr) {
-        return std::nullopt;
-    }
-    return kernel_makes_calls(options.provider) ? std::optional(clone2_nr) : std::nullopt;
+    const bool passed = options.nr != clone2_nr && kernel_makes_calls(options.provider);
+    return passed ? std::optional(clone2_nr) : std::nullopt;
 }
 
 agent::ListeningSocket listening_socket(const Options &options,

@@ -46,8 +46,10 @@ Probe call_under_filter(const std::vector<sock_filter> &filter)
         probe.listener_error = -installed.listener;
         return probe;
     }
+    auto [caller_ended, callers] = make_socket_pair(); // a pidfd may be refused here
     const pid_t caller = ::fork();
     if (caller == 0) {
+        caller_ended.reset();
         const long result = ::syscall(clone2_nr, nullptr, nullptr);
         ::_exit(result < 0 ? errno : 0);
     }
@@ -56,20 +58,12 @@ Probe call_under_filter(const std::vector<sock_filter> &filter)
         ::close(installed.listener);
         return probe;
     }
+    callers.reset();
     // Here is nobody else to receive; an unanswered call would not even end with the caller.
     Listener listener(Fd(installed.listener), installed.wait_killable);
-    const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, caller, 0))};
-    std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {pidfd.get(), POLLIN, 0}}};
-    // Without a pidfd the caller's end has to be looked for.
-    const int interval_ms = pidfd ? -1 : 10;
-    siginfo_t ended{};
-    int ready = 0;
-    do {
-        ready = ::poll(polled.data(), polled.size(), interval_ms);
-        if (!pidfd) {
-            (void)::waitid(P_PID, static_cast<id_t>(caller), &ended, WEXITED | WNOHANG | WNOWAIT);
-        }
-    } while (ready <= 0 && ended.si_pid == 0);
+    std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {caller_ended.get(), POLLIN, 0}}};
+    while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
+    }
     if (listener.pending() == Listener::Pending::notification) {
         if (const auto notification = listener.receive()) {
             (void)listener.answer(notification->id, -reached);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/job.hpp"
 
+#include "base/procfs.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -14,7 +16,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
-#include <string_view>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -57,13 +59,11 @@ bool is_readable(const Fd &fd)
 /// Whether a SIGCONT waits for the process whose /proc/PID/status this is. False if unreadable.
 bool is_continued(const Fd &status)
 {
-    std::array<char, 65536> buffer{}; // there may be many groups
-    const ssize_t n = ::pread(status.get(), buffer.data(), buffer.size() - 1, 0);
-    const std::string_view text(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
-    constexpr std::string_view name = "\nShdPnd:\t";
-    const std::size_t at = text.find(name);
-    return at != std::string_view::npos &&
-           (std::strtoull(text.data() + at + name.size(), nullptr, 16) >> (SIGCONT - 1) & 1) != 0;
+    std::string text(65536, '\0'); // there may be many groups
+    const ssize_t n = ::pread(status.get(), text.data(), text.size(), 0);
+    text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    const std::string pending = status_value(text, "ShdPnd").value_or("");
+    return (std::strtoull(pending.c_str(), nullptr, 16) >> (SIGCONT - 1) & 1) != 0;
 }
 
 } // namespace

@@ -23,8 +23,8 @@ class Service
 {
 public:
     /// `kernel_nr`: the number of the kernel's own clone2, to which every call by another number is
-    /// passed; nullopt:
-    /// there is none, or it is not to be used. `waiting`: in the process that this is part of.
+    /// passed; nullopt: there is none, or it is not to be used. `waiting`: in the process that this
+    /// is part of.
     Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
             std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
 

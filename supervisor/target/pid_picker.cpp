@@ -29,14 +29,9 @@ pid_t read_pid_max()
     return file >> value && value > first_after_wrap ? value : 32768;
 }
 
-std::string line_of(const std::string &status, const char *field)
+std::vector<pid_t> ids(const std::string &status, const char *field)
 {
-    const std::size_t at = status.find(std::string("\n") + field + ":");
-    if (at == std::string::npos) {
-        return {};
-    }
-    const std::size_t begin = status.find(':', at) + 1;
-    return status.substr(begin, status.find('\n', begin) - begin);
+    return pid_list(status_value(status, field).value_or(""));
 }
 
 /// Whether the task with this pid is in the namespace `inode` or in one below it.
@@ -104,12 +99,11 @@ PidPicker::Used PidPicker::used_in(std::uint64_t inode, std::size_t depth) const
     Used used;
     for (const pid_t pid : procfs_->pids()) {
         const std::optional<std::string> status = procfs_->read_if_alive(pid, "status");
-        if (!status || pid_list(line_of(*status, "NSpid")).size() <= depth ||
-            !is_within(*procfs_, pid, inode)) {
+        if (!status || ids(*status, "NSpid").size() <= depth || !is_within(*procfs_, pid, inode)) {
             continue;
         }
         for (const char *field : {"NSpid", "NSpgid", "NSsid"}) {
-            const std::vector<pid_t> values = pid_list(line_of(*status, field));
+            const std::vector<pid_t> values = ids(*status, field);
             if (depth < values.size()) {
                 used.insert(values[depth]);
             }
@@ -123,7 +117,7 @@ PidPicker::Used PidPicker::used_in(std::uint64_t inode, std::size_t depth) const
         while (const dirent *entry = threads ? ::readdir(threads.get()) : nullptr) {
             const std::string name = std::string("task/") + entry->d_name + "/status";
             const std::optional<std::string> thread = procfs_->read_if_alive(pid, name.c_str());
-            const std::vector<pid_t> values = pid_list(line_of(thread.value_or(""), "NSpid"));
+            const std::vector<pid_t> values = ids(thread.value_or(""), "NSpid");
             if (depth < values.size()) {
                 used.insert(values[depth]);
             }

@@ -15,9 +15,9 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402
 import procs  # noqa: E402
+import tracing  # noqa: E402
 
-SHIM = os.path.normpath(os.environ.get("CLONE2_SHIM")
-                        or os.path.join(harness.BUILD, "shim/launcher/clone2-shim"))
+SHIM = harness.SHIM
 EXAMPLES = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                          "..", "..", "examples"))
 NR = 387
@@ -95,11 +95,8 @@ class Agent:
 
     def is_in(self, number):
         """Whether a thread of it is in this system call now."""
-        for task in os.listdir(f"/proc/{self.pid}/task"):
-            with open(f"/proc/{self.pid}/task/{task}/syscall") as file:
-                if file.read().startswith(f"{number} "):
-                    return True
-        return False
+        return any(tracing.system_call(self.pid, tid) == str(number)
+                   for tid in tracing.tasks(self.pid))
 
     def reads_memory(self):
         """Whether a thread of it is reading a target's memory now."""

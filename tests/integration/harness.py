@@ -2,7 +2,7 @@
 """What every integration test shares: its own pid namespace, the wrapper, skips that are seen.
 
 A test file ends with `if __name__ == "__main__": harness.main()`. Environment (meson sets it):
-  CLONE2_SUPERVISE, CLONE2_CALL, CLONE2_CALL_STATIC, CLONE2_REFUSE, CLONE2_CONFORMANCE,
+  CLONE2_SUPERVISE, CLONE2_SHIM, CLONE2_CALL, CLONE2_CALL_STATIC, CLONE2_REFUSE, CLONE2_CONFORMANCE,
   CLONE2_CONFORMANCE_STATIC
   CLONE2_MUST_RUN=1   a skip is a failure, unless
   CLONE2_ABSENT="a b" names the feature as known to be absent here.
@@ -28,6 +28,7 @@ def _path(variable, default):
 
 
 SUPERVISE = _path("CLONE2_SUPERVISE", "supervisor/clone2-supervise")
+SHIM = _path("CLONE2_SHIM", "shim/launcher/clone2-shim")
 CALL = _path("CLONE2_CALL", "tests/integration/clone2-call")
 REFUSE = _path("CLONE2_REFUSE", "tests/integration/clone2-refuse")
 CALL_STATIC = _path("CLONE2_CALL_STATIC", "tests/integration/clone2-call-static")

@@ -5,9 +5,6 @@ import os
 
 import harness
 
-SHIM = os.path.normpath(os.environ.get("CLONE2_SHIM")
-                        or os.path.join(harness.BUILD, "shim/launcher/clone2-shim"))
-
 
 def kernel_has_clone2():
     return harness.supervise("--check", "native").status == 0
@@ -25,7 +22,7 @@ class Provider(harness.Case):
         agent = self.start(harness.SUPERVISE, "--listen", self.path("socket"), "-n", "500")
         self.wait(lambda: os.path.exists(self.path("socket")), "the agent")
         for nr in ("387", "500"):
-            result = harness.run([SHIM, "--socket", self.path("socket"), "--nr", nr, "--",
+            result = harness.run([harness.SHIM, "--socket", self.path("socket"), "--nr", nr, "--",
                                   harness.CALL, "-n", nr, "7000"])
             self.assertEqual(harness.calls(result.out), [7000], result)
         agent.terminate()

@@ -4,7 +4,7 @@ import ctypes
 import os
 import signal
 
-SYSCALL, SETOPTIONS, DETACH, SEIZE, INTERRUPT = 24, 0x4200, 17, 0x4206, 0x4207
+SYSCALL, DETACH, SEIZE, INTERRUPT = 24, 17, 0x4206, 0x4207
 O_TRACESYSGOOD, O_TRACECLONE = 1, 8
 WALL = 0x40000000
 
@@ -34,11 +34,12 @@ def _signal(status):
     return number if status >> 16 == 0 and number & 0x7f != signal.SIGTRAP else 0
 
 
-def _tasks(pid):
+def tasks(pid):
     return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
 
 
-def _system_call(pid, tid):
+def system_call(pid, tid):
+    """The number of the call that this thread is in, as text; "running" if in none."""
     with open(f"/proc/{pid}/task/{tid}/syscall") as file:
         return file.read().split()[0]
 
@@ -50,8 +51,8 @@ class Before:
     def __init__(self, pid, number, sleeping=None):
         self.pid, self.number = pid, str(number)
         self.traced = {}
-        for tid in _tasks(pid):
-            if _system_call(pid, tid) != str(sleeping):
+        for tid in tasks(pid):
+            if system_call(pid, tid) != str(sleeping):
                 hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
                 self.traced[tid] = 0
         self._go_on(list(self.traced))
@@ -63,7 +64,7 @@ class Before:
 
     def reached(self):
         """One look; for a loop that waits."""
-        for tid in _tasks(self.pid):
+        for tid in tasks(self.pid):
             try:
                 found, status = os.waitpid(tid, WALL | os.WNOHANG)
             except ChildProcessError:
@@ -74,7 +75,7 @@ class Before:
                 self.traced.pop(tid)
                 continue
             self.traced[tid] = _signal(status)
-            if _system_call(self.pid, tid) == self.number:
+            if system_call(self.pid, tid) == self.number:
                 return True
             self._go_on([tid])
         return False
