@@ -95,8 +95,12 @@ public:
         end();
         return std::exchange(stopped_, false);
     }
-    /// `stops`: ForwardedSignal::stops.
-    [[nodiscard]] bool lasts(unsigned stops) const { return stopped_ && stops == count_; }
+    /// `stops`: ForwardedSignal::stops. After a SIGCONT from here it does not, told of or not: the
+    /// kernel forgets a continuation when PROGRAM ends, long before its end can be waited for.
+    [[nodiscard]] bool lasts(unsigned stops) const
+    {
+        return stopped_ && !continued_by_us_ && stops == count_;
+    }
     /// Whether a SIGCONT is to be handed on.
     [[nodiscard]] bool wants(const ForwardedSignal &continuation)
     {

@@ -15,6 +15,7 @@ class Proc:
         self.comm = text[text.index("(") + 1:text.rindex(")")]
         rest = text[text.rindex(")") + 2:].split()
         self.state = rest[0]
+        self.flags = int(rest[6])
         self.ppid, self.pgrp, self.session, _, self.tpgid = map(int, rest[1:6])
         self.ticks = int(rest[11]) + int(rest[12])  # utime + stime
 
@@ -73,6 +74,12 @@ def status(pid):
 def alive(pid):
     p = get(pid)
     return bool(p) and p.state not in "ZX"
+
+
+def is_exiting(pid):
+    """Whether it is on its way out (PF_EXITING), or gone."""
+    p = get(pid)
+    return not p or bool(p.flags & 4)
 
 
 def wait_for(condition, seconds):

@@ -261,6 +261,22 @@ class Keyboard(harness.Case):
                 wrapper.let_go()
                 self.assertEqual(t.last_status(), 137)
 
+    def test_program_ends_as_soon_as_it_is_continued(self):
+        # It is long about its end, in which the kernel tells of no continuation: the wrapper must
+        # not stop once more.
+        t = terminal.shell(self)
+        t.send("$S -- $PY -c 'import os; x = bytearray(1 << 28); x[::4096] = b\"1\" * (1 << 16); "
+               "os.kill(os.getpid(), 19); os._exit(5)'\n")
+        t.expect(r"Stopped")
+        program = self.stopped("python3").pid
+        reaper = procs.named(procs.REAP)[0].pid
+        tracing.hold(reaper)
+        t.send("fg\n")
+        while not procs.is_exiting(program):
+            pass
+        tracing.let_go(reaper)
+        self.assertEqual(t.last_status(), 5)
+
     def test_wrapper_alone_is_continued_before_it_has_stopped(self):
         # The SIGCONT is for the stop that the wrapper has not heard of yet.
         t, job, sleep, _ = self.background_job()
