@@ -2,6 +2,7 @@
 #include "executor/executor.hpp"
 
 #include "base/held_signals.hpp"
+#include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 
 #include <sys/random.h>
@@ -294,6 +295,13 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
                                    const Order &order, Observation::ProgramCall &observed)
 {
     const pid_t tid = notification.tid;
+    // The code is there, but a program may have changed its pages' protection since the last call.
+    // On kernels where that question is dear, only a place that is looked for is asked about.
+    if (observed.image && mapping_query_is_cheap() &&
+        !may_hold_code(*procfs_, tid, observed.image->code)) {
+        observed.image.reset();
+        observed.slot.reset();
+    }
     if (!observed.image) {
         observed.image = find_image(tid);
         if (!observed.image) {

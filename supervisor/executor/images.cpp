@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "executor/images.hpp"
 
+#include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 
 #include <elf.h>
@@ -99,8 +100,9 @@ bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room)
                                [](std::byte byte) { return byte == std::byte{}; });
 }
 
-/// The rest of the page from `end` on, if it is large enough and unused: zero, or ours already.
-std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
+/// The rest of the page from `end` on, if it is large enough, may be executed, and is unused: zero,
+/// or ours already.
+std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end)
 {
     const RemotePtr begin{align_up(end.value(), 16)};
     const std::uint64_t room = align_up(end.value(), page_size) - begin.value();
@@ -108,7 +110,7 @@ std::optional<CodePlace> place_in_tail(pid_t tid, RemotePtr end)
     if (begin.value() >= align_up(end.value(), page_size) || room < code + arch::boot_slot_size()) {
         return std::nullopt;
     }
-    if (!is_usable(tid, begin, room)) {
+    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, room)) {
         return std::nullopt;
     }
     CodePlace place;
@@ -173,15 +175,21 @@ std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid)
     const Auxv auxv = read_auxv(procfs, tid);
     if (const auto vdso = auxv.find(AT_SYSINFO_EHDR); vdso != auxv.end()) {
         if (const auto end = end_of_vdso(tid, RemotePtr{vdso->second})) {
-            if (auto place = place_in_tail(tid, *end)) {
+            if (auto place = place_in_tail(procfs, tid, *end)) {
                 return place;
             }
         }
     }
     if (const auto end = end_of_text(tid, auxv)) {
-        return place_in_tail(tid, *end);
+        return place_in_tail(procfs, tid, *end);
     }
     return std::nullopt;
+}
+
+bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
+{
+    const std::optional<Mapping> mapping = mapping_at(procfs, tid, code);
+    return mapping && mapping->readable && mapping->executable && !mapping->shared;
 }
 
 std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> slots)

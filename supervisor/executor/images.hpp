@@ -61,6 +61,11 @@ struct CodePlace {
 /// gone or has neither.
 [[nodiscard]] std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid);
 
+/// Whether this address is mapped executable and private at this moment. What AT_SYSINFO_EHDR and
+/// the ELF headers say proves neither: a program may have made its vdso non-executable, may have
+/// moved it, or may keep a file's image there as data.
+[[nodiscard]] bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code);
+
 /// Which threads use which of a code place's slots, boot slots or spare slots. Thread-safe.
 ///
 /// A thread may use several at once: a signal handler that calls clone2 can come in between. One

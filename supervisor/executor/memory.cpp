@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "executor/memory.hpp"
 
+#include "executor/mappings.hpp"
+
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <sstream>
-#include <string>
+#include <optional>
 
 namespace clone2
 {
@@ -74,40 +74,20 @@ Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> fr
     return {};
 }
 
-std::vector<Mapping> read_mappings(const Procfs &procfs, pid_t tid)
-{
-    std::vector<Mapping> mappings;
-    std::istringstream maps(procfs.read_if_alive(tid, "maps").value_or(""));
-    for (std::string line; std::getline(maps, line);) {
-        unsigned long long begin = 0;
-        unsigned long long end = 0;
-        std::array<char, 5> permissions{};
-        if (std::sscanf(line.c_str(), "%llx-%llx %4s", &begin, &end, permissions.data()) != 3) {
-            continue;
-        }
-        mappings.push_back({RemotePtr{begin}, RemotePtr{end}, permissions[0] == 'r',
-                            permissions[1] == 'w', permissions[2] == 'x'});
-    }
-    return mappings;
-}
-
 Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
                              std::span<std::byte> to)
 {
     const Error fault{"read(/proc/mem)", tid, EFAULT};
-    const std::vector<Mapping> mappings = read_mappings(procfs, tid);
-    RemotePtr at = from;
     if (from.value() + to.size() < from.value()) {
         return fault;
     }
     const RemotePtr end = from + to.size();
-    for (const Mapping &mapping : mappings) {
-        if (mapping.begin <= at && at < mapping.end && (mapping.readable || mapping.writable)) {
-            at = mapping.end;
+    for (RemotePtr at = from; at < end;) {
+        const std::optional<Mapping> mapping = mapping_at(procfs, tid, at);
+        if (!mapping || (!mapping->readable && !mapping->writable)) {
+            return fault;
         }
-    }
-    if (at < end) {
-        return fault;
+        at = mapping->end;
     }
     // /proc/TID/mem would read PROT_NONE pages as well: hence the look at the mappings first.
     const Result<Fd> memory = procfs.open(tid, "mem", O_RDONLY);

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <span>
-#include <vector>
 
 /// Reading and writing a target's memory. Thread-safe (no state).
 
@@ -35,16 +34,6 @@ struct RemoteRange {
 /// writable but not readable are readable on x86. EFAULT for all others.
 [[nodiscard]] Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
                                            std::span<std::byte> to);
-
-/// A target's mapping, from /proc/TID/maps.
-struct Mapping {
-    RemotePtr begin;
-    RemotePtr end;
-    bool readable = false;
-    bool writable = false;
-    bool executable = false;
-};
-[[nodiscard]] std::vector<Mapping> read_mappings(const Procfs &procfs, pid_t tid);
 
 /// The bytes of a trivially copyable object.
 template <typename T>

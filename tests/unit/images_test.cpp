@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "executor/images.hpp"
+#include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 #include "executor/slots.hpp"
 #include "support.hpp"
@@ -57,12 +58,10 @@ TEST_CASE("find_code_place: unused room in an executable page of this process")
     const auto place = find_code_place(*procfs(), getpid());
     REQUIRE(place);
     CHECK(place->boot_slots >= 1);
-    const auto mappings = read_mappings(*procfs(), getpid());
-    const auto home = std::find_if(mappings.begin(), mappings.end(), [&](const Mapping &mapping) {
-        return mapping.begin <= place->code && place->code < mapping.end;
-    });
-    REQUIRE(home != mappings.end());
+    const auto home = mapping_at(*procfs(), getpid(), place->code);
+    REQUIRE(home);
     CHECK(home->executable);
+    CHECK_FALSE(home->shared);
 
     // Code, boot slots and spare slots: apart from each other, within the mapping.
     struct Range {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
+#include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -181,19 +184,17 @@ TEST_CASE("read_write_only: what copy_from_user could read")
     }
 }
 
-TEST_CASE("read_mappings: each page with its permissions")
+TEST_CASE("mapping_at: each page with its permissions")
 {
     const Pages pages;
     const std::size_t page = Pages::page_size();
     pages.protect(0, PROT_NONE);
     pages.protect(1, PROT_READ);
     const auto find = [&](const std::byte *address) {
-        const auto mappings = read_mappings(*procfs(), getpid());
-        const auto found =
-            std::find_if(mappings.begin(), mappings.end(), [&](const Mapping &mapping) {
-                return mapping.begin <= remote(address) && remote(address) < mapping.end;
-            });
-        REQUIRE(found != mappings.end());
+        const auto found = mapping_at(*procfs(), getpid(), remote(address));
+        REQUIRE(found);
+        CHECK(found->begin <= remote(address));
+        CHECK(remote(address) < found->end);
         return *found;
     };
     CHECK_FALSE(find(pages.at(0)).readable);
@@ -204,5 +205,40 @@ TEST_CASE("read_mappings: each page with its permissions")
     CHECK_FALSE(find(pages.at(2 * page)).executable);
     const auto *const code = reinterpret_cast<const std::byte *>(&all_are);
     CHECK(find(code).executable);
-    CHECK(read_mappings(*procfs(), dead_pid()).empty());
+    CHECK_FALSE(mapping_at(*procfs(), dead_pid(), remote(code)));
+    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{0}));
+    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{~0ULL}));
+}
+
+TEST_CASE("search_mappings: the same as the kernel's own answer")
+{
+    const Pages pages;
+    pages.protect(0, PROT_NONE);
+    const std::size_t page = Pages::page_size();
+    const Fd shared{memfd_create("a name with\nan end of line", MFD_CLOEXEC)};
+    REQUIRE(ftruncate(shared.get(), static_cast<off_t>(page)) == 0);
+    void *const mapped = mmap(nullptr, page, PROT_READ, MAP_SHARED, shared.get(), 0);
+    REQUIRE(mapped != MAP_FAILED);
+    const auto *const code = reinterpret_cast<const std::byte *>(&all_are);
+    const auto search = [](RemotePtr address) {
+        return search_mappings(Fd{open("/proc/self/maps", O_RDONLY | O_CLOEXEC)}, address);
+    };
+    for (const RemotePtr address : {remote(pages.at(0)), remote(pages.at(page)), remote(code),
+                                    remote(static_cast<std::byte *>(mapped))}) {
+        const auto found = search(address);
+        const auto expected = mapping_at(*procfs(), getpid(), address);
+        REQUIRE(found);
+        REQUIRE(expected);
+        CHECK(found->begin <= address);
+        CHECK(address < found->end);
+        CHECK(found->readable == expected->readable);
+        CHECK(found->writable == expected->writable);
+        CHECK(found->executable == expected->executable);
+        CHECK(found->shared == expected->shared);
+    }
+    CHECK(search(remote(static_cast<std::byte *>(mapped)))->shared);
+    munmap(mapped, page);
+    CHECK_FALSE(search(remote(static_cast<std::byte *>(mapped))));
+    CHECK_FALSE(search(RemotePtr{0}));
+    CHECK_FALSE(search(RemotePtr{~0ULL}));
 }
