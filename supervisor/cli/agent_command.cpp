@@ -190,7 +190,6 @@ int run_agent(const Options &options)
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
     agent::ReceiveLimit::prepare();
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
     raise_limits();

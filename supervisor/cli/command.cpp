@@ -66,7 +66,7 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
 
 } // namespace
 
-int run_command(const Options &options)
+int run_command(const Options &options, const struct sigaction &sigxfsz)
 {
     const bool kernel_serves = kernel_makes_calls(options.provider);
     std::vector<sock_filter> filter;
@@ -84,7 +84,7 @@ int run_command(const Options &options)
     auto [bell_end, reaper_bell] = make_socket_pair();
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // for a lambda: a binding can't be captured
-    const InheritedSignals inherited = take_over_signals();
+    const InheritedSignals inherited = take_over_signals(sigxfsz);
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
     const pid_t serving = ::fork();

@@ -46,7 +46,7 @@ int end_of_output()
     return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : cli::own_failure;
 }
 
-int run(const cli::Command &command)
+int run(const cli::Command &command, const struct sigaction &sigxfsz)
 {
     if (const auto *error = std::get_if<cli::UsageError>(&command)) {
         return usage_error(error->message);
@@ -72,16 +72,17 @@ int run(const cli::Command &command)
     }
     const auto &options = std::get<cli::Options>(command);
     occupy_standard_descriptors();
-    return options.listen ? cli::run_agent(options) : cli::run_command(options);
+    return options.listen ? cli::run_agent(options) : cli::run_command(options, sigxfsz);
 }
 
 } // namespace
 
 int main(int argc, char **argv)
 {
+    const struct sigaction sigxfsz = cli::ignore_file_limit();
     try {
         const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-        return run(cli::parse(arguments));
+        return run(cli::parse(arguments), sigxfsz);
     } catch (const std::exception &error) {
         return usage_error(error.what());
     }

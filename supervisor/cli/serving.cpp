@@ -89,7 +89,6 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
     std::signal(SIGCHLD, SIG_IGN);
     // A log into a pipe that nobody reads any more is a lost line, not our end.
     std::signal(SIGPIPE, SIG_IGN);
-    std::signal(SIGXFSZ, SIG_IGN);
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
     close_others({program.get(), command.get(), log.get()});

@@ -91,9 +91,21 @@ sigset_t forwarded_signals()
     return set;
 }
 
-InheritedSignals take_over_signals()
+struct sigaction ignore_file_limit()
+{
+    struct sigaction ignore {
+    };
+    struct sigaction inherited {
+    };
+    ignore.sa_handler = SIG_IGN;
+    ::sigaction(SIGXFSZ, &ignore, &inherited);
+    return inherited;
+}
+
+InheritedSignals take_over_signals(const struct sigaction &sigxfsz)
 {
     InheritedSignals inherited;
+    inherited.sigxfsz = sigxfsz;
     sigset_t handled = forwarded_signals();
     sigaddset(&handled, SIGCHLD);
     ::sigprocmask(SIG_BLOCK, &handled, &inherited.mask);
@@ -108,6 +120,7 @@ InheritedSignals take_over_signals()
 void restore_signals(const InheritedSignals &inherited)
 {
     ::sigaction(SIGCHLD, &inherited.sigchld, nullptr);
+    ::sigaction(SIGXFSZ, &inherited.sigxfsz, nullptr);
     ::sigprocmask(SIG_SETMASK, &inherited.mask, nullptr);
 }
 

@@ -3,12 +3,14 @@
 
 #include "base/fd.hpp"
 
+#include <fcntl.h>
 #include <seccomp.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <memory>
 
@@ -27,10 +29,38 @@ Error libseccomp_error(const char *operation, int result)
     return Error{operation, 0, result < 0 ? -result : EIO};
 }
 
+/// The program, by way of a pipe: a limit on the size of files (RLIMIT_FSIZE) is no obstacle to it,
+/// and a filter is far smaller than a pipe's room. Exported, not loaded: libseccomp 2.5 can't ask
+/// for WAIT_KILLABLE_RECV.
+Result<std::vector<sock_filter>> export_program(void *context)
+{
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) {
+        return last_error("pipe2()");
+    }
+    const Fd from{ends[0]};
+    Fd to{ends[1]};
+    if (const int r = seccomp_export_bpf(context, to.get()); r != 0) {
+        return libseccomp_error("seccomp_export_bpf()", r);
+    }
+    to.reset();
+    std::vector<sock_filter> program(BPF_MAXINSNS);
+    const ssize_t size = ::read(from.get(), program.data(), program.size() * sizeof(sock_filter));
+    if (size < 0) {
+        return last_error("read(pipe)");
+    }
+    program.resize(static_cast<std::size_t>(size) / sizeof(sock_filter));
+    return program;
+}
+
 } // namespace
 
 Result<std::vector<sock_filter>> build_filter(int nr)
 {
+    // Otherwise libseccomp asks this kernel, and calls a refusal of seccomp(2) "Invalid argument".
+    // What the kernel can do is seen when the filter is installed.
+    constexpr unsigned with_notification = 5;
+    [[maybe_unused]] static const int set = seccomp_api_set(with_notification);
     const std::unique_ptr<void, ReleaseContext> context(seccomp_init(SCMP_ACT_ALLOW));
     if (!context) {
         return Error{"seccomp_init()", 0, ENOMEM};
@@ -42,20 +72,7 @@ Result<std::vector<sock_filter>> build_filter(int nr)
     if (const int r = seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, nr, 0); r != 0) {
         return libseccomp_error("seccomp_rule_add()", r);
     }
-    // Exported, not loaded: libseccomp 2.5 can't ask for WAIT_KILLABLE_RECV.
-    const Fd file{::memfd_create("clone2-filter", MFD_CLOEXEC)};
-    if (!file) {
-        return last_error("memfd_create()");
-    }
-    if (const int r = seccomp_export_bpf(context.get(), file.get()); r != 0) {
-        return libseccomp_error("seccomp_export_bpf()", r);
-    }
-    const off_t size = ::lseek(file.get(), 0, SEEK_END);
-    std::vector<sock_filter> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
-    if (::pread(file.get(), program.data(), program.size() * sizeof(sock_filter), 0) != size) {
-        return last_error("pread(memfd)");
-    }
-    return program;
+    return export_program(context.get());
 }
 
 std::optional<std::string> name_of_system_call(int nr)

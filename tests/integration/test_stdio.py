@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """stdin, stdout, stderr and other descriptors: as without the wrapper, whatever is left behind."""
 import os
+import signal
 import subprocess
 import time
 
@@ -132,6 +133,32 @@ class Descriptors(harness.Case):
         result = harness.run(["prlimit", "--nofile=64:64", harness.SUPERVISE, "--", harness.CALL,
                               "-r", "3"])
         self.assertEqual(len(harness.calls(result.out)), 3, result)
+
+    def test_no_file_may_be_written(self):
+        # What we write to a file fails, as for any program, and ends nothing.
+        limited = ["prlimit", "--fsize=0:0", harness.SUPERVISE]
+        self.expect(harness.run([*limited, "--", harness.CALL, "7000"]), 0, out="pid 7000")
+        self.assertEqual(harness.run([*limited, "--check"]).status,
+                         harness.supervise("--check").status)
+        self.expect(harness.run([*limited, "--print-bpf=base64"]), 0)
+        with open(self.path("file"), "w") as file:
+            for arguments, status in ((["--no-such-option"], 125), (["--check"], 125),
+                                      (["--help"], 125), (["--print-bpf"], 125),
+                                      (["--", "/no/such"], 127),
+                                      (["--log", self.path("log"), "-v", "--stats", "--",
+                                        harness.CALL, "-q"], 0)):
+                with self.subTest(arguments=arguments):
+                    result = harness.run([*limited, *arguments], stdout=file, stderr=file)
+                    self.assertEqual(result.status, status)
+
+    def test_file_limit_is_the_programs(self):
+        # Where the caller has left SIGXFSZ as it is, PROGRAM dies of it; and ignores it where not.
+        script = f"echo text >{self.path('file')}"
+        limited = ["prlimit", "--fsize=0:0", harness.SUPERVISE, "--", "sh", "-c", script]
+        self.assertEqual(harness.run(limited).status, -signal.SIGXFSZ)
+        def ignore():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        self.assertGreater(harness.run(limited, preexec_fn=ignore).status, 0)
 
     def test_serving_process_holds_nothing_of_the_caller(self):
         # But for stderr, on which it may have to say something as long as the command runs.
