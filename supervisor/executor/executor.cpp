@@ -278,17 +278,29 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
 
 template <typename Write>
 Result<Redirected> Executor::redirect(NotificationSource &source, const Notification &notification,
-                                      RemotePtr entry, RemotePtr slot, Write write)
+                                      RemotePtr code, std::uint64_t entry, RemotePtr slot,
+                                      Write write)
 {
+    bool dispatched = false;
     // ENOSYS is what stays in force if we die before the commit point.
-    return stop_and(
-        source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+    const Result<Redirected> redirected =
+        stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+            dispatched = tracee.dispatches_calls(code, code + arch::code_size());
+            if (dispatched) {
+                return answered
+                           ? Result<void>()
+                           : arch::redirect_interrupted(tracee, notification,
+                                                        RemotePtr{notification.instruction_pointer},
+                                                        slot);
+            }
             if (auto written = write(tracee); !written) {
                 return written;
             }
-            return answered ? arch::redirect(tracee, entry, slot)
-                            : arch::redirect_interrupted(tracee, notification, entry, slot);
+            return answered ? arch::redirect(tracee, code + entry, slot)
+                            : arch::redirect_interrupted(tracee, notification, code + entry, slot);
         });
+    return redirected && *redirected == Redirected::done && dispatched ? Redirected::dispatched
+                                                                       : redirected;
 }
 
 Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
@@ -321,7 +333,7 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.saved_args = {notification.args[0], notification.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, slot);
-    return redirect(source, notification, observed.image->code + arch::call_entry(), slot,
+    return redirect(source, notification, observed.image->code, arch::call_entry(), slot,
                     [&](Tracee &) { return write_memory(tid, slot, bytes); });
 }
 
@@ -353,7 +365,7 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
-    return redirect(source, notification, place->code + arch::boot_entry(), boot_slot,
+    return redirect(source, notification, place->code, arch::boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
                         if (auto written = write_code(tracee, place->code); !written) {
                             return written;

@@ -51,9 +51,12 @@ struct Observation {
 
 /// How a redirect went.
 enum class Redirected {
-    done,   ///< the target goes its way; nothing is left to do
-    gone,   ///< the target died; nothing is left to do
-    refused ///< nothing was changed, the notification still has to be answered
+    done,    ///< the target goes its way; nothing is left to do
+    gone,    ///< the target died; nothing is left to do
+    refused, ///< nothing was changed, the notification still has to be answered
+    /// ENOSYS is the answer: the target's system calls go to its own SIGSYS handler (syscall user
+    /// dispatch), and so would those of our code, which an emulator would take for the program's.
+    dispatched
 };
 
 /// Thread-safe: many threads work at once on different notifications.
@@ -121,10 +124,11 @@ private:
     /// (WAIT_KILLABLE_RECV). Waits until that can be told.
     [[nodiscard]] bool sleeps_on(NotificationSource &source,
                                  const Notification &notification) const;
+    /// Sends the target to `entry`, an offset in our code, with `slot`.
     template <typename Write>
     [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
-                                              const Notification &notification, RemotePtr entry,
-                                              RemotePtr slot, Write write);
+                                              const Notification &notification, RemotePtr code,
+                                              std::uint64_t entry, RemotePtr slot, Write write);
     Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
     /// Writes the code, unless it is there.

@@ -36,6 +36,16 @@ bool has_ended(const siginfo_t &info)
     return info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
 }
 
+/// Newer than Debian 12's headers (linux/ptrace.h, 6.4).
+constexpr auto get_syscall_user_dispatch = static_cast<__ptrace_request>(0x4211);
+struct SyscallUserDispatch {
+    std::uint64_t mode; ///< 0: off
+    std::uint64_t selector;
+    std::uint64_t offset; ///< with length: where system calls are always the kernel's
+    std::uint64_t length;
+};
+constexpr std::uint8_t selector_allow = 0;
+
 /// A stop usually comes within 50 us of the answer: until then only let others run.
 constexpr unsigned looks_before_sleep = 100;
 constexpr timespec sleep_between_looks{0, 100'000};
@@ -159,6 +169,28 @@ Result<void> Tracee::detach()
     }
     state_ = State::gone;
     return {};
+}
+
+bool Tracee::dispatches_calls(RemotePtr begin, RemotePtr end) const
+{
+    SyscallUserDispatch config{};
+    if (::ptrace(get_syscall_user_dispatch, tid_, reinterpret_cast<void *>(sizeof config),
+                 &config) != 0 ||
+        config.mode == 0) {
+        return false;
+    }
+    // As the kernel compares: the range may wrap around.
+    if (begin.value() - config.offset < config.length &&
+        end.value() - config.offset <= config.length) {
+        return false;
+    }
+    if (config.selector == 0) {
+        return true;
+    }
+    errno = 0; // the result may be any word
+    const long word =
+        ::ptrace(PTRACE_PEEKDATA, tid_, reinterpret_cast<void *>(config.selector), nullptr);
+    return errno != 0 || static_cast<std::uint8_t>(word) != selector_allow;
 }
 
 Result<void> Tracee::poke_text(RemotePtr to, std::span<const std::byte> from)

@@ -49,6 +49,11 @@ public:
     /// Lets it run, with the signal whose delivery the stop was, if any. ESRCH: died.
     Result<void> detach();
 
+    /// Whether system calls that the thread makes between these addresses would go to its own
+    /// SIGSYS handler instead of the kernel (prctl(2), PR_SET_SYSCALL_USER_DISPATCH). False also
+    /// where the kernel does not say (before 6.4). Only while stopped.
+    [[nodiscard]] bool dispatches_calls(RemotePtr begin, RemotePtr end) const;
+
     /// Writes through page protections (FOLL_FORCE); only while stopped.
     Result<void> poke_text(RemotePtr to, std::span<const std::byte> from);
 

@@ -179,6 +179,12 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
         give_up(call, started.error(), &seen.request);
         return Served::yes;
     }
+    if (*started == Redirected::dispatched) {
+        report_refusal(call, &seen.request,
+                       {ENOSYS,
+                        "the caller's system calls are dispatched to its own SIGSYS handler "
+                        "(syscall user dispatch), and ours would be, too"});
+    }
     return *started == Redirected::refused ? Served::later : Served::yes;
 }
 
@@ -186,13 +192,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
 {
     const pid_t tid = call.notification.tid;
     const auto refuse_boot = [&](const Request *request, const Refusal &refusal) {
-        CallRecord record;
-        record.result = -refusal.err;
-        record.why = refusal.why;
-        if (request != nullptr) {
-            describe(*request, record);
-        }
-        audit(call, std::move(record));
+        report_refusal(call, request, refusal);
         (void)executor_.refuse_boot(call.source, call.notification, refusal.err);
     };
     // The call is planned anew: between the two looks its arguments may have changed.
@@ -309,6 +309,12 @@ void Service::serve_report(const Call &call, Observation::Report report)
 
 void Service::refuse(const Call &call, const Request *request, const Refusal &refusal)
 {
+    report_refusal(call, request, refusal);
+    (void)call.source.answer(call.notification.id, -refusal.err);
+}
+
+void Service::report_refusal(const Call &call, const Request *request, const Refusal &refusal)
+{
     CallRecord record;
     record.result = -refusal.err;
     record.why = refusal.why;
@@ -316,7 +322,6 @@ void Service::refuse(const Call &call, const Request *request, const Refusal &re
         describe(*request, record);
     }
     audit(call, std::move(record));
-    (void)call.source.answer(call.notification.id, -refusal.err);
 }
 
 void Service::give_up(const Call &call, const Error &error, const Request *request)

@@ -62,7 +62,10 @@ private:
     [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
     [[nodiscard]] bool try_other_pids(const Call &call, Observation::Report &report,
                                       Refusal &refusal);
+    /// To the log, and as the answer.
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
+    /// To the log alone.
+    void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);
 
