@@ -5,7 +5,7 @@ namespace clone2
 {
 
 /// The number under which a patched kernel has clone2, and by default we give it (SPEC.md,
-/// "Number").
+/// "Call").
 constexpr int clone2_nr = 387;
 
 /// Whether system call clone2_nr is there already.

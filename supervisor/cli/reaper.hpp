@@ -13,7 +13,7 @@ namespace clone2::cli
 /// hands on signals sent to it, and ends when it has no child left.
 ///
 /// The parent is not the serving process: the stops of one's own children are reported to every
-/// thread, which would mix with the serving threads' tracees (DESIGN.md, "Waiting").
+/// thread, which would mix with the stops of the serving threads' tracees.
 ///
 /// `command`: whom the innermost one tells of PROGRAM, and who has signals to hand on.
 /// `program`: called in PROGRAM's process, must not return.

@@ -17,7 +17,7 @@
 #include <optional>
 #include <variant>
 
-/// Makes a target run a planned call itself (DESIGN.md, "One supervised call"): the supervisor
+/// Makes a target run a planned call itself: the supervisor
 /// seizes the waiting thread, points it at our code in its own memory, and lets go.
 
 namespace clone2
