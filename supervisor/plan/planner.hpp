@@ -11,7 +11,7 @@
 #include <variant>
 
 /// The decision about a call: pure, without system calls, the same for every executor.
-/// Source: tests/conformance/SPEC.md, "Errors, in the order in which they are decided", and "Flags".
+/// Source: tests/conformance/SPEC.md, "Errors" and "Flags".
 /// All functions are thread-safe.
 
 namespace clone2
