@@ -4,13 +4,16 @@
 (NAME.counts) and single checks (NAME.check).
 
 A test whose last line counts its own checks ("3 passed, 0 failed, 1 skipped") stands for that
-many; one that ended in another way than its counts say stands for a failure as well.
+many; one that ended in another way than its counts say stands for a failure as well. What failed comes
+last, with the command that repeats it.
 """
 import json
 import pathlib
 import re
 import sys
 
+# Where the runs that tests/run.sh names are built.
+DIRECTORIES = {"tests": "build", "asan": "build-asan", "tsan": "build-tsan"}
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped(?:, (\d+) broken)?$", re.M)
 
 
@@ -29,10 +32,19 @@ def of_test(entry):
     return (1, 0, 0) if good else (0, 1, 0)
 
 
+def repeat(suite, entry):
+    """The command that runs a failed test again: its own word on that, or meson's."""
+    found = re.findall(r"^\s*repeat: (.+)$", entry.get("stdout") or "", re.M)
+    # meson's name: "project:suite / test".
+    name = entry["name"].split(" / ")[-1]
+    return found or [f"meson test -C {DIRECTORIES[suite]} '{name}' --print-errorlogs"]
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     total = [0, 0, 0]
     seen = 0
+    failed = []
     for path in sorted(folder.glob("*.json")):
         for line in path.read_text(errors="replace").splitlines():
             entry = json.loads(line)
@@ -40,18 +52,30 @@ def main():
             one = of_test(entry)
             print(f"{path.stem}: {entry['name']}: {one[0]} passed, {one[1]} failed, {one[2]} skipped")
             total = [a + b for a, b in zip(total, one)]
+            if one[1]:
+                failed += [f"{path.stem}: {entry['name']}: {command}"
+                           for command in repeat(path.stem, entry)]
     for path in sorted(folder.glob("*.counts")):
         seen += 1
         one = tuple(map(int, re.findall(r"(\d+) (?:passed|failed|skipped)", path.read_text())))
         print(f"{path.stem}: {one[0]} passed, {one[1]} failed, {one[2]} skipped")
         total = [a + b for a, b in zip(total, one)]
+        if one[1]:
+            failed.append(f"{path.stem}: sh tests/run.sh --kernels")
     for path in sorted(folder.glob("*.check")):
         seen += 1
-        good = path.read_text().strip() == "pass"
+        verdict, _, command = path.read_text().strip().partition(" ")
+        good = verdict == "pass"
+        if not good:
+            failed.append(f"{path.stem}: {command or 'see above'}")
         print(f"{path.stem}: {'passed' if good else 'FAILED'}")
         total[0 if good else 1] += 1
     if seen == 0:
         total[1] += 1
+    if failed:
+        print("\nfailed, and what repeats it:")
+        print(*failed, sep="\n")
+        print()
     print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
     return 1 if total[1] else 0
 

@@ -1,35 +1,50 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Installs what is missing, builds, and runs all tests. Ends with "N passed, N failed, N skipped".
-#   --quick      without the sanitizers, clang, the linters and other kernels
-#   --kernels    kernel and supervisor on 6.12 and 6.1, patched and not, in QEMU (half an hour to build
-#                them); otherwise only the patched 6.12, which the first run builds, beside the tests
+# sh tests/run.sh [--all | --kernels]
+#
+# Installs what is missing, builds, and runs the tests. Ends with what failed, the command that repeats
+# it, and a line "N passed, N failed, N skipped".
+#   (nothing)    every suite that one build can run
+#   --all        also the sanitizers, clang, the linters, and the patched 6.12 kernel in QEMU, which the
+#                first run builds; this is what continuous integration runs
+#   --kernels    as --all, with kernel and supervisor on 6.12 and 6.1, patched and not
 set -eu
 cd "$(dirname "$0")/.."
 
-quick=no
+all=no
 kernels=no
-for argument in "$@"; do
-    case $argument in
-    --quick) quick=yes ;;
-    --kernels) kernels=yes ;;
-    *)
-        echo "usage: sh tests/run.sh [--quick | --kernels]" >&2
-        exit 2
-        ;;
-    esac
-done
+case $#:${1:-} in
+0:) ;;
+1:--all) all=yes ;;
+1:--kernels) all=yes kernels=yes ;;
+*)
+    echo "usage: sh tests/run.sh [--all | --kernels]" >&2
+    exit 2
+    ;;
+esac
 
 # Chosen pids, namespaces and ptrace need root; what has to work without it is run as nobody.
 if [ "$(id -u)" != 0 ]; then
     exec sudo sh "$0" "$@"
 fi
 
-sh tests/install-deps.sh g++ clang clang-format clang-tidy meson ninja-build pkg-config \
-    libseccomp-dev liburing-dev libboost1.81-dev doctest-dev nlohmann-json3-dev \
-    python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static bubblewrap \
-    apache2-bin crun runc systemd
+echo "This installs missing packages, builds, and runs every suite once: about 10 minutes on 2 CPUs."
+if [ "$kernels" = yes ]; then
+    echo "Then sanitizers, clang, linters, and five kernels in QEMU: an hour more, and building the kernels."
+elif [ "$all" = yes ]; then
+    echo "Then sanitizers, clang, linters and a patched kernel: 20 minutes more, 35 where the kernel has"
+    echo "to be built first."
+else
+    echo "Sanitizers, clang, linters and kernels are left to: sh tests/run.sh --all"
+fi
+
+packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1.81-dev doctest-dev
+    nlohmann-json3-dev python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static
+    bubblewrap apache2-bin crun runc systemd'
+[ "$all" = no ] || packages="$packages clang clang-format clang-tidy"
+# shellcheck disable=SC2086 # a list of words
+sh tests/install-deps.sh $packages
 
 results=$(mktemp -d)
 kernel_build=
@@ -43,8 +58,10 @@ trap 'exit 1' INT TERM HUP
 CLONE2_MUST_RUN=1
 export CLONE2_MUST_RUN
 
+started=$(date +%s)
 step() {
-    printf '\n== %s\n' "$*"
+    minutes=$((($(date +%s) - started) / 60))
+    printf '\n== %s (after %s min)\n' "$*" "$minutes"
 }
 
 # build DIRECTORY TARGETS [MESON OPTION...]: sets up once, compiles, warnings are errors.
@@ -78,7 +95,7 @@ check() {
         echo pass >"$results/$name.check"
         echo "ok $name"
     else
-        echo fail >"$results/$name.check"
+        echo "fail $*" >"$results/$name.check"
         echo "FAIL $name: $*"
         tail -n 60 "$results/$name.out"
     fi
@@ -89,7 +106,7 @@ sanitized='clone2-supervise unit api agent-unit shim-plan-test clone2-conformanc
 
 step "build (gcc)"
 build build ''
-if [ "$quick$kernels" = nono ] && ! sh kpatch/build.sh --cached >/dev/null 2>&1; then
+if [ "$all$kernels" = yesno ] && ! sh kpatch/build.sh --cached >/dev/null 2>&1; then
     # In a process group of its own, which can be ended as a whole; that is a session, too, of which
     # the kernel's autogroups would let half of the CPUs have.
     setsid sh -c 'echo 19 >/proc/self/autogroup
@@ -99,7 +116,7 @@ fi
 step "tests"
 run tests build
 
-if [ "$quick" = no ]; then
+if [ "$all" = yes ]; then
     step "build (AddressSanitizer and UndefinedBehaviorSanitizer)"
     build build-asan "$sanitized" -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=0
     step "tests under them"
@@ -118,7 +135,7 @@ fi
 if [ "$kernels" = yes ]; then
     step "kernels"
     sh tests/kernels.sh build "$results" --all || echo fail >"$results/kernels.check"
-elif [ "$quick" = no ]; then
+elif [ "$all" = yes ]; then
     step "kernel"
     if [ -n "$kernel_build" ]; then
         wait "$kernel_build" || cat "$results/kernel-build.log"
