@@ -99,7 +99,8 @@ ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
     if (!socket) {
         fail("socket()");
     }
-    const mode_t before = ::umask(0177);
+    // bind() makes the entry with this mode at once: a chmod() by name might meet another file.
+    const mode_t before = ::umask(for_all ? 0111 : 0177);
     const int bound =
         ::bind(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
     const int err = errno;
@@ -108,9 +109,6 @@ ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
         fail("--listen: bind(" + path + ")", err);
     }
     ListeningSocket made(std::move(socket), std::move(held), path);
-    if (for_all && ::chmod(path.c_str(), 0666) != 0) {
-        fail("--listen: chmod(" + path + ")");
-    }
     if (::listen(made.fd(), SOMAXCONN) != 0) {
         fail("--listen: listen(" + path + ")");
     }

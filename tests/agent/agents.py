@@ -301,7 +301,7 @@ class ServiceManager:
 class Started(Agent):
     """An agent that a service manager starts."""
 
-    def __init__(self, case, name, body):
+    def __init__(self, case, name, body, wait=True):
         self.case, self.name, self.path = case, name, case.path("agent.sock")
         self.pid = os.fork()
         if self.pid == 0:
@@ -313,6 +313,8 @@ class Started(Agent):
             finally:
                 os._exit(99)
         self.child = Forked(self.pid)
+        if not wait:
+            return
         case.wait(lambda: "listening on" in self.err() or self.child.poll() is not None,
                   "the agent's start")
         case.assertIsNone(self.child.poll(), self.err())

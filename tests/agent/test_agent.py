@@ -8,9 +8,11 @@ import stat
 
 import agents
 import harness
-from agents import Agent, Target, ended
+import tracing
+from agents import Agent, Started, Target, ended
 
 CLONE_NEWPID = 0x20000000
+BIND = 49  # x86-64
 
 
 class Socket(harness.Case):
@@ -33,6 +35,30 @@ class Socket(harness.Case):
             self.assertEqual(result.status, status, result)
         self.assertIn("uid 2 may not use this agent", result.err)
         agent.says("uid 2 was turned away")
+
+    def test_an_entry_that_is_swapped(self):
+        # Whoever owns the directory puts another file in the socket's place: its mode stays.
+        path, secret = self.path("s"), self.path("secret")
+        with open(secret, "w"):
+            os.chmod(secret, 0o600)
+        begin, begun = os.pipe()
+
+        def body():
+            os.read(begin, 1)
+            os.execv(harness.SUPERVISE, [harness.SUPERVISE, "--listen", path, "--allow-uid", "1",
+                                         "-v"])
+
+        agent = Started(self, "agent", body, wait=False)
+        held = tracing.Before(agent.pid, BIND)
+        os.write(begun, b".")
+        self.wait(held.reached, "bind()")
+        held.finish_call()
+        made = stat.S_IMODE(os.stat(path).st_mode)
+        os.rename(secret, path)
+        held.let_go()
+        agent.says("listening on")
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        self.assertEqual(made, 0o666)
 
     def test_second_agent(self):
         agent = Agent(self)

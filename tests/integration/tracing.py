@@ -76,9 +76,15 @@ class Before:
                 continue
             self.traced[tid] = _signal(status)
             if system_call(self.pid, tid) == self.number:
+                self.at = tid
                 return True
             self._go_on([tid])
         return False
+
+    def finish_call(self):
+        """Lets the thread that was reached run to the end of that call, and holds it there."""
+        _request(SYSCALL, self.at)
+        os.waitpid(self.at, WALL)
 
     def let_go(self):
         for tid, number in self.traced.items():
