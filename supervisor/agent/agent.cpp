@@ -167,15 +167,15 @@ bool Agent::accept_one()
     if (!socket) {
         return false;
     }
-    const uid_t uid = peer_uid(socket.get());
-    if (uid != 0 && uid != ::geteuid() && !config_.allowed.contains(uid)) {
-        diagnostics_.warn("a peer with uid " + std::to_string(uid) +
-                          " was turned away (--allow-uid)");
-        Connection(std::move(socket), uid)
-            .answer("uid " + std::to_string(uid) + " may not use this agent (see --allow-uid)");
+    const std::optional<uid_t> uid = peer_uid(socket.get());
+    if (!uid || (*uid != 0 && *uid != ::geteuid() && !config_.allowed.contains(*uid))) {
+        const std::string who = uid ? "uid " + std::to_string(*uid)
+                                    : "a uid that the agent's user namespace doesn't map";
+        diagnostics_.warn("a peer with " + who + " was turned away (--allow-uid)");
+        send_line(socket.get(), who + " may not use this agent (see --allow-uid)");
         return true;
     }
-    admit(std::move(socket), uid);
+    admit(std::move(socket), *uid);
     return true;
 }
 

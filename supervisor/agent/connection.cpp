@@ -123,10 +123,10 @@ bool Connection::drain()
     return true;
 }
 
-void Connection::answer(const std::string &line) const
+void send_line(int socket, const std::string &line)
 {
     const std::string text = line + "\n";
-    (void)::send(socket_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)::send(socket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 } // namespace clone2::agent

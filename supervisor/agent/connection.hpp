@@ -12,6 +12,9 @@
 namespace clone2::agent
 {
 
+/// One line for a peer, if it takes it at once.
+void send_line(int socket, const std::string &line);
+
 /// What has come in on one connection. Reads without ever waiting; used by one thread at a time.
 class Connection
 {
@@ -35,8 +38,7 @@ public:
     [[nodiscard]] const std::string &why() const { return why_; }
     /// The descriptors that came, in their order.
     [[nodiscard]] std::vector<Fd> take_fds() { return std::move(fds_); }
-    /// One line for the peer, if it takes it at once.
-    void answer(const std::string &line) const;
+    void answer(const std::string &line) const { send_line(socket_.get(), line); }
 
 private:
     Progress fail(const std::string &why);

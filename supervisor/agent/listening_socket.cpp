@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
+#include <fstream>
+#include <limits>
 #include <system_error>
 
 namespace clone2::agent
@@ -84,6 +87,30 @@ void remove_stale(const std::string &path, const sockaddr_un &address)
     }
 }
 
+/// The id that stands for all users without one.
+uid_t overflow_uid()
+{
+    static const uid_t uid = [] {
+        constexpr uid_t usual = 65534;
+        uid_t found = 0;
+        return std::ifstream("/proc/sys/kernel/overflowuid") >> found ? found : usual;
+    }();
+    return uid;
+}
+
+/// Whether every user of the machine has an id in our user namespace. Asked anew each time: a
+/// namespace gets its map after its first process has begun.
+bool all_users_mapped()
+{
+    constexpr std::uint64_t all = std::numeric_limits<uid_t>::max(); // the highest one is no user
+    std::ifstream map("/proc/self/uid_map");
+    std::uint64_t mapped = 0;
+    for (std::uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;) {
+        mapped += count;
+    }
+    return mapped >= all;
+}
+
 } // namespace
 
 ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
@@ -146,13 +173,15 @@ bool is_listening_socket(int fd)
            address.sun_family == AF_UNIX;
 }
 
-uid_t peer_uid(int socket)
+std::optional<uid_t> peer_uid(int socket)
 {
     ucred peer{};
     socklen_t size = sizeof peer;
-    constexpr auto nobody_at_all = static_cast<uid_t>(-1);
-    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid
-                                                                            : nobody_at_all;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
+        (peer.uid == overflow_uid() && !all_users_mapped())) {
+        return std::nullopt;
+    }
+    return peer.uid;
 }
 
 } // namespace clone2::agent

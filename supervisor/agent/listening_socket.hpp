@@ -3,6 +3,7 @@
 
 #include "base/fd.hpp"
 
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -46,7 +47,9 @@ private:
 /// Whether it is a unix stream socket that listens.
 [[nodiscard]] bool is_listening_socket(int fd);
 
-/// Who connected, from the kernel (SO_PEERCRED).
-[[nodiscard]] uid_t peer_uid(int socket);
+/// Who connected, from the kernel (SO_PEERCRED). nullopt: a user that has no id here. In a user
+/// namespace that does not map all users, the kernel gives the overflow uid (65534) for every
+/// user that is not mapped, so that this number is nobody's there.
+[[nodiscard]] std::optional<uid_t> peer_uid(int socket);
 
 } // namespace clone2::agent

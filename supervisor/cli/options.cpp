@@ -42,7 +42,8 @@ constexpr std::array texts{
     OptionText{
         0, "allow-uid", "UID[,UID...]",
         "with --listen: these users may connect, too (the socket then is open to all, and who "
-        "connects is looked at)"},
+        "connects is looked at). In a user namespace that doesn't map all users, 65534 is "
+        "everybody who is not mapped, and lets nobody in"},
     OptionText{
         0, "policy", "FILE",
         "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "

@@ -64,11 +64,12 @@ def state(fds=("seccompFd",), container="web", metadata=None, annotations=None, 
 class Agent:
     """A running `clone2-supervise --listen`."""
 
-    def __init__(self, case, *options, path=None, wait=True, env=None, name="agent", **kw):
+    def __init__(self, case, *options, path=None, wait=True, env=None, name="agent", command=(),
+                 **kw):
         self.case, self.name = case, name
         self.path = path or case.path(f"{name}.sock")
         self.child = subprocess.Popen(
-            [harness.SUPERVISE, "--listen", self.path, "-v", *options], text=True,
+            [*command, harness.SUPERVISE, "--listen", self.path, "-v", *options], text=True,
             stdin=subprocess.DEVNULL, stdout=open(case.path(f"{name}.out"), "a"),
             stderr=open(case.path(f"{name}.err"), "a"), env={**os.environ, **(env or {})}, **kw)
         self.pid = self.child.pid

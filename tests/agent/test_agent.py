@@ -36,6 +36,19 @@ class Socket(harness.Case):
         self.assertIn("uid 2 may not use this agent", result.err)
         agent.says("uid 2 was turned away")
 
+    def test_overflow_uid(self):
+        # In this namespace only root is mapped: all others seem to be 65534, and are not let in.
+        self.need_root()
+        agent = Agent(self, "--allow-uid", str(harness.NOBODY),
+                      command=["unshare", "--user", "--map-root-user"])
+        shim = self.public_copy(agents.SHIM)
+        for uid in (2, harness.NOBODY):
+            result = harness.run(["setpriv", f"--reuid={uid}", "--clear-groups", shim, "--socket",
+                                  agent.path, "true"], cwd="/")
+            self.expect(result, 125, err="doesn't map may not use this agent")
+        agent.says("doesn't map was turned away")
+        self.expect(agent.shim("true"), 0)
+
     def test_an_entry_that_is_swapped(self):
         # Whoever owns the directory puts another file in the socket's place: its mode stays.
         path, secret = self.path("s"), self.path("secret")
