@@ -30,11 +30,12 @@ namespace
 /// How long a peer may say nothing where many do. Runtimes connect before they have the listener:
 /// crun when the container is created, and where no_new_privs is set it speaks when it is started.
 constexpr std::chrono::seconds time_for_first_byte{20};
-/// So many that say nothing disturb nobody, for that many times as long.
+/// So many that say nothing disturb nobody, for so long.
 constexpr std::size_t few_peers = 16;
-constexpr unsigned patience = 180;
+constexpr std::chrono::seconds patience{3600};
 /// From the first byte to the end of the message, which is ready when a peer begins.
 constexpr std::chrono::seconds time_for_message{5};
+constexpr std::chrono::seconds time_between_sweeps{1};
 constexpr std::size_t max_peers = 256;
 /// Between two looks at the listeners' readiness.
 constexpr unsigned accepts_per_turn = 32;
@@ -190,21 +191,47 @@ void Agent::admit(Fd socket, uid_t uid)
         return;
     }
     ++open_peers_;
-    limit_silence(id, patience);
+    sweep();
     wait_for_more(id);
 }
 
-void Agent::limit_silence(std::uint64_t id, unsigned rounds)
+void Agent::enter(Peer &peer, Peer::Phase phase)
 {
-    loop_.after(time_for_first_byte, [this, id, rounds] {
-        const auto found = peers_.find(id);
-        if (found == peers_.end() || found->second->speaking) {
-            return;
+    peer.phase = phase;
+    peer.since = std::chrono::steady_clock::now();
+}
+
+/// Ends what has had its time. One timer for all: peers may come and go at any rate.
+void Agent::sweep()
+{
+    if (std::exchange(sweeping_, true)) {
+        return;
+    }
+    loop_.after(time_between_sweeps, [this] {
+        sweeping_ = false;
+        const auto now = std::chrono::steady_clock::now();
+        for (const auto &[id, peer] : peers_) {
+            const auto spent = now - peer->since;
+            switch (peer->phase) {
+            case Peer::Phase::silent:
+                if (spent >= (open_peers_ > few_peers ? time_for_first_byte : patience)) {
+                    shut_down(*peer, "it never spoke");
+                }
+                break;
+            case Peer::Phase::speaking:
+                if (spent >= time_for_message) {
+                    shut_down(*peer, "its message took too long");
+                }
+                break;
+            case Peer::Phase::taken:
+                if (spent >= time_for_message) {
+                    shut_down(*peer, "");
+                }
+                break;
+            }
         }
-        if (open_peers_ > few_peers || rounds <= 1) {
-            shut_down(*found->second, "it never spoke");
-        } else {
-            limit_silence(id, rounds - 1);
+        if (!peers_.empty()) {
+            sweep();
         }
     });
 }
@@ -243,7 +270,7 @@ void Agent::on_readable(std::uint64_t id)
         drop(id, peer.ended);
         return;
     }
-    if (peer.taken) {
+    if (peer.phase == Peer::Phase::taken) {
         if (peer.connection.drain()) {
             wait_for_more(id);
         } else {
@@ -253,13 +280,8 @@ void Agent::on_readable(std::uint64_t id)
     }
     switch (peer.connection.read()) {
     case Connection::Progress::more:
-        if (!std::exchange(peer.speaking, true)) {
-            loop_.after(time_for_message, [this, id] {
-                const auto found = peers_.find(id);
-                if (found != peers_.end() && !found->second->taken) {
-                    shut_down(*found->second, "its message took too long");
-                }
-            });
+        if (peer.phase == Peer::Phase::silent) {
+            enter(peer, Peer::Phase::speaking);
         }
         wait_for_more(id);
         break;
@@ -305,13 +327,7 @@ void Agent::take_message(std::uint64_t id, Peer &peer)
     }
     // A runtime may have more to send (white space), and not close its side for long: both are
     // none of our business, but a socket that is closed in its face would be of its.
-    peer.taken = true;
-    peer.speaking = true;
-    loop_.after(time_for_message, [this, id] {
-        if (const auto found = peers_.find(id); found != peers_.end()) {
-            shut_down(*found->second, "");
-        }
-    });
+    enter(peer, Peer::Phase::taken);
     wait_for_more(id);
 }
 

@@ -9,6 +9,7 @@
 #include "loop/event_loop.hpp"
 #include "service/server.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -56,8 +57,13 @@ private:
         }
         Connection connection;
         std::unique_ptr<EventLoop::Watch> watch;
-        bool speaking = false;       ///< something has come
-        bool taken = false;          ///< its listener is served
+        /// What it is about, and since when.
+        enum class Phase {
+            silent,   ///< it is connected
+            speaking, ///< something has come
+            taken     ///< its listener is served
+        } phase = Phase::silent;
+        std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
         const char *ended = nullptr; ///< why it was shut down by us
     };
     /// In the order in which they came.
@@ -67,7 +73,8 @@ private:
     void accept_some();
     bool accept_one();
     void admit(Fd socket, uid_t uid);
-    void limit_silence(std::uint64_t id, unsigned rounds);
+    void enter(Peer &peer, Peer::Phase phase);
+    void sweep();
     void shut_down(Peer &peer, const char *why);
     void make_room();
     void wait_for_more(std::uint64_t id);
@@ -96,6 +103,7 @@ private:
     Peers peers_;
     std::size_t open_peers_ = 0; ///< those that we have not shut down
     std::uint64_t next_peer_ = 0;
+    bool sweeping_ = false; ///< a sweep will come
     bool stopped_ = false;
 };
 

@@ -103,6 +103,11 @@ class Agent:
         """Whether a thread of it is reading a target's memory now."""
         return self.is_in(PROCESS_VM_READV)
 
+    def data_kib(self):
+        """Its anonymous memory."""
+        with open(f"/proc/{self.pid}/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("RssAnon:"))
+
     def fds(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

@@ -202,6 +202,19 @@ class Hostile(harness.Case):
             peer.close()
         self.wait(lambda: agent.fds() == before, "the end of all connections")
 
+    def test_connections_that_come_and_go(self):
+        # Nothing is left of one that has ended, no timer either.
+        agent = Agent(self)
+        agent.serves()
+        for _ in range(1000):
+            agent.connect().close()
+        before = agent.data_kib()
+        for _ in range(20000):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(agent.path)
+        agent.serves()
+        self.assertLess(agent.data_kib() - before, 1024)
+
     def test_few_silent_connections(self):
         # A runtime that connects when it makes the container, and speaks when it starts it.
         agent = Agent(self)
