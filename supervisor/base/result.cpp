@@ -13,7 +13,7 @@ std::string Error::to_string() const
         // "ptrace(PTRACE_SEIZE)" becomes "ptrace(PTRACE_SEIZE, 4711)".
         if (!text.empty() && text.back() == ')') {
             text.pop_back();
-            text += ", " + std::to_string(tid) + ")";
+            text += (text.ends_with('(') ? "" : ", ") + std::to_string(tid) + ")";
         } else {
             text += "(" + std::to_string(tid) + ")";
         }

@@ -324,7 +324,7 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
     if (!observed.slot) {
         observed.slot = slots_.find(source, notification, *observed.image);
         if (!observed.slot) {
-            return Error{"trampoline slots", tid, EAGAIN};
+            return Error{no_slot, tid, EAGAIN};
         }
     }
     const RemotePtr slot = observed.slot->slot();
@@ -350,7 +350,7 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     const pid_t tid = notification.tid;
     const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
     if (!place) {
-        return Error{"room for the trampoline", tid, ENOSYS};
+        return Error{no_room, tid, ENOSYS};
     }
     std::vector<RemotePtr> slots;
     for (std::uint32_t index = 0; index < place->boot_slots; ++index) {
@@ -403,7 +403,7 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     // address: any slot will do.
     const std::optional<Lease> lease = slots_.reserve_any(report.image.area);
     if (!lease) {
-        return Error{"trampoline slots", tid, EAGAIN};
+        return Error{no_slot, tid, EAGAIN};
     }
     SlotCall call = slot_call(order, tid, lease->index());
     call.return_address = report.call.return_address;
@@ -427,14 +427,14 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
                                            const Order &order)
 {
     const pid_t tid = notification.tid;
-    const Error no_memory{"mmap() in the target", tid, ENOMEM};
+    const Error out_of_memory{no_memory, tid, ENOMEM};
     // A thread would go on using the slot when its creator has left it long since. A vfork child
     // is done with it before its parent is.
     const bool child_outlasts =
         (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
     const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
     if (!place || child_outlasts) {
-        return no_memory;
+        return out_of_memory;
     }
     std::vector<RemotePtr> slots;
     for (std::uint32_t index = 0; index < place->spare_slots; ++index) {
@@ -442,7 +442,7 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     }
     const std::optional<RemotePtr> slot = slot_users_.begin(tid, slots);
     if (!slot) {
-        return no_memory;
+        return out_of_memory;
     }
     SlotCall call = slot_call(order, tid, 0);
     call.spare = true;
@@ -454,16 +454,10 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     const WaitingWrite write{*slot, bytes};
     if (!write_waiting(*procfs_, source, notification, {&write, 1})) {
         slot_users_.end(tid, *slot);
-        return no_memory;
+        return out_of_memory;
     }
     slot_users_.end(tid, report.slot);
     return source.answer(notification.id, static_cast<std::int64_t>(slot->value()));
-}
-
-Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
-                                   int err)
-{
-    return source.answer(notification.id, -err);
 }
 
 Result<void> Executor::finish(NotificationSource &source, const Notification &notification,

@@ -49,6 +49,11 @@ struct Observation {
     std::variant<ProgramCall, Report, BootReport> what;
 };
 
+/// Operations in an Error that are no system call of ours, but have a reason of their own.
+constexpr const char *no_slot = "trampoline slots";        ///< EAGAIN: all are in use
+constexpr const char *no_room = "room for the trampoline"; ///< ENOSYS
+constexpr const char *no_memory = "mmap() in the target";  ///< ENOMEM
+
 /// How a redirect went.
 enum class Redirected {
     done,    ///< the target goes its way; nothing is left to do
@@ -93,11 +98,10 @@ public:
     [[nodiscard]] Result<Redirected> pass_to_kernel(NotificationSource &source,
                                                     const Notification &notification, int nr);
 
-    /// Answers a boot report: into the call, or out of it with an errno. Where the target had no
+    /// Answers a boot report: into the call. (An errno leads out of it.) Where the target had no
     /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
     Result<void> finish_boot(NotificationSource &source, const Notification &notification,
                              const Observation::BootReport &report, const Order &order);
-    Result<void> refuse_boot(NotificationSource &source, const Notification &notification, int err);
 
     /// Answers a report: the call's final result, a pid or -errno.
     Result<void> finish(NotificationSource &source, const Notification &notification,

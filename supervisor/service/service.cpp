@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <linux/sched.h>
+#include <string_view>
 
 namespace clone2
 {
@@ -60,23 +61,33 @@ void describe(const Request &request, CallRecord &record)
     record.pids = asked_pids(request);
 }
 
+/// The errno is the program's, the sentence the reason that this operation has for it.
 Refusal refusal_for(const Error &error)
 {
-    switch (error.err) {
-    case EPERM:
-        return {EPERM, error.to_string() +
-                           "; the caller is traced by a debugger or strace, or the supervisor "
-                           "may not trace it"};
-    case EAGAIN:
-        return {EAGAIN, "too many calls under way in this address space"};
-    case ENOMEM:
-        return {ENOMEM, "no memory in the target for the calls' data"};
-    case ENOSYS:
-        return {ENOSYS, "no room for the trampoline in the target: neither the vdso nor the "
-                        "program's text has an unused tail"};
-    default:
-        return {error.err, error.to_string()};
+    const std::string_view operation = error.operation;
+    if (operation == no_slot) {
+        return {error.err, "too many calls under way in this address space"};
     }
+    if (operation == no_memory) {
+        return {error.err, "no memory in the target for the calls' data"};
+    }
+    if (operation == no_room) {
+        return {error.err, "no room for the trampoline in the target: neither the vdso nor the "
+                           "program's text has an unused tail"};
+    }
+    if (operation.starts_with("ptrace(PTRACE_SEIZE") && error.err == EPERM) {
+        return {error.err, error.to_string() + "; the caller is traced by a debugger or strace, or "
+                                               "the supervisor may not trace it"};
+    }
+    if (error.err == EPERM || error.err == EACCES) {
+        return {error.err, error.to_string() + "; the supervisor may not do that to the caller, or "
+                                               "a seccomp filter forbids it"};
+    }
+    if (error.err == ENOSYS) {
+        return {error.err, error.to_string() + "; not in this kernel, or a seccomp filter forbids "
+                                               "it"};
+    }
+    return {error.err, error.to_string()};
 }
 
 } // namespace
@@ -191,27 +202,23 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
 void Service::serve_boot_report(const Call &call, const Observation::BootReport &report)
 {
     const pid_t tid = call.notification.tid;
-    const auto refuse_boot = [&](const Request *request, const Refusal &refusal) {
-        report_refusal(call, request, refusal);
-        (void)executor_.refuse_boot(call.source, call.notification, refusal.err);
-    };
     // The call is planned anew: between the two looks its arguments may have changed.
     const Result<Observation::ProgramCall> seen = executor_.read_request(tid, report.call.args);
     if (!seen) {
-        refuse_boot(nullptr, refusal_for(seen.error()));
+        give_up(call, seen.error(), nullptr);
         return;
     }
     if (!seen->args_readable) {
-        refuse_boot(nullptr, {EFAULT, "args unreadable"});
+        refuse(call, nullptr, {EFAULT, "args unreadable"});
         return;
     }
     const Result<Planned> planned = make_plan(call, seen->request);
     if (!planned) {
-        refuse_boot(&seen->request, refusal_for(planned.error()));
+        give_up(call, planned.error(), &seen->request);
         return;
     }
     if (const auto *refusal = std::get_if<Refusal>(&planned->plan)) {
-        refuse_boot(&seen->request, *refusal);
+        refuse(call, &seen->request, *refusal);
         return;
     }
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
@@ -219,7 +226,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
                                 call.started_ns};
     const Result<void> done = executor_.finish_boot(call.source, call.notification, report, order);
     if (!done) {
-        refuse_boot(&seen->request, refusal_for(done.error()));
+        give_up(call, done.error(), &seen->request);
         return;
     }
     diagnostics_.info("thread " + std::to_string(tid) + " (" + procfs_->comm(tid) +
