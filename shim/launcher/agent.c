@@ -29,8 +29,9 @@ long move_up(long fd)
     return higher;
 }
 
-long connect_agent(const char *path)
+long connect_agent(const char *path, const char **call)
 {
+    *call = "connect: ";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t length = length_of(path);
     if (length >= sizeof address.sun_path)
@@ -38,8 +39,10 @@ long connect_agent(const char *path)
     memcpy(address.sun_path, path, length);
     const long fd =
         move_up(system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0));
-    if (fd < 0)
+    if (fd < 0) {
+        *call = "socket: ";
         return fd;
+    }
     long result;
     do
         result = system_call(SYS_connect, fd, (long)&address, sizeof address, 0, 0, 0);
@@ -91,7 +94,8 @@ static long send_message(long socket, long listener, const struct text *message)
             return n;
         sent += n > 0 ? (size_t)n : 0;
     }
-    return system_call(SYS_shutdown, socket, SHUT_WR, 0, 0, 0, 0);
+    system_call(SYS_shutdown, socket, SHUT_WR, 0, 0, 0, 0); // the agent sees the end without it
+    return 0;
 }
 
 // One line, without its end.
@@ -116,14 +120,16 @@ int hand_over(long socket, long listener, long nr, struct text *answer)
 {
     static struct text message; // too large for a stack that may be a small one
     compose(&message, nr);
-    // Where it could not be sent the agent may have said why, and gone.
     const long sent = send_message(socket, listener, &message);
-    const long received = receive_line(socket, answer);
+    // Where it could not be sent because the agent has gone, that may have said why. Else it waits
+    // for the message itself.
+    const int will_answer = sent >= 0 || sent == -EPIPE || sent == -ECONNRESET;
+    const long received = will_answer ? receive_line(socket, answer) : 0;
     if (received > 0)
         return equal(answer->at, "ok") ? 0 : -1;
     answer->size = 0;
     if (sent < 0 || received < 0) {
-        add(answer, sent < 0 ? "sending the listener: " : "waiting for its answer: ");
+        add(answer, sent < 0 ? "sendmsg: " : "read: ");
         add_error(answer, sent < 0 ? -sent : -received);
     } else {
         add(answer, "it ended without an answer");

@@ -41,11 +41,13 @@ static void say(const char *before, const char *what, const char *after)
     print(2, line.at); // one write, so that lines of several processes don't mix
 }
 
-static void say_error(const char *before, const char *what, long err, const char *advice)
+static void say_error(const char *before, const char *what, const char *call, long err,
+                      const char *advice)
 {
     static struct text after;
     after.size = 0;
     add(&after, ": ");
+    add(&after, call);
     add_error(&after, err);
     add(&after, advice);
     say(before, what, after.at);
@@ -72,15 +74,16 @@ static int get_clone2(const struct shim_options *options)
 {
     static struct text answer;
     // First, so that nothing is changed where there is no agent.
-    const long socket = connect_agent(options->socket);
+    const char *call;
+    const long socket = connect_agent(options->socket, &call);
     if (socket < 0) {
-        say_error("no agent at ", options->socket, -socket,
+        say_error("no agent at ", options->socket, call, -socket,
                   " (clone2-supervise --listen; --socket or $CLONE2_SOCKET say where)");
         return -1;
     }
     const long listener = move_up(install_filter(options->nr));
     if (listener < 0) {
-        say_error("installing the filter", "", -listener, advice_for_filter(-listener));
+        say_error("installing the filter", "", "seccomp: ", -listener, advice_for_filter(-listener));
         close_fd(socket);
         return -1;
     }
@@ -121,6 +124,6 @@ void shim_main(long *stack)
         say("going on without clone2", "", "");
     }
     const long err = exec_program(options.program, environment);
-    say_error("", options.program[0], err, "");
+    say_error("", options.program[0], "", err, "");
     end(err == ENOENT ? NOT_FOUND : NOT_EXECUTABLE);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/disposal.hpp"
 
+#include "base/held_signals.hpp"
+
 #include <thread>
 #include <utility>
 
@@ -9,6 +11,7 @@ namespace clone2::agent
 
 Disposal::Disposal() : state_(std::make_shared<State>())
 {
+    const HeldSignals held;
     std::thread([state = state_] { work(state); }).detach();
 }
 

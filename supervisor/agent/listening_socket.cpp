@@ -52,6 +52,9 @@ Fd lock(const std::string &path)
             fail("--listen: open(" + name + ")");
         }
         if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (errno != EWOULDBLOCK) {
+                fail("--listen: flock(" + name + ")");
+            }
             fail("--listen " + path + ": another agent serves it", EADDRINUSE);
         }
         struct stat held {

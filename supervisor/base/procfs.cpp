@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <linux/mount.h>
 #include <memory>
@@ -24,6 +25,9 @@ bool shows_own_namespace(int root)
 {
     std::array<char, 32> link{};
     const ssize_t n = ::readlinkat(root, "self", link.data(), link.size());
+    if (n < 0 && errno != ENOENT) { // ENOENT: our pid namespace is not below that of this procfs
+        throw std::system_error(errno, std::generic_category(), "readlink(/proc/self)");
+    }
     if (n <= 0) {
         return false;
     }

@@ -5,19 +5,25 @@
 #include "agent/receive_limit.hpp"
 #include "base/printable.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/needed_calls.hpp"
 #include "cli/provider.hpp"
 #include "cli/wire.hpp"
 
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <exception>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 namespace clone2::cli
@@ -29,14 +35,30 @@ namespace
 /// How long calls under way may hold up the end: a target that is frozen takes for ever.
 constexpr std::chrono::seconds time_to_drain{3};
 
-sigset_t handled_signals()
+/// Blocks these, so that signalfd is told of them, or unblocks them.
+sigset_t set_blocked(int how, std::initializer_list<int> signals)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    for (const int signal : signals) {
         sigaddset(&set, signal);
     }
+    if (::sigprocmask(how, &set, nullptr) != 0) {
+        throw std::system_error(errno, std::generic_category(), "sigprocmask()");
+    }
     return set;
+}
+
+/// Until the event loop takes them (Signals), SIGTERM and SIGINT end the process at once, also
+/// where it waits for a file that it starts with: there is nothing to be put in order yet. A SIGHUP
+/// waits.
+void end_by_signals_at_start()
+{
+    (void)set_blocked(SIG_BLOCK, {SIGHUP});
+    for (const int signal : {SIGTERM, SIGINT}) {
+        std::signal(signal, [](int) { ::_exit(0); });
+    }
+    (void)set_blocked(SIG_UNBLOCK, {SIGTERM, SIGINT});
 }
 
 /// Ends the process, with success, where the orderly end takes too long: whoever is cut off is
@@ -97,8 +119,13 @@ public:
 private:
     static Fd open()
     {
-        const sigset_t set = handled_signals();
-        return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+        // The threads that there are block all signals (HeldSignals); those to come inherit this.
+        const sigset_t set = set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP});
+        Fd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+        if (!fd) {
+            throw std::system_error(errno, std::generic_category(), "signalfd()");
+        }
+        return fd;
     }
 
     void wait()
@@ -163,6 +190,11 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     DrainLimit limit(audit);
     Server server(*loop, service, diagnostics);
     agent::ListeningSocket socket = listening_socket(options, passed);
+    ucred own{}; // a peer is known by this call
+    socklen_t size = sizeof own;
+    if (::getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &own, &size) != 0) {
+        throw std::system_error(errno, std::generic_category(), "getsockopt(SO_PEERCRED)");
+    }
     agent::Agent agent(*loop, server, diagnostics, audit, procfs,
                        {options.nr,
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
@@ -183,18 +215,19 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
 
 int run_agent(const Options &options)
 {
-    std::vector<agent::PassedFd> passed = agent::take_passed_fds();
-    ::prctl(PR_SET_NAME, "clone2-agent");
-    // Before any thread is made: they inherit it.
-    const sigset_t set = handled_signals();
-    ::sigprocmask(SIG_BLOCK, &set, nullptr);
-    agent::ReceiveLimit::prepare();
-    std::signal(SIGPIPE, SIG_IGN);
-    close_standard(STDIN_FILENO);
-    close_standard(STDOUT_FILENO);
-    raise_limits();
-    Diagnostics diagnostics(options.verbosity);
     try {
+        end_by_signals_at_start();
+        std::vector<agent::PassedFd> passed = agent::take_passed_fds();
+        ::prctl(PR_SET_NAME, "clone2-agent");
+        agent::ReceiveLimit::prepare();
+        std::signal(SIGPIPE, SIG_IGN);
+        if (const Result<void> needed = try_needed_calls(); !needed) {
+            fail(needed.error().to_string());
+        }
+        close_standard(STDIN_FILENO);
+        close_standard(STDOUT_FILENO);
+        raise_limits();
+        Diagnostics diagnostics(options.verbosity);
         return serve_agent(options, std::move(passed), diagnostics);
     } catch (const std::exception &error) {
         fail(error.what());

@@ -4,11 +4,14 @@
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/needed_calls.hpp"
 #include "cli/wire.hpp"
 #include "executor/images.hpp"
+#include "executor/memory.hpp"
 #include "executor/tracee.hpp"
 #include "listener/filter.hpp"
 #include "listener/listener.hpp"
+#include "plan/flags.hpp"
 #include "target/namespaces.hpp"
 
 #include <sys/ioctl.h>
@@ -39,23 +42,30 @@ std::string reason(int err)
     return std::generic_category().message(err);
 }
 
-/// Runs `probe` in a child, which may do lasting things to itself. Its result, 0..255.
-int in_child(const std::function<int()> &probe)
+/// Runs `probe` in a child, which may do lasting things to itself. Its result, 0..255; EINTR: the
+/// child was killed.
+Result<int> in_child(const std::function<int()> &probe)
 {
     const pid_t child = ::fork();
     if (child == 0) {
         ::_exit(probe());
     }
+    if (child < 0) {
+        return last_error("fork()");
+    }
     int status = 0;
-    if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
-        return EIO;
+    if (::waitpid(child, &status, 0) != child) {
+        return last_error("wait4()");
+    }
+    if (!WIFEXITED(status)) {
+        return Error{"a child's end", 0, EINTR};
     }
     return WEXITSTATUS(status);
 }
 
 /// The listener that a child of ours can install, as install_filter() tells it.
 struct ListenerProbe {
-    int err = 0;
+    Error failure; ///< err 0: none. Its texts are the same in a child of ours
     bool wait_killable = false;
     bool no_new_privs = false;
     bool sync_wake_up = false;
@@ -66,46 +76,58 @@ ListenerProbe probe_listener()
     ListenerProbe probe;
     const auto filter = build_filter(default_nr);
     if (!filter) {
-        probe.err = filter.error().err;
+        probe.failure = filter.error();
         return probe;
     }
     auto [here, there] = make_socket_pair();
-    (void)in_child([&filter, &socket = there] {
+    const Result<int> ended = in_child([&filter, &socket = there] {
         ListenerProbe seen;
         const InstalledFilter installed = install_filter(*filter);
         if (installed.listener < 0) {
-            seen.err = -installed.listener;
+            seen.failure = {"seccomp(NEW_LISTENER)", 0, -installed.listener};
         } else {
             constexpr std::uint64_t sync_wake_up = 1;
             constexpr unsigned long set_flags = _IOW('!', 4, std::uint64_t);
             seen.wait_killable = installed.wait_killable;
             seen.no_new_privs = installed.no_new_privs;
             seen.sync_wake_up = ::ioctl(installed.listener, set_flags, sync_wake_up) == 0;
+            try {
+                const Listener listener(Fd(installed.listener), installed.wait_killable);
+            } catch (const std::system_error &error) {
+                seen.failure = {"ioctl() of a listener", 0, error.code().value()};
+            }
         }
         return send_value(socket, seen) ? 0 : 1;
     });
     there.reset();
-    return receive_value<ListenerProbe>(here).value_or(ListenerProbe{EIO, false, false, false});
+    const auto seen = receive_value<ListenerProbe>(here);
+    if (!seen) {
+        probe.failure = ended ? Error{"a message from a child", 0, EIO} : ended.error();
+    }
+    return seen.value_or(probe);
 }
 
-int probe_ptrace()
+Result<void> probe_ptrace()
 {
+    auto [here, there] = make_socket_pair();
     const pid_t child = ::fork();
     if (child == 0) {
-        ::pause();
+        here.reset();
+        (void)receive_value<char>(there);
         ::_exit(0);
     }
     if (child < 0) {
-        return errno;
+        return last_error("fork()");
     }
-    int err = 0;
-    {
-        const Result<Tracee> tracee = Tracee::seize(child);
-        err = tracee ? 0 : tracee.error().err;
-        ::kill(child, SIGKILL);
+    Result<void> result;
+    if (const Result<Tracee> tracee = Tracee::seize(child); !tracee) {
+        result = tracee.error();
+    } else {
+        ::kill(child, SIGKILL); // where its stop can't be waited for, nothing else would end it
     }
+    here.reset();
     ::waitpid(child, nullptr, 0);
-    return err;
+    return result;
 }
 
 std::string privilege()
@@ -124,13 +146,14 @@ std::string privilege()
 
 Feature notification_feature(const ListenerProbe &probe)
 {
-    Feature feature{"notification", probe.err == 0, true, "works", "calls can be caught"};
-    if (probe.err == EBUSY) {
+    const int err = probe.failure.err;
+    Feature feature{"notification", err == 0, true, "works", "calls can be caught"};
+    if (err == EBUSY) {
         feature.found = "this process is under a seccomp listener already";
-    } else if (probe.err != 0) {
-        feature.found = reason(probe.err);
+    } else if (err != 0) {
+        feature.found = probe.failure.to_string();
     }
-    if (probe.err != 0) {
+    if (err != 0) {
         feature.consequence = "no program can be supervised from here";
     }
     return feature;
@@ -152,8 +175,29 @@ Feature loop_feature(LoopChoice choice)
     return feature;
 }
 
+Feature epoll_feature(LoopChoice choice)
+{
+    Feature feature{"epoll", true, choice != LoopChoice::io_uring, "works", "calls are waited for"};
+    try {
+        (void)make_event_loop(LoopChoice::epoll);
+    } catch (const std::system_error &error) {
+        feature.present = false;
+        feature.found = error.what();
+        feature.consequence = feature.required ? "no program can be supervised from here (but see "
+                                                 "--event-loop=io_uring)"
+                                               : "not used";
+    }
+    return feature;
+}
+
 Feature room_feature()
 {
+    int word = 0;
+    const RemotePtr own{reinterpret_cast<std::uint64_t>(&word)};
+    if (const Result<void> read = read_exactly(::getpid(), own, bytes_of(word)); !read) {
+        return {"room", false, true, read.error().to_string(),
+                "no target's memory can be looked at: calls get " + errno_name(read.error().err)};
+    }
     Feature feature{"room", false, true, "", ""};
     try {
         const Procfs procfs;
@@ -172,11 +216,14 @@ Feature native_feature()
 {
     const std::string call = "system call " + std::to_string(clone2_nr);
     // Not in this process: a filter here may kill whoever calls an unknown number.
-    const int seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
-    if (seen == EIO) {
+    const Result<int> seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
+    if (!seen && seen.error().err == EINTR) {
         return {"native", false, false, call + " kills its caller", "see number"};
     }
-    switch (static_cast<KernelClone2>(seen)) {
+    if (!seen) {
+        return {"native", false, false, "not known: " + seen.error().to_string(), "see calls"};
+    }
+    switch (static_cast<KernelClone2>(*seen)) {
     case KernelClone2::present:
         return {"native", true, false, "the kernel has clone2, " + call,
                 "that number is left to it, calls by another (--nr) are passed to it"};
@@ -187,6 +234,34 @@ Feature native_feature()
         break;
     }
     return {"native", false, false, call + " does not exist", "programs need clone2-supervise"};
+}
+
+Feature calls_feature()
+{
+    const Result<void> needed = try_needed_calls();
+    return {"calls", needed.has_value(), true,
+            needed ? "no system call that we need is refused" : needed.error().to_string(),
+            needed ? "our own processes can work"
+                   : "a filter is in the way: no program can be supervised from here"};
+}
+
+Feature ptrace_feature()
+{
+    const Result<void> probed = probe_ptrace();
+    return {"ptrace", probed.has_value(), true,
+            probed ? "descendants can be traced" : probed.error().to_string(),
+            probed ? "targets can be sent into the call"
+                   : "calls get " + errno_name(probed.error().err)};
+}
+
+Feature userns_feature()
+{
+    const Result<int> err = in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno; });
+    const bool works = err && *err == 0;
+    const Error refusal = err ? Error{"unshare(CLONE_NEWUSER)", 0, *err} : err.error();
+    return {"userns", works, false,
+            works ? "user namespaces can be made" : "refused: " + refusal.to_string(),
+            works ? "--pidns works without privilege" : "--pidns needs CAP_SYS_ADMIN"};
 }
 
 std::string describe_privilege(const std::string &capability)
@@ -201,14 +276,13 @@ std::vector<Feature> probe_features(const Check &check)
 {
     const ListenerProbe listener = probe_listener();
     const int level = probe_nesting_level();
-    const int ptrace_error = probe_ptrace();
     const std::string capability = privilege();
     const bool shares = share_memory(::getpid(), ::getpid()).has_value();
-    const bool userns = in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : 1; }) == 0;
 
     std::vector<Feature> features;
+    features.push_back(calls_feature());
     features.push_back(notification_feature(listener));
-    features.push_back(number_feature());
+    features.push_back(number_feature(check.nr));
     features.push_back({"wait_killable", listener.wait_killable, false,
                         listener.wait_killable ? "WAIT_KILLABLE_RECV works (5.19)" : "missing",
                         listener.wait_killable
@@ -228,14 +302,12 @@ std::vector<Feature> probe_features(const Check &check)
          level >= 0 ? "pid namespace level " + std::to_string(level) : "unknown",
          level >= 0 ? "a call made from here may name up to " + std::to_string(level + 1) + " pids"
                     : "unknown how many pids a call may name"});
-    features.push_back(
-        {"ptrace", ptrace_error == 0, true,
-         ptrace_error == 0 ? "descendants can be traced" : reason(ptrace_error),
-         ptrace_error == 0 ? "targets can be sent into the call" : "calls get EPERM"});
+    features.push_back(ptrace_feature());
     features.push_back(room_feature());
     features.push_back({"kcmp", shares, false, shares ? "works" : "missing",
                         shares ? "slots inherited by fork are found and used again"
                                : "a process has some 800 calls in fork children of callers"});
+    features.push_back(epoll_feature(check.loop));
     features.push_back(loop_feature(check.loop));
     features.push_back({"privilege", !capability.empty(), false, describe_privilege(capability),
                         capability.empty() ? "programs may call clone2 with nr_pids = 0 only; use "
@@ -245,9 +317,7 @@ std::vector<Feature> probe_features(const Check &check)
                         listener.no_new_privs ? "has to be set" : "need not be set",
                         listener.no_new_privs ? "set-user-ID programs run without their privilege"
                                               : "set-user-ID programs work"});
-    features.push_back(
-        {"userns", userns, false, userns ? "user namespaces can be made" : "refused",
-         userns ? "--pidns works without privilege" : "--pidns needs CAP_SYS_ADMIN"});
+    features.push_back(userns_feature());
     features.push_back(native_feature());
     features.push_back(agent_feature(check.listen));
     return features;

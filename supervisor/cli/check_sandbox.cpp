@@ -19,6 +19,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
+#include <optional>
+#include <system_error>
 
 namespace clone2::cli
 {
@@ -32,86 +34,112 @@ constexpr int reached = EXFULL;
 
 /// How the probing call ended.
 struct Probe {
-    int listener_error = 0; ///< no listener could be installed
-    int err = 0;            ///< the call's errno
-    int signal = 0;         ///< it was killed
+    Error failure;  ///< it was not made, or could not be answered; err 0: none
+    int err = 0;    ///< the call's errno
+    int signal = 0; ///< it was killed
 };
 
+/// Waits for the caller of a call, and answers that where it comes.
+Result<void> answer_call(Listener &listener, const Fd &caller_ended)
+{
+    std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {caller_ended.get(), POLLIN, 0}}};
+    while (::poll(polled.data(), polled.size(), -1) < 0) {
+        if (errno != EINTR) {
+            return last_error("poll()");
+        }
+    }
+    if (listener.pending() != Listener::Pending::notification) {
+        return {};
+    }
+    const Result<Notification> notification = listener.receive();
+    return notification ? listener.answer(notification->id, -reached) : notification.error();
+}
+
 /// In a process of its own, which has the filter: its child calls, itself answers.
-Probe call_under_filter(const std::vector<sock_filter> &filter)
+Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
 {
     Probe probe;
     InstalledFilter installed = install_filter(filter);
     if (installed.listener < 0) {
-        probe.listener_error = -installed.listener;
+        probe.failure = {"seccomp(NEW_LISTENER)", 0, -installed.listener};
+        return probe;
+    }
+    std::optional<Listener> listener;
+    try {
+        listener.emplace(Fd(installed.listener), installed.wait_killable);
+    } catch (const std::system_error &error) {
+        probe.failure = {"ioctl() of a listener", 0, error.code().value()};
         return probe;
     }
     auto [caller_ended, callers] = make_socket_pair(); // a pidfd may be refused here
     const pid_t caller = ::fork();
     if (caller == 0) {
         caller_ended.reset();
-        const long result = ::syscall(clone2_nr, nullptr, nullptr);
+        listener.reset();
+        const long result = ::syscall(nr, nullptr, nullptr);
         ::_exit(result < 0 ? errno : 0);
     }
     if (caller < 0) {
-        probe.listener_error = errno;
-        ::close(installed.listener);
+        probe.failure = last_error("fork()");
         return probe;
     }
     callers.reset();
-    // Here is nobody else to receive; an unanswered call would not even end with the caller.
-    Listener listener(Fd(installed.listener), installed.wait_killable);
-    std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {caller_ended.get(), POLLIN, 0}}};
-    while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
+    if (const Result<void> answered = answer_call(*listener, caller_ended); !answered) {
+        probe.failure = answered.error();
     }
-    if (listener.pending() == Listener::Pending::notification) {
-        if (const auto notification = listener.receive()) {
-            (void)listener.answer(notification->id, -reached);
-        }
-    }
+    // It was the only one: a call that is still unanswered ends with it.
+    listener.reset();
     int status = 0;
-    (void)::waitpid(caller, &status, 0);
+    if (::waitpid(caller, &status, 0) != caller && probe.failure.err == 0) {
+        probe.failure = last_error("wait4()");
+    }
     probe.err = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     probe.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     return probe;
 }
 
-std::optional<Probe> probe_number()
+Probe probe_number(int nr)
 {
-    const auto filter = build_filter(clone2_nr);
+    Probe failed;
+    const auto filter = build_filter(nr);
     if (!filter) {
-        return std::nullopt;
+        failed.failure = filter.error();
+        return failed;
     }
     auto [here, there] = make_socket_pair();
     const pid_t child = ::fork();
     if (child == 0) {
         here.reset();
         try {
-            send_value(there, call_under_filter(*filter));
+            send_value(there, call_under_filter(*filter, nr));
         } catch (const std::exception &) {
             ::_exit(1); // what is not told is not known
         }
         ::_exit(0);
     }
     there.reset();
-    const std::optional<Probe> probe = receive_value<Probe>(here);
-    if (child > 0) {
-        (void)::waitpid(child, nullptr, 0);
+    if (child < 0) {
+        failed.failure = last_error("fork()");
+        return failed;
     }
+    failed.failure = {"a message from a child", 0, EIO};
+    const Probe probe = receive_value<Probe>(here).value_or(failed);
+    (void)::waitpid(child, nullptr, 0);
     return probe;
 }
 
 } // namespace
 
-Feature number_feature()
+Feature number_feature(int nr)
 {
-    Feature feature{"number", false, false, "not known", "see notification"};
-    const std::optional<Probe> probe = probe_number();
-    if (!probe || probe->listener_error != 0) {
-        return feature;
+    const Probe probe = probe_number(nr);
+    if (probe.failure.err != 0) {
+        return {"number", false, false, "not known: " + probe.failure.to_string(),
+                "see calls and notification"};
     }
-    const std::string number = "system call " + std::to_string(clone2_nr);
-    feature.present = probe->signal == 0 && probe->err == reached;
+    Feature feature{"number", false, false, "", ""};
+    const std::string number = "system call " + std::to_string(nr);
+    feature.present = probe.signal == 0 && probe.err == reached;
     if (feature.present) {
         feature.found = number + " reaches our filter";
         feature.consequence = "no stricter filter is in the way";
@@ -119,8 +147,8 @@ Feature number_feature()
     }
     feature.required = true;
     feature.found = number + " is refused by another filter, with " +
-                    (probe->signal != 0 ? signal_name(static_cast<unsigned>(probe->signal))
-                                        : errno_name(probe->err));
+                    (probe.signal != 0 ? signal_name(static_cast<unsigned>(probe.signal))
+                                       : errno_name(probe.err));
     feature.consequence = "the sandbox's or container's seccomp profile comes first: it must "
                           "allow this number (or --nr another one)";
     return feature;

@@ -3,7 +3,9 @@
 
 #include "base/diagnostics.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/check_sandbox.hpp"
 #include "cli/job.hpp"
+#include "cli/needed_calls.hpp"
 #include "cli/program.hpp"
 #include "cli/provider.hpp"
 #include "cli/reaper.hpp"
@@ -76,6 +78,12 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             fail(built.error().to_string());
         }
         filter = std::move(*built);
+    }
+    if (const Result<void> needed = try_needed_calls(); !needed) {
+        fail(needed.error().to_string());
+    }
+    if (const std::string refusal = kernel_serves ? "" : clone3_refusal(); !refusal.empty()) {
+        fail(refusal + ": no clone2 for PROGRAM");
     }
     Fd log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();

@@ -72,10 +72,13 @@ Job::Job(ReaperLink reaper) : reaper_(std::move(reaper))
 {
     const sigset_t set = forwarded_signals();
     signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) {
+        throw std::system_error(errno, std::generic_category(), "signalfd()");
+    }
     const int bell = reaper_.bell.get();
-    if (!signals_ || ::fcntl(bell, F_SETOWN, ::getpid()) != 0 ||
-        ::fcntl(bell, F_SETSIG, SIGCONT) != 0 || ::fcntl(bell, F_SETFL, O_ASYNC) != 0) {
-        throw std::system_error(errno, std::generic_category(), "signals of the job");
+    if (::fcntl(bell, F_SETOWN, ::getpid()) != 0 || ::fcntl(bell, F_SETSIG, SIGCONT) != 0 ||
+        ::fcntl(bell, F_SETFL, O_ASYNC) != 0) {
+        throw std::system_error(errno, std::generic_category(), "fcntl()");
     }
 }
 

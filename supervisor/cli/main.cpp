@@ -59,13 +59,16 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
         std::puts("clone2-supervise " CLONE2_VERSION);
         return end_of_output();
     }
-    if (const auto *check = std::get_if<cli::Check>(&command)) {
-        return cli::run_check(*check);
-    }
+    const auto *const check = std::get_if<cli::Check>(&command);
     const auto *const bpf = std::get_if<cli::PrintBpf>(&command);
-    const int nr = bpf != nullptr ? bpf->nr : std::get<cli::Options>(command).nr;
+    const int nr = check != nullptr ? check->nr
+                   : bpf != nullptr ? bpf->nr
+                                    : std::get<cli::Options>(command).nr;
     if (const auto name = name_of_system_call(nr)) {
         return usage_error("--nr: " + std::to_string(nr) + " is the system call " + *name);
+    }
+    if (check != nullptr) {
+        return cli::run_check(*check);
     }
     if (bpf != nullptr) {
         return cli::print_bpf(*bpf);
@@ -79,8 +82,8 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
 
 int main(int argc, char **argv)
 {
-    const struct sigaction sigxfsz = cli::ignore_file_limit();
     try {
+        const struct sigaction sigxfsz = cli::ignore_file_limit();
         const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
         return run(cli::parse(arguments), sigxfsz);
     } catch (const std::exception &error) {

@@ -403,7 +403,7 @@ Command parse(std::span<const std::string> arguments)
             }
             bpf = PrintBpf{default_nr, one.value.has_value()};
         } else if (name == "check") {
-            check = Check{one.value, LoopChoice::automatic, std::nullopt};
+            check = Check{default_nr, one.value, LoopChoice::automatic, std::nullopt};
         } else if (auto error = apply(one, options)) {
             return *error;
         }
@@ -415,6 +415,7 @@ Command parse(std::span<const std::string> arguments)
         } else if (!options.program.empty()) {
             return UsageError{"--check runs no program"};
         }
+        check->nr = options.nr;
         check->loop = options.loop;
         check->listen = options.listen;
         return *check;

@@ -54,6 +54,7 @@ struct ShowHelp {
 struct ShowVersion {
 };
 struct Check {
+    int nr = default_nr;
     std::optional<std::string> feature;
     LoopChoice loop = LoopChoice::automatic;
     std::optional<std::string> listen; ///< where an agent may be

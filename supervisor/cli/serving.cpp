@@ -89,13 +89,13 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
     std::signal(SIGCHLD, SIG_IGN);
     // A log into a pipe that nobody reads any more is a lost line, not our end.
     std::signal(SIGPIPE, SIG_IGN);
-    close_standard(STDIN_FILENO);
-    close_standard(STDOUT_FILENO);
-    close_others({program.get(), command.get(), log.get()});
-    (void)!::chdir("/"); // no file system is kept busy
-    raise_limits();
     Diagnostics diagnostics(options.verbosity);
     try {
+        close_standard(STDIN_FILENO);
+        close_standard(STDOUT_FILENO);
+        close_others({program.get(), command.get(), log.get()});
+        (void)!::chdir("/"); // no file system is kept busy
+        raise_limits();
         const auto procfs = std::make_shared<const Procfs>();
         CallAudit audit(options, std::move(log), diagnostics);
         Service service(procfs, diagnostics,
@@ -140,8 +140,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
         (void)::waitpid(reaper, nullptr, 0);
         audit.finish();
     } catch (const std::exception &error) {
-        diagnostics.warn(error.what());
-        return own_failure;
+        fail(error.what());
     }
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "base/diagnostics.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -11,7 +12,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <memory>
+#include <string_view>
 #include <system_error>
 
 namespace clone2::cli
@@ -98,7 +102,9 @@ struct sigaction ignore_file_limit()
     struct sigaction inherited {
     };
     ignore.sa_handler = SIG_IGN;
-    ::sigaction(SIGXFSZ, &ignore, &inherited);
+    if (::sigaction(SIGXFSZ, &ignore, &inherited) != 0) {
+        throw std::system_error(errno, std::generic_category(), "sigaction()");
+    }
     return inherited;
 }
 
@@ -108,7 +114,10 @@ InheritedSignals take_over_signals(const struct sigaction &sigxfsz)
     inherited.sigxfsz = sigxfsz;
     sigset_t handled = forwarded_signals();
     sigaddset(&handled, SIGCHLD);
-    ::sigprocmask(SIG_BLOCK, &handled, &inherited.mask);
+    // A signal that is not blocked would never be seen by signalfd.
+    if (::sigprocmask(SIG_BLOCK, &handled, &inherited.mask) != 0) {
+        throw std::system_error(errno, std::generic_category(), "sigprocmask()");
+    }
     struct sigaction standard {
     };
     standard.sa_handler = SIG_DFL;
@@ -139,10 +148,39 @@ void raise_limits()
 void close_standard(int fd)
 {
     const Fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
-    if (null && null.get() != fd) {
-        ::dup2(null.get(), fd);
+    if (null && null.get() != fd && ::dup2(null.get(), fd) < 0) {
+        throw std::system_error(errno, std::generic_category(), "dup2()");
     }
 }
+
+namespace
+{
+
+void close_between(unsigned first, unsigned last)
+{
+    if (::close_range(first, last, 0) == 0) {
+        return;
+    }
+    // Refused, or not in this kernel (5.9).
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir("/proc/self/fd"), ::closedir);
+    if (!dir) {
+        throw std::system_error(errno, std::generic_category(), "close_range(), /proc/self/fd");
+    }
+    std::vector<unsigned> open;
+    while (const dirent *entry = ::readdir(dir.get())) {
+        const std::string_view name = entry->d_name;
+        unsigned fd = 0;
+        if (std::from_chars(name.data(), name.data() + name.size(), fd).ec == std::errc() &&
+            first <= fd && fd <= last && fd != static_cast<unsigned>(::dirfd(dir.get()))) {
+            open.push_back(fd);
+        }
+    }
+    for (const unsigned fd : open) {
+        ::close(static_cast<int>(fd));
+    }
+}
+
+} // namespace
 
 void close_others(std::vector<int> kept)
 {
@@ -150,11 +188,11 @@ void close_others(std::vector<int> kept)
     int from = STDERR_FILENO + 1;
     for (const int fd : kept) {
         if (fd > from) {
-            ::close_range(static_cast<unsigned>(from), static_cast<unsigned>(fd - 1), 0);
+            close_between(static_cast<unsigned>(from), static_cast<unsigned>(fd - 1));
         }
         from = std::max(from, fd + 1);
     }
-    ::close_range(static_cast<unsigned>(from), ~0U, 0);
+    close_between(static_cast<unsigned>(from), ~0U);
 }
 
 void fail(const std::string &message)

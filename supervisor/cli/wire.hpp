@@ -98,7 +98,8 @@ struct InheritedSignals {
 void restore_signals(const InheritedSignals &inherited);
 
 /// Closes all descriptors beyond the standard ones but these: what the caller had open is
-/// PROGRAM's alone, and whoever waits for its end must not wait for us.
+/// PROGRAM's alone, and whoever waits for its end must not wait for us. Throws std::system_error,
+/// as do the others here, where the system call is refused.
 void close_others(std::vector<int> kept);
 
 /// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.

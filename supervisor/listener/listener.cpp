@@ -53,6 +53,13 @@ Listener::Listener(Fd fd, std::optional<bool> wait_killable)
         response_size_ > sizeof(Extensible<seccomp_notif_resp>)) {
         throw std::system_error(E2BIG, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
     }
+    // A filter of ours may refuse what no call can be answered without. No notification has this
+    // id.
+    std::uint64_t none = 0;
+    if (uninterrupted_ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &none) != 0 &&
+        errno != ENOENT) {
+        throw std::system_error(errno, std::generic_category(), "ioctl(NOTIF_ID_VALID)");
+    }
     // One caller and one answer: the waker goes to sleep next, so stay on its CPU.
     (void)::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync_wake_up);
 }

@@ -41,7 +41,8 @@ class Listener final : public NotificationSource
 {
 public:
     /// Takes over `fd`. Asks for synchronous wake-ups (6.6), silently without where refused.
-    /// Throws std::system_error when the kernel doesn't tell the sizes of its structs.
+    /// Throws std::system_error when the kernel doesn't tell the sizes of its structs, or refuses
+    /// to look for a notification.
     ///
     /// `wait_killable`: whether it was installed with WAIT_KILLABLE_RECV; nullopt: not known (the
     /// kernel doesn't tell).

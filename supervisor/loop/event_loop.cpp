@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "loop/event_loop.hpp"
 
+#include "base/fd.hpp"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
 #include <liburing.h>
 #include <system_error>
 
@@ -21,6 +26,32 @@ void probe_io_uring()
     }
 }
 
+namespace
+{
+
+/// Asio would call refused calls by names of its own, or wait for what never comes.
+void probe_epoll()
+{
+    const auto fail = [](const char *call) {
+        throw std::system_error(errno, std::generic_category(), call);
+    };
+    const Fd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!epoll) {
+        fail("epoll_create1()");
+    }
+    epoll_event event{};
+    // An epoll set can be in another.
+    const Fd watched{::epoll_create1(EPOLL_CLOEXEC)};
+    if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, watched.get(), &event) != 0) {
+        fail("epoll_ctl()");
+    }
+    if (::epoll_wait(epoll.get(), &event, 1, 0) < 0) {
+        fail("epoll_wait()");
+    }
+}
+
+} // namespace
+
 std::unique_ptr<EventLoop> make_event_loop(LoopChoice choice)
 {
     switch (choice) {
@@ -31,6 +62,7 @@ std::unique_ptr<EventLoop> make_event_loop(LoopChoice choice)
     case LoopChoice::automatic:
         break;
     }
+    probe_epoll();
     return make_epoll_loop();
 }
 

@@ -14,6 +14,8 @@ from agents import Agent, Started, Target, ended
 CLONE_NEWPID = 0x20000000
 BIND = 49  # x86-64
 
+OPENAT = 257  # x86-64
+
 
 class Socket(harness.Case):
     def mode(self, agent):
@@ -239,6 +241,15 @@ class Serving(harness.Case):
 
 
 class End(harness.Case):
+    def test_signals_at_its_start(self):
+        # It waits for a policy that nobody writes.
+        os.mkfifo(self.path("policy"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            agent = Agent(self, "--policy", self.path("policy"), wait=False, name=f"agent{number}")
+            self.wait(lambda: agent.is_in(OPENAT), "the open")
+            agent.child.send_signal(signal.SIGHUP)  # nothing to be read again yet
+            self.assertEqual(agent.end(number), 0, agent.err())
+
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             agent = Agent(self, name=f"agent{number}")

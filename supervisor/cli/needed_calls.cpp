@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "cli/needed_calls.hpp"
+
+#include "base/fd.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <linux/futex.h>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+/// Keeps the first failure.
+class Tries
+{
+public:
+    /// What a call has returned; `expected`: an errno that is none of a filter's.
+    void add(const char *call, long result, int expected = 0)
+    {
+        if (outcome_ && result < 0 && errno != expected) {
+            outcome_ = last_error(call);
+        }
+    }
+    [[nodiscard]] const Result<void> &outcome() const { return outcome_; }
+
+private:
+    Result<void> outcome_;
+};
+
+/// Messages from one end of a socket to the other, and what is done with descriptors.
+void try_descriptors(Tries &tries)
+{
+    std::array<int, 2> fds{-1, -1};
+    tries.add("socketpair()", ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()));
+    const Fd from{fds[0]};
+    const Fd to{fds[1]};
+    char byte = 0;
+    iovec data{&byte, sizeof byte};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    constexpr int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    tries.add("sendto()", ::send(from.get(), &byte, sizeof byte, flags));
+    tries.add("sendmsg()", ::sendmsg(from.get(), &message, flags));
+    tries.add("recvmsg()", ::recvmsg(to.get(), &message, flags));
+    tries.add("fcntl()", ::fcntl(to.get(), F_GETFD));
+    tries.add("dup2()", ::dup2(to.get(), to.get()));
+}
+
+void try_signals(Tries &tries)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    tries.add("sigprocmask()", ::sigprocmask(SIG_BLOCK, &none, nullptr));
+    const Fd signals{::signalfd(-1, &none, SFD_CLOEXEC)};
+    tries.add("signalfd()", signals.get());
+}
+
+/// What the C library makes a thread with: clone3, and clone only where that is ENOSYS.
+void try_threads(Tries &tries)
+{
+    const long result = ::syscall(SYS_clone3, nullptr, 0);
+    if (errno != ENOSYS) {
+        tries.add("clone3()", result, EINVAL); // for too small a size
+    }
+    std::uint32_t word = 0;
+    tries.add("futex()", ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0));
+}
+
+/// Waits that are over at once; those for a child, for ourselves, who are none.
+void try_waiting(Tries &tries)
+{
+    const pid_t self = ::getpid();
+    errno = -self; // glibc takes it for one that can't fail
+    tries.add("getpid()", self);
+    tries.add("wait4()", ::waitpid(self, nullptr, WNOHANG), ECHILD);
+    siginfo_t info{};
+    tries.add("waitid()", ::waitid(P_PID, static_cast<id_t>(self), &info, WEXITED | WNOHANG),
+              ECHILD);
+    tries.add("poll()", ::poll(nullptr, 0, 0));
+    std::uint32_t word = 0;
+    tries.add("getrandom()", ::getrandom(&word, sizeof word, GRND_NONBLOCK), EAGAIN);
+}
+
+} // namespace
+
+Result<void> try_needed_calls()
+{
+    Tries tries;
+    try_descriptors(tries);
+    try_signals(tries);
+    try_threads(tries);
+    try_waiting(tries);
+    return tries.outcome();
+}
+
+} // namespace clone2::cli
