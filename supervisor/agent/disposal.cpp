@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/disposal.hpp"
 
-#include "base/held_signals.hpp"
+#include "base/thread.hpp"
 
-#include <thread>
 #include <utility>
 
 namespace clone2::agent
@@ -11,8 +10,7 @@ namespace clone2::agent
 
 Disposal::Disposal() : state_(std::make_shared<State>())
 {
-    const HeldSignals held;
-    std::thread([state = state_] { work(state); }).detach();
+    Thread([state = state_] { work(state); }).detach();
 }
 
 Disposal::~Disposal()

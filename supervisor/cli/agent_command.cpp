@@ -4,6 +4,7 @@
 #include "agent/agent.hpp"
 #include "agent/receive_limit.hpp"
 #include "base/printable.hpp"
+#include "base/thread.hpp"
 #include "cli/call_audit.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/provider.hpp"
@@ -66,44 +67,41 @@ void end_by_signals_at_start()
 class DrainLimit
 {
 public:
-    explicit DrainLimit(CallAudit &audit) : audit_(audit) {}
+    explicit DrainLimit(CallAudit &audit) : audit_(audit), thread_([this] { wait(); }) {}
     DrainLimit(const DrainLimit &) = delete;
     DrainLimit &operator=(const DrainLimit &) = delete;
-    ~DrainLimit()
-    {
-        {
-            const std::lock_guard lock(mutex_);
-            done_ = true;
-        }
-        wake_.notify_one();
-        if (thread_.joinable()) {
-            thread_.join();
-        }
-    }
+    ~DrainLimit() { set(done_); }
 
-    /// A thread, because the event loop is not run any more.
-    void start()
-    {
-        if (thread_.joinable()) {
-            return;
-        }
-        thread_ = std::thread([this] {
-            std::unique_lock lock(mutex_);
-            if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
-                Diagnostics::print("clone2-supervise: a call under way can't be finished (a "
-                                   "frozen process?): ending without it\n");
-                audit_.finish();
-                ::_exit(0);
-            }
-        });
-    }
+    void start() { set(started_); }
 
 private:
+    void set(bool &flag)
+    {
+        const std::lock_guard lock(mutex_);
+        flag = true;
+        wake_.notify_one();
+    }
+
+    void wait()
+    {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return started_ || done_; });
+        if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
+            Diagnostics::print("clone2-supervise: a call under way can't be finished (a "
+                               "frozen process?): ending without it\n");
+            audit_.finish();
+            ::_exit(0);
+        }
+    }
+
     CallAudit &audit_;
     std::mutex mutex_;
     std::condition_variable wake_;
+    bool started_ = false;
     bool done_ = false;
-    std::thread thread_;
+    /// The event loop is not run any more then. Made at the start: later there may be none to be
+    /// had.
+    const Thread thread_;
 };
 
 /// What SIGTERM, SIGINT and SIGHUP do.
@@ -204,9 +202,10 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     const Signals signals(*loop, server, agent, limit);
     agent.restore(std::move(passed));
     agent.start();
-    diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
-                     (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
-    server.run(Server::Until::stopped);
+    server.run(Server::Until::stopped, [&] {
+        diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
+                         (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
+    });
     audit.finish();
     return 0;
 }

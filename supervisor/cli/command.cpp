@@ -105,7 +105,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         const pid_t reaper = ::fork();
         if (reaper < 0) {
-            fail("fork: " + reason());
+            fail_for(to_command.messages, "fork: " + reason());
         }
         if (reaper == 0) {
             serving_end.reset();

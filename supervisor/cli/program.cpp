@@ -3,6 +3,7 @@
 
 #include "base/diagnostics.hpp"
 #include "base/printable.hpp"
+#include "cli/serving.hpp"
 #include "listener/filter.hpp"
 
 #include <unistd.h>
@@ -53,8 +54,13 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     }
     const Fd listener{installed.listener};
     const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};
-    if (!send_value(serving, offer, listener.get()) || !receive_value<char>(serving)) {
-        ::_exit(own_failure); // the serving process has said why
+    send_value(serving, offer, listener.get()); // where that fails, there is no answer either
+    const std::optional<char> answer = receive_value<char>(serving);
+    if (!answer) {
+        fail("the serving process was killed before PROGRAM was started");
+    }
+    if (*answer == start_failed) {
+        ::_exit(own_failure); // the serving process says why
     }
     restore_signals(inherited);
     ::execvp(arguments.front(), arguments.data());

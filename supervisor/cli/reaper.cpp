@@ -27,13 +27,6 @@ std::string reason()
     return std::strerror(errno);
 }
 
-/// Our own failure, told as PROGRAM's status: nobody was killed.
-[[noreturn]] void fail_for(const Fd &status, const std::string &message)
-{
-    send_value(status, ProgramStatus{ProgramStatus::Kind::exited, own_failure, false});
-    fail(message);
-}
-
 void write_file(const Fd &status, const char *path, const std::string &text)
 {
     const Fd file{::open(path, O_WRONLY | O_CLOEXEC)};
@@ -217,6 +210,12 @@ void tell(const ReaperLink &command, const ProgramStatus &news)
 }
 
 } // namespace
+
+void fail_for(const Fd &command, const std::string &message)
+{
+    send_value(command, ProgramStatus{ProgramStatus::Kind::exited, own_failure, false});
+    fail(message);
+}
 
 void reap(unsigned depth, ReaperLink command, const std::function<void()> &program)
 {

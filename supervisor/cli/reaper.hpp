@@ -4,6 +4,7 @@
 #include "cli/wire.hpp"
 
 #include <functional>
+#include <string>
 
 namespace clone2::cli
 {
@@ -18,5 +19,8 @@ namespace clone2::cli
 /// `command`: whom the innermost one tells of PROGRAM, and who has signals to hand on.
 /// `program`: called in PROGRAM's process, must not return.
 [[noreturn]] void reap(unsigned depth, ReaperLink command, const std::function<void()> &program);
+
+/// Ends the process by a failure of our own, which it tells the command as PROGRAM's status.
+[[noreturn]] void fail_for(const Fd &command, const std::string &message);
 
 } // namespace clone2::cli

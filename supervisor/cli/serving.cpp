@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <exception>
+#include <system_error>
 
 namespace clone2::cli
 {
@@ -106,8 +108,11 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
         std::optional<Fd> listener =
             receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
         const bool steps_aside = kernel_serves && options.nr == clone2_nr;
-        if (!listener || (!*listener && !steps_aside)) {
+        if (!listener) {
             return own_failure; // PROGRAM's process has said why
+        }
+        if (!*listener && !steps_aside) { // the kernel drops what there is no descriptor for
+            throw std::system_error(EMFILE, std::generic_category(), "recvmsg() of the listener");
         }
         // Only now: PROGRAM was to be born in the terminal's session.
         ::setsid();
@@ -131,15 +136,17 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
         server.add_listener(std::move(*listener), offer.wait_killable,
                             std::make_shared<ListenerOwner>(audit));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
-        if (!send_value(program, finish_request)) {
-            return own_failure;
-        }
-        program.reset();
-        server.run();
+        server.run(Server::Until::no_listener, [&] {
+            send_value(program, finish_request);
+            program.reset();
+        });
         // It ends with its last child; nobody is to find it a zombie.
         (void)::waitpid(reaper, nullptr, 0);
         audit.finish();
     } catch (const std::exception &error) {
+        if (program) {
+            send_value(program, start_failed);
+        }
         fail(error.what());
     }
     return 0;

@@ -16,5 +16,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
 
 /// From the command to the serving process: print what was asked for at the end.
 constexpr char finish_request = 'F';
+/// To PROGRAM's process, which waits to be served: it won't be. A message is printed.
+constexpr char start_failed = 'X';
 
 } // namespace clone2::cli

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "service/server.hpp"
 
-#include "base/held_signals.hpp"
+#include "base/thread.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <exception>
 #include <limits>
-#include <system_error>
-#include <thread>
 
 namespace clone2
 {
@@ -80,8 +78,7 @@ void Server::start_worker()
 {
     ++workers_;
     try {
-        const HeldSignals held; // an embedding program's signals are for its own threads
-        std::thread([this] {
+        Thread([this] {
             try {
                 work(true);
             } catch (const std::exception &error) {
@@ -91,7 +88,7 @@ void Server::start_worker()
             --workers_;
             worker_ended_.notify_all();
         }).detach();
-    } catch (const std::system_error &error) {
+    } catch (const std::exception &error) {
         --workers_; // the next calls wait until a thread is free again
         diagnostics_.warn(std::string("no further thread: ") + error.what());
     }
@@ -351,27 +348,29 @@ std::size_t Server::listener_count()
     return listeners_.size();
 }
 
-void Server::run(Until until)
+void Server::run(Until until, const std::function<void()> &begin)
 {
-    std::thread watchdog;
+    std::optional<Thread> watchdog;
     {
         const Lock lock(mutex_);
         if (until == Until::no_listener && listeners_.empty()) {
             return;
         }
-        const HeldSignals held;
-        watchdog = std::thread([this] { watch_over(); });
+        watchdog.emplace([this] { watch_over(); });
         until_ = until;
         running_ = true;
     }
     std::exception_ptr failure;
     try {
+        if (begin) {
+            begin();
+        }
         work(false);
     } catch (...) {
         failure = std::current_exception();
         stop();
     }
-    watchdog.join();
+    watchdog.reset();
     // Where the targets are gone nobody can be held up for long.
     Lock lock(mutex_);
     worker_ended_.wait(lock, [this] { return workers_ == 0; });

@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,8 +49,9 @@ public:
     void add_listener(Fd fd, std::optional<bool> wait_killable,
                       std::shared_ptr<ListenerOwner> owner);
     /// Serves, and returns when no call is under way any more. Can be called again where it ended
-    /// for want of listeners.
-    void run(Until until = Until::no_listener);
+    /// for want of listeners. `begin` is called when all that serving starts with is there. Throws
+    /// std::system_error where it is not, and what `begin` throws.
+    void run(Until until = Until::no_listener, const std::function<void()> &begin = {});
     /// Ends run(): no further call is taken up. Those under way are seen through, however long
     /// that takes (a frozen target); the listeners are closed with the server, and the calls that
     /// wait there then get ENOSYS.

@@ -2,6 +2,7 @@
 """The agent: its socket, its peers, many listeners, its end."""
 import errno
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -238,6 +239,34 @@ class Serving(harness.Case):
     def retry(self, path):
         result = harness.run([agents.SHIM, "--socket", path, harness.CALL, "7000"])
         return None if result.status == 125 else result
+
+
+class Start(harness.Case):
+    def test_without_threads(self):
+        # It serves, or says at its start what it has not got.
+        self.need_root()
+        self.need("setpriv", shutil.which("setpriv"), "command not installed")
+        os.chmod(self.tmp, 0o777)
+        command = self.public_copy(harness.SUPERVISE)
+        uid = 1_000_000_000 + os.stat("/proc/self/ns/pid").st_ino % 1_000_000 * 100
+        starts = []
+        for most in range(1, 10):
+            name = f"agent{most}"
+            agent = self.start("prlimit", f"--nproc={most}", "setpriv", f"--reuid={uid + most}",
+                               f"--regid={uid}", "--clear-groups", command, "-v", "--listen",
+                               self.path(name), stderr=open(self.path(name + ".err"), "w"))
+            self.wait(lambda: "listening on" in self.read(name + ".err") or
+                      agent.poll() is not None, "a start")
+            starts.append(agent.poll() is None)
+            if starts[-1]:
+                agent.terminate()
+                self.assertEqual(self.finish(agent), 0, self.read(name + ".err"))
+            else:
+                self.assertEqual((agent.returncode, self.read(name + ".err")), (
+                    125, "clone2-supervise: pthread_create(): Resource temporarily unavailable\n"))
+        self.assertEqual(starts, sorted(starts))
+        self.assertIn(False, starts)
+        self.assertIn(True, starts)
 
 
 class End(harness.Case):

@@ -226,7 +226,8 @@ enum clone2_run_flags {
 /**
  * Serves on this thread and as many others as are needed, so that a call that is held up keeps no
  * other from being served. Handlers of the program's signals run on no thread of ours, but may on
- * this one, between calls. No thread is left when it returns.
+ * this one, between calls. Our threads have stacks of 1 MiB, on which callbacks run, too. No thread
+ * is left when it returns.
  *
  * @return 0: the last listener has ended, or there is none (may be called again);
  *         -ECANCELED: clone2_supervisor_stop(); -EBUSY: see dispatch(); -EINVAL: flags; -EAGAIN: no

@@ -2,6 +2,7 @@
 // clone2-refuse NR[:ARG@VALUE|:ARG&BITS]=ERRNO... -- PROGRAM [ARG...]: PROGRAM and its children get
 // this errno from these system calls: from all, or where argument ARG (0..5) has this VALUE or one
 // of these BITS. Simulates an older kernel (ENOSYS, EINVAL) or a container's policy (EPERM).
+// "kill" in place of ERRNO: the call ends its process.
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -46,8 +47,9 @@ static int add_rule(struct filter *f, const char *rule)
     }
     if (*end != '=')
         return 0;
+    const int kill = strcmp(end + 1, "kill") == 0;
     const unsigned error = (unsigned)strtoul(end + 1, &end, 0) & SECCOMP_RET_DATA;
-    if (*end != 0)
+    if (*end != 0 && !kill)
         return 0;
     load(f, offsetof(struct seccomp_data, nr));
     add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, test ? 3 : 1));
@@ -57,7 +59,8 @@ static int add_rule(struct filter *f, const char *rule)
         add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | (test == '@' ? BPF_JEQ : BPF_JSET) | BPF_K,
                                             value, 0, 1));
     }
-    add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error));
+    add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kill ? SECCOMP_RET_KILL_PROCESS
+                                                              : SECCOMP_RET_ERRNO | error));
     return 1;
 }
 

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Started under small resource limits: PROGRAM has clone2, or is not run and a message says why."""
+import errno
+import os
+import resource
+
+import harness
+
+EPOLL_CREATE1 = 291  # x86-64: of all that start, only the serving process calls it
+MIB = 1 << 20
+
+
+def limited(kind, value, uid=None):
+    """A preexec_fn."""
+    def limit():
+        if uid is not None:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        resource.setrlimit(kind, (value, value))
+    return limit
+
+
+class Limits(harness.Case):
+    def start(self, limit):
+        # Static: to start, it needs next to nothing.
+        return harness.run([harness.SUPERVISE, "--", harness.CALL_STATIC, "7000"],
+                           preexec_fn=limit)
+
+    def judge(self, result):
+        """Whether PROGRAM was run."""
+        if result.out:
+            self.assertEqual(harness.calls(result.out), [7000], result)
+            return True
+        self.assertNotEqual(result.status, 0, result)
+        self.assertNotEqual(result.err, "", result)
+        return False
+
+    def series(self, kind, values):
+        """From where nothing starts to where all does."""
+        ran = []
+        for value in values:
+            with self.subTest(limit=value):
+                result = self.start(limited(kind, value))
+                ran.append(self.judge(result))
+                if result.err.startswith("clone2-supervise: "):
+                    self.assertEqual(result.status, 125, result)
+        self.assertIn(True, ran)
+        self.assertIn(False, ran)
+
+    def test_stack(self):
+        # As the default size of threads' stacks: more than there is to map.
+        for size in (64 << 10, 25 << 30, 100 << 30, resource.RLIM_INFINITY):
+            with self.subTest(size=size):
+                self.assertTrue(self.judge(self.start(limited(resource.RLIMIT_STACK, size))))
+
+    def test_address_space(self):
+        self.series(resource.RLIMIT_AS, [*range(4 * MIB, 16 * MIB, MIB // 2), 64 * MIB])
+
+    def test_data(self):
+        self.series(resource.RLIMIT_DATA, [*range(MIB // 4, 3 * MIB, MIB // 8), 64 * MIB])
+
+    def test_descriptors(self):
+        self.series(resource.RLIMIT_NOFILE, range(4, 32))
+
+    def test_processes(self):
+        self.need_root()
+        command, program = map(self.public_copy, (harness.SUPERVISE, harness.CALL_STATIC))
+        # Nobody else's, and each time another: the processes of the last may not be gone yet.
+        uid = 1_000_000_000 + os.stat("/proc/self/ns/pid").st_ino % 1_000_000 * 100
+        failures = []
+        for most in range(1, 12):
+            with self.subTest(processes=most):
+                result = harness.run([command, "--", program],
+                                     preexec_fn=limited(resource.RLIMIT_NPROC, most, uid + most))
+                if "pid " in result.out or result.out == f"errno {errno.EAGAIN}\n":
+                    continue
+                self.assertEqual((result.status, result.out), (125, ""), result)
+                self.assertEqual(result.err.count("\n"), 1, result)
+                self.assertRegex(result.err, r"(fork|pthread_create\(\)): Resource temporarily")
+                failures.append(result.err)
+        self.assertTrue([text for text in failures if "pthread_create" in text], failures)
+
+    def test_serving_process_is_killed_at_its_start(self):
+        result = harness.run([harness.REFUSE, f"{EPOLL_CREATE1}=kill", "--", harness.SUPERVISE,
+                              "--", harness.CALL])
+        self.assertEqual((result.status, result.out), (125, ""), result)
+        self.assertIn("the serving process was killed", result.err)
+
+
+if __name__ == "__main__":
+    harness.main()
