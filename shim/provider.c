@@ -12,11 +12,13 @@
 
 enum { NOT_ASKED, ABSENT, PRESENT };
 
-// Without args the first thing decided is EFAULT. Behind a filter the answer may be a
-// supervisor's, which costs more than translating.
+// Without args that can be read the first thing decided is EFAULT. All ones: should a kernel have
+// given the number to another call, they are no address, descriptor, id or set of flags there
+// either. Behind a filter the answer may be a supervisor's, which costs more than translating.
 static int ask(void)
 {
-    const long result = shim_syscall(__NR_clone2, 0, 0, 0, SHIM_PASS_ON, 0, 0);
+    const uint64_t none = ~0ULL;
+    const long result = shim_syscall(__NR_clone2, none, none, none, SHIM_PASS_ON, none, none);
     if (result != -EFAULT)
         return ABSENT;
     return shim_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0) == SECCOMP_MODE_DISABLED ? PRESENT

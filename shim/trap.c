@@ -30,8 +30,6 @@
 
 enum { KERNEL_MASK_SIZE = 8 };
 
-static volatile bool trapped; // that the filter is there shows in the handler being called
-
 // As without us: the default action, with the same siginfo.
 static void pass_to_default(siginfo_t *info)
 {
@@ -90,7 +88,6 @@ static void handle(int signal_number, siginfo_t *info, void *context)
             pass_to_default(info);
         return;
     }
-    trapped = true;
     struct shim_slot *failed = shim_context_failed_slot(context);
     if (failed)
         judge(context, failed);
@@ -124,21 +121,41 @@ static void install_alternate_stack(void)
         shim_syscall(SYS_sigaltstack, (uint64_t)(uintptr_t)&ours, 0, 0, 0, 0, 0);
 }
 
+// A prctl() that no kernel knows. Our filter answers it with EALREADY, given its number: so it is
+// found after an exec, without making a call by that number, which might be somebody else's.
+#define ASK_FOR_FILTER 0x32656e6fU
+
+static bool has_filter(void)
+{
+    return shim_syscall(SYS_prctl, ASK_FOR_FILTER, shim_nr, 0, 0, 0, 0) == -EALREADY;
+}
+
+#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
+#define LOAD_UPPER(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what) + 4)
+#define IF_EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
+#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
+
 // The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over
 // an exec, after which this library is elsewhere.
 static long install_filter(void)
 {
     struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SHIM_AUDIT_ARCH, 0, 7),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, shim_nr, 0, 5),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)SHIM_PASS_ON, 0, 2),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[3]) + 4),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(SHIM_PASS_ON >> 32), 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        LOAD(arch),
+        IF_EQUAL(SHIM_AUDIT_ARCH, 0, 13),
+        LOAD(nr),
+        IF_EQUAL(SYS_prctl, 6, 0),
+        IF_EQUAL(shim_nr, 0, 10),
+        LOAD(args[3]),
+        IF_EQUAL((uint32_t)SHIM_PASS_ON, 0, 2),
+        LOAD_UPPER(args[3]),
+        IF_EQUAL((uint32_t)(SHIM_PASS_ON >> 32), 6, 0),
+        ANSWER(SECCOMP_RET_TRAP),
+        LOAD(args[0]), // prctl
+        IF_EQUAL(ASK_FOR_FILTER, 0, 3),
+        LOAD(args[1]),
+        IF_EQUAL(shim_nr, 0, 1),
+        ANSWER(SECCOMP_RET_ERRNO | EALREADY),
+        ANSWER(SECCOMP_RET_ALLOW),
     };
     const struct sock_fprog program = {sizeof code / sizeof code[0], code};
     long result = 0;
@@ -161,7 +178,5 @@ long shim_trap_install(void)
         return error;
     install_alternate_stack();
     shim_interpose_start();
-    // Unreadable arguments: nothing is created, whoever answers.
-    shim_syscall(shim_nr, 0, 0, 0, 0, 0, 0);
-    return trapped ? 0 : install_filter();
+    return has_filter() ? 0 : install_filter();
 }

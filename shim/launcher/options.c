@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "options.h"
 
+#include "numbers.h"
 #include "text.h"
 
 #include "system_call.h"
@@ -73,7 +74,7 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
             options->socket = value;
         } else if (*arguments && (value = value_of("--nr", &arguments))) {
             options->nr = number_in(value, HIGHEST_NR);
-            if (options->nr < 0 || is_taken(options->nr)) {
+            if (options->nr < 0 || shim_number_is_taken(options->nr)) {
                 *wrong = options->nr < 0 ? "not a system call number"
                                          : "this number belongs to another system call";
                 return PARSED_WRONG;

@@ -67,12 +67,62 @@ class Preloaded(harness.Case):
     def test_another_number_for_clone2(self):
         python = ("import ctypes, os, sys; libc = ctypes.CDLL(None, use_errno=True)\n"
                   "r = libc.syscall(int(sys.argv[1]), 8, 8); print(r, ctypes.get_errno())")
-        for nr, variable, want in ((337, "337", errno.EFAULT), (387, "337", errno.ENOSYS),
-                                   (387, "", errno.EFAULT), (387, "12x", errno.EFAULT),
-                                   (387, "99999999999", errno.EFAULT)):
+        no_number = "not a system call number; 387 is used"
+        for nr, variable, want, said in (
+                (337, "337", errno.EFAULT, ""), (387, "337", errno.ENOSYS, ""),
+                (500, "500", errno.EFAULT, ""), (387, "", errno.EFAULT, ""),
+                (387, "12x", errno.EFAULT, f"libclone2: CLONE2_NR=12x: {no_number}\n"),
+                (387, "-1", errno.EFAULT, f"libclone2: CLONE2_NR=-1: {no_number}\n"),
+                (387, "99999999999", errno.EFAULT,
+                 f"libclone2: CLONE2_NR=99999999999: {no_number}\n"),
+                (387, "\x1b" + 50 * "7", errno.EFAULT,
+                 f"libclone2: CLONE2_NR=?{38 * '7'}...: {no_number}\n"),
+                (387, "105", errno.EFAULT, "libclone2: CLONE2_NR=105: the number of another system "
+                 "call; 387 is used\n")):
             result = harness.run([harness.PYTHON, "-c", python, str(nr)],
                                  env=preload(CLONE2_NR=variable))
             self.expect(result, out=f"-1 {want}")
+            self.assertEqual(result.err, said)
+
+    def test_a_mode_that_is_none(self):
+        for mode, said in (("", ""),
+                           ("foo", "libclone2: CLONE2_SHIM=foo: no such mode (there is: trap)\n")):
+            result = harness.run(["grep", "Seccomp:", "/proc/self/status"],
+                                 env=preload(CLONE2_SHIM=mode))
+            self.expect(result, out="0")
+            self.assertEqual(result.err, said)
+
+    def test_nothing_is_called_by_the_number(self):
+        """Another kernel may have given it to another call."""
+        self.need_command("strace")
+        trace = self.path("trace")
+        self.expect(harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={SHARED}", "-E",
+                                 "CLONE2_SHIM=trap", "-E", "CLONE2_NR=400", "env", "true"]))
+        lines = self.read("trace").splitlines()
+        self.assertEqual(len([l for l in lines if re.search(r" seccomp\(.*= 0", l)]), 1)
+        self.assertEqual([l for l in lines if re.search(r" syscall_(0x190|400)\(|--- SIGSYS", l)], [])
+
+    def test_privileged_programs_do_not_heed_their_callers_environment(self):
+        self.need_root()
+        self.need_command("cc")
+        library = self.public_copy(SHARED)
+        here = os.path.dirname(os.path.abspath(__file__))
+        program = self.path("privileged")
+        self.expect(harness.run(["cc", "-I", os.path.join(here, "../../shim"),
+                                 os.path.join(here, "privileged.c"), library, "-o", program,
+                                 "-Wl,-rpath," + self.tmp]))
+        os.chmod(program, 0o4755)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for number in ("105", "400", "x"):
+            env = {**os.environ, "CLONE2_SHIM": "trap", "CLONE2_NR": number}
+            result = self.expect(harness.run([*nobody, program], env=env))
+            self.assertEqual(result.out.splitlines(), [
+                "started as 65534 0", "seccomp 0", f"400: -1 {errno.ENOSYS}",
+                "dropped: 0, now 65534 65534 65534"], result)
+            self.assertEqual(result.err, "")
+        # What the test says of the environment would show where it is heeded.
+        result = harness.run([program], env={**os.environ, "CLONE2_NR": "400"})
+        self.expect(result, out=f"400: -1 {errno.EFAULT}")
 
     def test_unprivileged(self):
         """EPERM is clone2's own answer; without pids everybody may."""

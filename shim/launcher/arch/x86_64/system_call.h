@@ -21,11 +21,4 @@ static inline long system_call(long nr, long a, long b, long c, long d, long e, 
     return result;
 }
 
-// Numbers that are taken (arch/x86/entry/syscalls/syscall_64.tbl): a filter for one of them would
-// catch the launcher's own calls, when nobody answers yet.
-static inline int is_taken(long nr)
-{
-    return nr < 335 || (nr >= 424 && nr < 480);
-}
-
 #endif

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Which numbers of system calls are taken: x86-64 (arch/x86/entry/syscalls/syscall_64.tbl).
+#ifndef SHIM_NUMBERS_H
+#define SHIM_NUMBERS_H
+
+// 387..423 are never to be assigned, says the table, and nothing is added below them. New calls get
+// the next numbers from 424 on: those up to 479 count as taken. 512..547 and bit 30 are x32's.
+static inline int shim_number_is_taken(long nr)
+{
+    return nr < 337 || (nr >= 424 && nr < 480) || (nr >= 512 && nr < 548) || nr >= 0x40000000;
+}
+
+#endif
