@@ -196,6 +196,12 @@ void Server::take(Lock &lock)
     case Listener::Pending::notification:
         break;
     }
+    // Stopping the loop is all that a signal handler can do, and no thread may have seen it yet.
+    // Asked after pending(): a call that is made once the loop has stopped is not taken.
+    if (loop_.stopped()) {
+        stop_all();
+        return;
+    }
     served->owner->begin_receive();
     const Result<Notification> notification = served->listener.receive();
     served->owner->end_receive();

@@ -54,7 +54,7 @@ public:
     void run(Until until = Until::no_listener, const std::function<void()> &begin = {});
     /// Ends run(): no further call is taken up. Those under way are seen through, however long
     /// that takes (a frozen target); the listeners are closed with the server, and the calls that
-    /// wait there then get ENOSYS.
+    /// wait there then get ENOSYS. The event loop's own stop() does the same.
     void stop();
     /// The other way to serve, in place of run(): what there is to do now, on the calling thread
     /// alone, without waiting for more; at most `most` notifications. The event loop is to be

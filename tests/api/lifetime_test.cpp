@@ -17,6 +17,7 @@
 #include <memory>
 #include <sched.h>
 #include <string_view>
+#include <sys/syscall.h>
 #include <thread>
 
 using namespace clone2::test;
@@ -246,6 +247,28 @@ TEST_CASE("stop: from another thread, from a callback, from a signal handler")
         go.write.reset();
         CHECK(WEXITSTATUS(target.wait()) == 0);
     }
+}
+
+TEST_CASE("stop: a call that waits is not taken any more, not even by the dispatch() under way")
+{
+    // What can't be read is answered at once: one notification is the whole call.
+    const auto call = [] { return syscall(CLONE2_DEFAULT_NR, 8, nullptr) == -1 ? errno : 0; };
+    Target one(call);
+    Target other(call);
+    Watched watched;
+    watched.on_event = [&](const clone2_event &) { clone2_supervisor_stop(watched.get()); };
+    for (Target *target : {&one, &other}) {
+        const int listener = target->take_listener();
+        pollfd polled{listener, POLLIN, 0};
+        while (poll(&polled, 1, -1) != 1) { // its call waits
+        }
+        REQUIRE(clone2_supervisor_add_listener(watched.get(), listener, nullptr,
+                                               target->listener_flags()) == 0);
+    }
+    CHECK(clone2_supervisor_dispatch(watched.get()) == 1);
+    CHECK(watched.events().size() == 1);
+    CHECK(watched.free() == 0);
+    CHECK(WEXITSTATUS(one.wait()) + WEXITSTATUS(other.wait()) == EFAULT + ENOSYS);
 }
 
 TEST_CASE("stop: a thread that dispatches is told")
