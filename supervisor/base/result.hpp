@@ -15,6 +15,8 @@ struct Error {
     const char *operation = ""; ///< as in the man page, e.g. "ptrace(PTRACE_SEIZE)"; static storage
     pid_t tid = 0;              ///< the target's tid in the supervisor's pid namespace, or 0
     int err = 0;                ///< errno value, > 0
+    /// The target's call has ended with ENOSYS already: the reason is all that is left to report.
+    bool answered = false;
 
     /// The target is gone: normal, not worth a message.
     [[nodiscard]] bool target_gone() const { return err == ESRCH || err == ENOENT; }

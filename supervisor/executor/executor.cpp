@@ -5,7 +5,9 @@
 #include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +28,12 @@ struct Behind {
     std::array<std::byte, 2> jump;
     std::uint64_t mark;
 } __attribute__((packed));
+
+/// Whether this may be a thread group's leader; a filter's answer counts as one.
+bool may_lead(pid_t tid)
+{
+    return ::syscall(SYS_tgkill, tid, tid, 0) == 0 || errno != ESRCH;
+}
 
 std::int64_t as_result(std::uint64_t value)
 {
@@ -212,23 +220,26 @@ SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index)
 
 bool Executor::sleeps_on(NotificationSource &source, const Notification &notification) const
 {
-    // Interrupted, it goes to sleep again killably (D) or is on its way to the stop (t).
+    // Interrupted, it goes to sleep again killably (D), or its notification has ended.
     constexpr timespec pause{0, 50'000};
     for (;;) {
         const char state = procfs_->state(notification.tid);
-        if (state == 'D' && source.still_valid(notification.id)) {
+        if (!source.still_valid(notification.id)) {
+            return false;
+        }
+        if (state == 'D') {
             source.learn_wait_killable(true);
             return true;
         }
-        if (state == 't') {
-            source.learn_wait_killable(false);
-            return false;
-        }
-        if (state == '\0' || state == 'Z' || state == 'X') {
-            return false;
-        }
         ::nanosleep(&pause, nullptr);
     }
+}
+
+Result<Redirected> Executor::gone_or(const NotificationSource &source,
+                                     const Notification &notification, const Error &error)
+{
+    // Errors of ptrace prove nothing: a filter or an outer tracer may have made them.
+    return source.still_valid(notification.id) ? Result<Redirected>(error) : Redirected::gone;
 }
 
 template <typename Act>
@@ -242,10 +253,7 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     }
     Result<Tracee> seized = Tracee::seize(notification.tid, waiting_);
     if (!seized) {
-        if (seized.error().target_gone()) {
-            return Redirected::gone;
-        }
-        return seized.error();
+        return gone_or(source, notification, seized.error());
     }
     Tracee &tracee = *seized;
     const std::optional<bool> wait_killable = source.wait_killable();
@@ -255,22 +263,35 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     if (!answered && !source.still_valid(notification.id)) {
         return Redirected::gone;
     }
-    if (!tracee.interrupt()) {
-        return Redirected::gone;
+    if (const Result<void> interrupted = tracee.interrupt(); !interrupted) {
+        // Answered first: where it lives and was refused us, it stops for us at its next signal
+        // only.
+        Error error = interrupted.error();
+        error.answered = source.answer(notification.id, -ENOSYS).has_value();
+        return error.answered ? Result<Redirected>(error) : Redirected::gone;
     }
     if (!wait_killable) {
         answered = sleeps_on(source, notification);
     }
-    if (answered && !source.answer(notification.id, answer)) {
-        return Redirected::gone;
+    if (answered) {
+        if (const Result<void> sent = source.answer(notification.id, answer); !sent) {
+            return gone_or(source, notification, sent.error());
+        }
     }
-    if (!tracee.wait_for_stop()) {
-        return Redirected::gone;
+    if (const Result<void> stopped = tracee.wait_for_stop(); !stopped) {
+        return gone_or(source, notification, stopped.error());
+    }
+    if (!wait_killable && !answered) {
+        source.learn_wait_killable(false); // the interrupt has ended the notification
     }
     if (const Result<void> done = act(tracee, answered); !done) {
-        return done.error().target_gone() || done.error().err == ESTALE
-                   ? Result<Redirected>(Redirected::gone)
-                   : Result<Redirected>(done.error());
+        Error error = done.error();
+        if (error.target_gone() || error.err == ESTALE) {
+            return Redirected::gone;
+        }
+        // Else the call would be made again, to come here again.
+        error.answered = answered || arch::end_interrupted(tracee, notification, answer);
+        return error;
     }
     (void)tracee.detach();
     return Redirected::done;
@@ -281,17 +302,11 @@ Result<Redirected> Executor::redirect(NotificationSource &source, const Notifica
                                       RemotePtr code, std::uint64_t entry, RemotePtr slot,
                                       Write write)
 {
-    bool dispatched = false;
     // ENOSYS is what stays in force if we die before the commit point.
-    const Result<Redirected> redirected =
-        stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
-            dispatched = tracee.dispatches_calls(code, code + arch::code_size());
-            if (dispatched) {
-                return answered
-                           ? Result<void>()
-                           : arch::redirect_interrupted(tracee, notification,
-                                                        RemotePtr{notification.instruction_pointer},
-                                                        slot);
+    return stop_and(
+        source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+            if (tracee.dispatches_calls(code, code + arch::code_size())) {
+                return Error{calls_dispatched, notification.tid, ENOSYS};
             }
             if (auto written = write(tracee); !written) {
                 return written;
@@ -299,8 +314,6 @@ Result<Redirected> Executor::redirect(NotificationSource &source, const Notifica
             return answered ? arch::redirect(tracee, code + entry, slot)
                             : arch::redirect_interrupted(tracee, notification, code + entry, slot);
         });
-    return redirected && *redirected == Redirected::done && dispatched ? Redirected::dispatched
-                                                                       : redirected;
 }
 
 Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
@@ -333,8 +346,21 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.saved_args = {notification.args[0], notification.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, slot);
-    return redirect(source, notification, observed.image->code, arch::call_entry(), slot,
-                    [&](Tracee &) { return write_memory(tid, slot, bytes); });
+    // Once the call is answered another thread may execute a program, which then has the leader's
+    // tid. This file stays what it is now: the caller's memory, for the answer will succeed only if
+    // the caller has waited all the time.
+    Fd memory;
+    if (may_lead(tid)) {
+        Result<Fd> opened = procfs_->open(tid, "mem", O_WRONLY);
+        if (!opened) {
+            return gone_or(source, notification, opened.error());
+        }
+        memory = std::move(*opened);
+    }
+    return redirect(
+        source, notification, observed.image->code, arch::call_entry(), slot, [&](Tracee &) {
+            return memory ? write_file(memory, tid, slot, bytes) : write_memory(tid, slot, bytes);
+        });
 }
 
 Result<Redirected> Executor::pass_to_kernel(NotificationSource &source,

@@ -53,15 +53,16 @@ struct Observation {
 constexpr const char *no_slot = "trampoline slots";        ///< EAGAIN: all are in use
 constexpr const char *no_room = "room for the trampoline"; ///< ENOSYS
 constexpr const char *no_memory = "mmap() in the target";  ///< ENOMEM
+/// ENOSYS: the target's system calls go to its own SIGSYS handler, and so would those of our code,
+/// which an emulator would take for the program's.
+constexpr const char *calls_dispatched = "syscall user dispatch";
 
-/// How a redirect went.
+/// How a redirect went. An Error: the notification still has to be answered, unless the error says
+/// that it was.
 enum class Redirected {
-    done,    ///< the target goes its way; nothing is left to do
-    gone,    ///< the target died; nothing is left to do
-    refused, ///< nothing was changed, the notification still has to be answered
-    /// ENOSYS is the answer: the target's system calls go to its own SIGSYS handler (syscall user
-    /// dispatch), and so would those of our code, which an emulator would take for the program's.
-    dispatched
+    done,   ///< the target goes its way; nothing is left to do
+    gone,   ///< the target died; nothing is left to do
+    refused ///< nothing was changed, the notification still has to be answered
 };
 
 /// Thread-safe: many threads work at once on different notifications.
@@ -124,6 +125,9 @@ private:
     [[nodiscard]] Result<Redirected> stop_and(NotificationSource &source,
                                               const Notification &notification, std::int64_t answer,
                                               Act act);
+    /// The target is gone, which only its notification can prove; else the error.
+    [[nodiscard]] static Result<Redirected>
+    gone_or(const NotificationSource &source, const Notification &notification, const Error &error);
     /// Whether the target, interrupted a moment ago, waits for its answer all the same
     /// (WAIT_KILLABLE_RECV). Waits until that can be told.
     [[nodiscard]] bool sleeps_on(NotificationSource &source,

@@ -74,6 +74,20 @@ Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> fr
     return {};
 }
 
+Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to, std::span<const std::byte> from)
+{
+    const ssize_t n =
+        ::pwrite(memory.get(), from.data(), from.size(), static_cast<off_t>(to.value()));
+    if (n < 0) {
+        return last_error("write(/proc/mem)", tid);
+    }
+    if (static_cast<std::size_t>(n) != from.size()) {
+        // Nothing is written where nobody has that address space any more.
+        return Error{"write(/proc/mem)", tid, n == 0 ? ESRCH : EFAULT};
+    }
+    return {};
+}
+
 Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
                              std::span<std::byte> to)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "base/fd.hpp"
 #include "base/procfs.hpp"
 #include "base/remote_ptr.hpp"
 #include "base/result.hpp"
@@ -26,9 +27,15 @@ struct RemoteRange {
 /// Reads one object whole; EFAULT where any part of it can't be read.
 [[nodiscard]] Result<void> read_exactly(pid_t tid, RemotePtr from, std::span<std::byte> to);
 
-/// Writes with the target's own page permissions. Only for a stopped tracee, whose tid can't be
-/// used again meanwhile.
+/// Writes with the target's own page permissions. Only for a stopped tracee that is not its thread
+/// group's leader. A leader's tid passes to another thread that executes a program, perhaps a
+/// set-user-ID one, and then names that program's memory.
 [[nodiscard]] Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> from);
+
+/// Writes through an open /proc/TID/mem, also through page protections. The file is one address
+/// space for good, whatever becomes of the tid, which is for the error only.
+[[nodiscard]] Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to,
+                                      std::span<const std::byte> from);
 
 /// Reads as the kernel's copy_from_user would where process_vm_readv does not: pages mapped
 /// writable but not readable are readable on x86. EFAULT for all others.

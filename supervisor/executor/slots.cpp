@@ -90,9 +90,8 @@ Result<void> write_waiting(const Procfs &procfs, NotificationSource &source,
         return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
     }
     for (const auto &[to, from] : writes) {
-        if (::pwrite(memory->get(), from.data(), from.size(), static_cast<off_t>(to.value())) !=
-            static_cast<ssize_t>(from.size())) {
-            return last_error("write(/proc/mem)", tid);
+        if (auto written = write_file(*memory, tid, to, from); !written) {
+            return written;
         }
     }
     return {};

@@ -19,16 +19,29 @@ namespace clone2
 namespace
 {
 
-/// waitid(2) for what happens to a tracee of the calling thread, or to a child.
-int wait_for(pid_t tid, siginfo_t &info, int options)
+int wait_again(idtype_t type, pid_t tid, siginfo_t &info, int options)
 {
     for (;;) {
         info = {};
-        const int result = ::waitid(P_PID, static_cast<id_t>(tid), &info, options | __WALL);
+        const int result = ::waitid(type, static_cast<id_t>(tid), &info, options);
         if (result == 0 || errno != EINTR) {
             return result;
         }
     }
+}
+
+/// waitid(2) for what happens to a tracee of the calling thread, or to a child. Not to be slept in:
+/// see Tracee.
+int look_at(pid_t tid, siginfo_t &info, int options)
+{
+    return wait_again(P_PID, tid, info, options | WNOHANG | __WALL);
+}
+
+/// Sleeps until something happens to the tracee of the calling thread. Not by its tid: see Tracee.
+/// __WCLONE leaves out children that are no tracees; tracees are waited for all the same (4.7).
+int sleep_for_tracee(siginfo_t &info, int options)
+{
+    return wait_again(P_ALL, 0, info, options | __WNOTHREAD | __WCLONE);
 }
 
 bool has_ended(const siginfo_t &info)
@@ -56,10 +69,9 @@ Result<Tracee> Tracee::seize(pid_t tid, Waiting waiting)
 {
     // Asked while it is not our tracee: then only a parent is answered.
     siginfo_t info{};
-    const EndFor end =
-        waiting == Waiting::shared && wait_for(tid, info, WEXITED | WNOHANG | WNOWAIT) == 0
-            ? EndFor::parent_here
-            : EndFor::tracer;
+    const EndFor end = waiting == Waiting::shared && look_at(tid, info, WEXITED | WNOWAIT) == 0
+                           ? EndFor::parent_here
+                           : EndFor::tracer;
     if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
         return last_error("ptrace(PTRACE_SEIZE)", tid);
     }
@@ -115,7 +127,7 @@ bool Tracee::sleep_until_stop()
     siginfo_t info{};
     // WEXITED: a dead tracee stays a zombie that its parent can't see until its tracer has taken
     // notice.
-    if (wait_for(tid_, info, WSTOPPED | WEXITED | __WNOTHREAD) != 0 || has_ended(info)) {
+    if (sleep_for_tracee(info, WSTOPPED | WEXITED) != 0 || has_ended(info)) {
         return false;
     }
     signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;
@@ -127,7 +139,7 @@ bool Tracee::look_for_stop()
     for (unsigned looks = 0;; ++looks) {
         siginfo_t info{};
         // WEXITED also where only a stop would do: without it a zombie is no child (ECHILD).
-        if (wait_for(tid_, info, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD) != 0) {
+        if (look_at(tid_, info, WSTOPPED | WEXITED | WNOWAIT | __WNOTHREAD) != 0) {
             return false; // somebody has taken its end
         }
         if (info.si_pid == tid_ && has_ended(info)) {
@@ -138,11 +150,13 @@ bool Tracee::look_for_stop()
         if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0) {
             signal_ = (info.si_code >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_signo;
             // Taken at once, so that hardly anybody else is.
-            (void)wait_for(tid_, info, WSTOPPED | WNOHANG | __WNOTHREAD);
+            (void)look_at(tid_, info, WSTOPPED | __WNOTHREAD);
             return true;
         }
         if (looks < looks_before_sleep) {
             ::sched_yield();
+        } else if (!is_traced()) {
+            return false; // where the tid is a child's, the wait says nothing of that
         } else {
             ::nanosleep(&sleep_between_looks, nullptr);
         }
@@ -155,8 +169,21 @@ void Tracee::take_end() const
         return;
     }
     siginfo_t info{};
-    while (wait_for(tid_, info, WEXITED | __WNOTHREAD) == 0 && !has_ended(info)) {
+    if (waiting_ == Waiting::alone) {
+        while (sleep_for_tracee(info, WEXITED) == 0 && !has_ended(info)) {
+        }
+        return;
     }
+    while (look_at(tid_, info, WEXITED | __WNOTHREAD) == 0 && !has_ended(info) && is_traced()) {
+        ::nanosleep(&sleep_between_looks, nullptr);
+    }
+}
+
+bool Tracee::is_traced() const
+{
+    // Of no effect on a tracee that is on its way to this stop, or in it: we detach from there. EIO
+    // where it is dead.
+    return ::ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr) == 0 || errno != ESRCH;
 }
 
 Result<void> Tracee::detach()

@@ -23,9 +23,14 @@ enum class Waiting {
 
 /// A thread that we trace for a moment (ptrace(2), PTRACE_SEIZE, 3.4).
 ///
-/// A tracee belongs to the *thread* that seized it: create, use and destroy on one thread. All
-/// waiting for tracees is in here, by tid and with __WNOTHREAD, so that no thread takes another's
-/// stop.
+/// A tracee belongs to the *thread* that seized it: create, use and destroy on one thread, and one
+/// at a time. All waiting for tracees is in here, with __WNOTHREAD, so that no thread takes
+/// another's stop.
+///
+/// A thread group leader can lose its tid: when another thread of its process executes a program,
+/// the kernel gives the tid to that thread and discards the leader (de_thread()). ptrace(2) then
+/// answers ESRCH, as for any thread that we do not trace; a wait for the tid is not woken. So
+/// nothing here waits for a tid without an end.
 ///
 /// Destruction leaves the target running, whatever has happened: detached, or reaped as a dead
 /// tracee so that its real parent learns of the death.
@@ -44,7 +49,8 @@ public:
 
     /// Asks for a stop, which comes once the thread is on its way back to user mode.
     Result<void> interrupt();
-    /// Waits for that stop, as long as it takes (a frozen cgroup). ESRCH: died instead.
+    /// Waits for that stop, as long as it takes (a frozen cgroup). ESRCH: died instead, or was
+    /// discarded by an exec of another thread.
     Result<void> wait_for_stop();
     /// Lets it run, with the signal whose delivery the stop was, if any. ESRCH: died.
     Result<void> detach();
@@ -67,6 +73,8 @@ private:
 
     Tracee(pid_t tid, Waiting waiting, EndFor end) : tid_(tid), waiting_(waiting), end_for_(end) {}
 
+    /// Whether the tid still names our tracee, dead or alive.
+    [[nodiscard]] bool is_traced() const;
     [[nodiscard]] bool sleep_until_stop();
     [[nodiscard]] bool look_for_stop();
     void take_end() const;

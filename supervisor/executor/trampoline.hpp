@@ -122,5 +122,10 @@ namespace arch
                                                 const Notification &notification, RemotePtr entry,
                                                 RemotePtr slot);
 
+/// Ends the call of a tracee whose notification was cut short by the stop, with `result`. False: it
+/// is elsewhere by now.
+[[nodiscard]] bool end_interrupted(const Tracee &tracee, const Notification &notification,
+                                   std::int64_t result);
+
 } // namespace arch
 } // namespace clone2

@@ -68,6 +68,15 @@ Refusal refusal_for(const Error &error)
     if (operation == no_slot) {
         return {error.err, "too many calls under way in this address space"};
     }
+    if (operation == calls_dispatched) {
+        return {error.err, "the caller's system calls are dispatched to its own SIGSYS handler "
+                           "(syscall user dispatch), and ours would be, too"};
+    }
+    if (error.target_gone()) {
+        // Its notification says otherwise. The errno of ptrace would mean something else to it.
+        return {EPERM, error.to_string() + "; but the caller is there: a seccomp filter or another "
+                                           "tracer stands between it and the supervisor"};
+    }
     if (operation == no_memory) {
         return {error.err, "no memory in the target for the calls' data"};
     }
@@ -167,6 +176,11 @@ Result<Service::Planned> Service::make_plan(const Call &call, const Request &req
     return planned;
 }
 
+bool Service::is_callers(const Call &call)
+{
+    return call.source.still_valid(call.notification.id);
+}
+
 Service::Served Service::serve_program_call(const Call &call, Observation::ProgramCall seen)
 {
     if (!seen.args_readable) {
@@ -189,12 +203,6 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
     if (!started) {
         give_up(call, started.error(), &seen.request);
         return Served::yes;
-    }
-    if (*started == Redirected::dispatched) {
-        report_refusal(call, &seen.request,
-                       {ENOSYS,
-                        "the caller's system calls are dispatched to its own SIGSYS handler "
-                        "(syscall user dispatch), and ours would be, too"});
     }
     return *started == Redirected::refused ? Served::later : Served::yes;
 }
@@ -286,6 +294,9 @@ bool Service::try_other_pids(const Call &call, Observation::Report &report, Refu
 
 void Service::serve_report(const Call &call, Observation::Report report)
 {
+    if (!is_callers(call)) {
+        return;
+    }
     CallRecord record;
     record.flags = report.call.request_flags;
     record.nr_pids = report.call.nr_pids;
@@ -316,6 +327,9 @@ void Service::serve_report(const Call &call, Observation::Report report)
 
 void Service::refuse(const Call &call, const Request *request, const Refusal &refusal)
 {
+    if (!is_callers(call)) {
+        return;
+    }
     report_refusal(call, request, refusal);
     (void)call.source.answer(call.notification.id, -refusal.err);
 }
@@ -334,13 +348,20 @@ void Service::report_refusal(const Call &call, const Request *request, const Ref
 void Service::give_up(const Call &call, const Error &error, const Request *request)
 {
     // A thread on its way out gives EPERM to ptrace as well: that it waits no more tells.
-    if (!call.source.still_valid(call.notification.id)) {
+    if (!error.answered && !call.source.still_valid(call.notification.id)) {
         return;
     }
-    const Refusal refusal = refusal_for(error);
+    Refusal refusal = refusal_for(error);
+    if (error.answered) {
+        refusal.err = ENOSYS;
+    }
     diagnostics_.warn("clone2 of thread " + std::to_string(call.notification.tid) + " (" +
                       procfs_->comm(call.notification.tid) + ") refused: " + refusal.why);
-    refuse(call, request, refusal);
+    if (error.answered) {
+        report_refusal(call, request, refusal);
+    } else {
+        refuse(call, request, refusal);
+    }
 }
 
 void Service::audit(const Call &call, CallRecord record)

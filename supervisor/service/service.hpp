@@ -55,6 +55,9 @@ private:
         std::optional<TargetNamespaces> target;
     };
 
+    /// Whether all that was read by the caller's tid so far was the caller's: it still waits. What
+    /// another program's memory held is not to be seen in a log.
+    [[nodiscard]] static bool is_callers(const Call &call);
     Served serve_program_call(const Call &call, Observation::ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Observation::Report report);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Debuggers: a target that is traced already gets a clear answer; a traced wrapper works."""
+import errno
 import os
 import signal
 import subprocess
@@ -67,6 +68,18 @@ class TracedTarget(harness.Case):
             data = b""
         data = data.ljust(24, b"\0")
         return [int.from_bytes(data[i:i + 8], "little") for i in (0, 8, 16)]
+
+    def test_ptrace_says_that_nobody_is_there(self):
+        # A filter, or PRoot, may say that of a living target.
+        self.need_file("clone2-refuse", harness.REFUSE)
+        seize = f"101:0@0x4206={errno.ESRCH}"
+        for rules in ([seize], [seize, f"317:1&0x20={errno.EINVAL}"]):   # and without WAIT_KILLABLE_RECV
+            with self.subTest(rules):
+                log = self.path(f"log{len(rules)}")
+                result = harness.run([harness.REFUSE, *rules, "--", harness.SUPERVISE, "--log", log,
+                                      "--", harness.CALL, "-r", "3", "7000"])
+                self.assertEqual(harness.calls(result.out), ["EPERM"] * 3, result)
+                self.assertEqual(self.read(f"log{len(rules)}").count("but the caller is there"), 3)
 
     def test_gdb(self):
         self.need_command("gdb")

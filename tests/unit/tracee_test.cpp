@@ -5,15 +5,20 @@
 #include <doctest/doctest.h>
 
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
+#include <thread>
 
 using namespace clone2;
 using namespace clone2::test;
@@ -54,6 +59,30 @@ struct Echo {
     Fd answers;
     std::unique_ptr<Grandchild> target;
 };
+
+/// A process whose first thread sleeps killably, as one that waits for an answer does: it has
+/// called vfork(2). Its second thread executes a program when it reads a byte.
+int sleep_and_exec(const Fd &ready, const Fd &order)
+{
+    std::thread([&] {
+        (void)get_byte(order);
+        execl("/bin/sleep", "sleep", "1000", nullptr);
+        _exit(99);
+    }).detach();
+    put_byte(ready);
+    if (vfork() == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            pause();
+        }
+    }
+    return 98;
+}
+
+std::string system_call_of(pid_t tid)
+{
+    return procfs()->read_if_alive(tid, "syscall").value_or("");
+}
 
 bool may_trace()
 {
@@ -271,6 +300,50 @@ TEST_CASE("Tracee: a target stopped by job control stays stopped until SIGCONT")
         wait_for_state(pid, "T");
         kill(pid, SIGCONT);
         CHECK(echo.runs());
+    }
+}
+
+TEST_CASE("Tracee: another thread of the leader's process executes a program")
+{
+    if (!may_trace()) {
+        return;
+    }
+    for (const Waiting waiting : {Waiting::alone, Waiting::shared}) {
+        CAPTURE(waiting == Waiting::alone);
+        Pipe ready = make_pipe();
+        Pipe order = make_pipe();
+        const auto body = [&] { return sleep_and_exec(ready.write, order.read); };
+        // A child of the tracer's where it has to reckon with that.
+        std::optional<Grandchild> grandchild;
+        std::optional<Child> child;
+        pid_t pid = 0;
+        if (waiting == Waiting::alone) {
+            pid = grandchild.emplace(body).pid();
+        } else {
+            pid = child.emplace(body).pid();
+        }
+        CHECK(get_byte(ready.read) == 'x');
+        wait_for_state(pid, "D");
+        auto tracee = Tracee::seize(pid, waiting);
+        REQUIRE(tracee.has_value());
+        CHECK(tracee->interrupt().has_value());
+        // The program is executed when the wait has begun.
+        const auto self = static_cast<pid_t>(syscall(SYS_gettid));
+        std::thread second([&] {
+            const std::string wanted = std::to_string(SYS_waitid) + " ";
+            while (waiting == Waiting::alone && !system_call_of(self).starts_with(wanted)) {
+                std::this_thread::yield();
+            }
+            put_byte(order.write);
+        });
+        const Result<void> stopped = tracee->wait_for_stop();
+        REQUIRE(stopped.has_error());
+        CHECK(stopped.error().err == ESRCH);
+        second.join();
+        while (procfs()->comm(pid) != "sleep") {
+            std::this_thread::yield();
+        }
+        CHECK(procfs()->status_field(pid, "TracerPid") == "0");
     }
 }
 

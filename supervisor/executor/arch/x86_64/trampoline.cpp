@@ -369,4 +369,16 @@ Result<void> redirect_interrupted(const Tracee &tracee, const Notification &noti
     return {};
 }
 
+bool end_interrupted(const Tracee &tracee, const Notification &notification, std::int64_t result)
+{
+    user_regs_struct regs{};
+    if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0 ||
+        !is_cut_short(regs, notification)) {
+        return false;
+    }
+    regs.orig_rax = ~0ULL; // no system call to restart any more
+    regs.rax = static_cast<unsigned long long>(result);
+    return ::ptrace(PTRACE_SETREGS, tracee.tid(), nullptr, &regs) == 0;
+}
+
 } // namespace clone2::arch
