@@ -4,10 +4,7 @@
 #include "base/printable.hpp"
 #include "plan/flags.hpp"
 
-#include <unistd.h>
-
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <ctime>
 #include <nlohmann/json.hpp>
@@ -92,14 +89,19 @@ std::string format_json(const CallRecord &record)
     return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-bool CallLog::write(const CallRecord &record) const
+std::string format_dropped(std::uint64_t dropped, LogFormat format)
 {
-    const std::string line = format_ == LogFormat::json ? format_json(record) : format_text(record);
-    ssize_t n = 0;
-    do {
-        n = ::write(file_.get(), line.data(), line.size());
-    } while (n < 0 && errno == EINTR);
-    return n == static_cast<ssize_t>(line.size());
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const std::string time =
+        format_time(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+    if (format == LogFormat::json) {
+        nlohmann::ordered_json line;
+        line["time"] = time;
+        line["dropped"] = dropped;
+        return line.dump() + "\n";
+    }
+    return time + " " + std::to_string(dropped) + " lines were dropped\n";
 }
 
 } // namespace clone2

@@ -67,7 +67,10 @@ void end_by_signals_at_start()
 class DrainLimit
 {
 public:
-    explicit DrainLimit(CallAudit &audit) : audit_(audit), thread_([this] { wait(); }) {}
+    DrainLimit(CallAudit &audit, Diagnostics &diagnostics)
+        : audit_(audit), diagnostics_(diagnostics), thread_([this] { wait(); })
+    {
+    }
     DrainLimit(const DrainLimit &) = delete;
     DrainLimit &operator=(const DrainLimit &) = delete;
     ~DrainLimit() { set(done_); }
@@ -87,14 +90,16 @@ private:
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return started_ || done_; });
         if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
-            Diagnostics::print("clone2-supervise: a call under way can't be finished (a "
-                               "frozen process?): ending without it\n");
+            diagnostics_.warn("a call under way can't be finished (a frozen process?): ending "
+                              "without it");
             audit_.finish();
+            audit_.flush();
             ::_exit(0);
         }
     }
 
     CallAudit &audit_;
+    Diagnostics &diagnostics_;
     std::mutex mutex_;
     std::condition_variable wake_;
     bool started_ = false;
@@ -108,8 +113,10 @@ private:
 class Signals
 {
 public:
-    Signals(EventLoop &loop, Server &server, agent::Agent &agent, DrainLimit &limit)
-        : server_(server), agent_(agent), limit_(limit), fd_(open()), watch_(loop.watch(fd_.get()))
+    Signals(EventLoop &loop, Server &server, agent::Agent &agent, CallAudit &audit,
+            DrainLimit &limit)
+        : server_(server), agent_(agent), audit_(audit), limit_(limit), fd_(open()),
+          watch_(loop.watch(fd_.get()))
     {
         wait();
     }
@@ -137,6 +144,7 @@ private:
         while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
             if (info.ssi_signo == SIGHUP) {
                 agent_.reload_policy();
+                audit_.reopen();
                 continue;
             }
             agent_.stop();
@@ -149,6 +157,7 @@ private:
 
     Server &server_;
     agent::Agent &agent_;
+    CallAudit &audit_;
     DrainLimit &limit_;
     Fd fd_;
     std::unique_ptr<EventLoop::Watch> watch_;
@@ -178,14 +187,14 @@ agent::ListeningSocket listening_socket(const Options &options,
 }
 
 int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
-                Diagnostics &diagnostics)
+                QueuedDiagnostics &diagnostics)
 {
     const auto procfs = std::make_shared<const Procfs>();
     const std::optional<int> kernel_nr = kernel_number(options);
     CallAudit audit(options, open_log(options), diagnostics);
     Service service(procfs, diagnostics, kernel_nr);
     const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
-    DrainLimit limit(audit);
+    DrainLimit limit(audit, diagnostics);
     Server server(*loop, service, diagnostics);
     agent::ListeningSocket socket = listening_socket(options, passed);
     ucred own{}; // a peer is known by this call
@@ -199,7 +208,7 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                         options.policy.value_or(""),
                         !kernel_nr},
                        std::move(socket));
-    const Signals signals(*loop, server, agent, limit);
+    const Signals signals(*loop, server, agent, audit, limit);
     agent.restore(std::move(passed));
     agent.start();
     server.run(Server::Until::stopped, [&] {
@@ -226,7 +235,7 @@ int run_agent(const Options &options)
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         raise_limits();
-        Diagnostics diagnostics(options.verbosity);
+        QueuedDiagnostics diagnostics(options.verbosity);
         return serve_agent(options, std::move(passed), diagnostics);
     } catch (const std::exception &error) {
         fail(error.what());

@@ -9,23 +9,108 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <utility>
 
 namespace clone2::cli
 {
 
-Fd open_log(const Options &options)
+namespace
 {
-    if (!options.log) {
+
+/// A FIFO is opened without waiting for its reader: what it has room for is there when one comes.
+Fd open_file(const std::string &path)
+{
+    constexpr int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    Fd file{::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | flags, 0644)};
+    if (!file && errno == ENXIO) {
+        file = Fd{::open(path.c_str(), O_RDWR | flags)};
+    }
+    // Our own open file description: nobody else's writes begin to block by this.
+    if (file) {
+        (void)::fcntl(file.get(), F_SETFL, O_APPEND);
+    }
+    return file;
+}
+
+std::string from_anywhere(const std::string &path)
+{
+    std::error_code error;
+    const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+    return error ? path : absolute.string();
+}
+
+} // namespace
+
+LogFile open_log(const Options &options)
+{
+    if (!options.log || *options.log == "-") {
         return {};
     }
-    Fd log{*options.log == "-"
-               ? ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
-               : ::open(options.log->c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY,
-                        0644)};
-    if (!log) {
+    LogFile log{open_file(*options.log), from_anywhere(*options.log)};
+    if (!log.fd) {
         fail("--log " + printable(*options.log) + ": " + std::strerror(errno));
     }
     return log;
+}
+
+CallAudit::CallAudit(const Options &options, LogFile log, QueuedDiagnostics &diagnostics)
+    : diagnostics_(diagnostics), stats_asked_(options.stats), format_(options.log_format),
+      path_(std::move(log.path)), log_(options.log ? &diagnostics.lines() : nullptr)
+{
+    if (!log.fd) {
+        return;
+    }
+    const auto dropped_line = [format = format_](std::uint64_t dropped) {
+        return format_dropped(dropped, format);
+    };
+    const auto failed = [this](int err) {
+        diagnostics_.warn(std::string("the log can't be written: lines are lost: ") +
+                          std::strerror(err));
+    };
+    log_ = &file_.emplace(std::move(log.fd), LineWriter::Options{dropped_line, failed});
+}
+
+void CallAudit::record(const CallRecord &record)
+{
+    if (stats_asked_) {
+        stats_.add(record.passed_to_kernel ? std::nullopt : std::optional(record.result),
+                   record.latency_us);
+    }
+    if (log_ != nullptr) {
+        log_->write(format_ == LogFormat::json ? format_json(record) : format_text(record));
+    }
+}
+
+void CallAudit::reopen()
+{
+    if (!file_) {
+        return;
+    }
+    file_->reopen([this] {
+        Fd file = open_file(path_);
+        if (!file) {
+            diagnostics_.warn("--log " + printable(path_) +
+                              " can't be opened again: " + std::strerror(errno));
+        }
+        return file;
+    });
+}
+
+void CallAudit::finish(std::function<void()> then)
+{
+    if (stats_asked_ && !finished_.exchange(true)) {
+        diagnostics_.lines().write(stats_.summary());
+    }
+    diagnostics_.lines().then(std::move(then));
+}
+
+void CallAudit::flush()
+{
+    if (file_) {
+        file_->flush();
+    }
+    diagnostics_.lines().flush();
 }
 
 } // namespace clone2::cli

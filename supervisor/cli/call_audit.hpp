@@ -3,57 +3,55 @@
 
 #include "audit/log.hpp"
 #include "audit/stats.hpp"
-#include "base/diagnostics.hpp"
+#include "base/line_writer.hpp"
 #include "cli/options.hpp"
+#include "cli/queued_diagnostics.hpp"
 
 #include <atomic>
+#include <functional>
 #include <optional>
+#include <string>
 
 namespace clone2::cli
 {
 
-/// The log's file; empty where none was asked for. Ends the process where it can't be opened.
-[[nodiscard]] Fd open_log(const Options &options);
+/// The log's file as --log names it, and what it is called from any directory; both empty where no
+/// file was asked for.
+struct LogFile {
+    Fd fd;
+    std::string path;
+};
+/// Ends the process where it can't be opened.
+[[nodiscard]] LogFile open_log(const Options &options);
 
-/// The log and the statistics, as far as they were asked for. Thread-safe.
+/// The log and the statistics, as far as they were asked for. Thread-safe. No call waits for
+/// either.
 class CallAudit final : public AuditSink
 {
 public:
-    CallAudit(const Options &options, Fd log, Diagnostics &diagnostics)
-        : diagnostics_(diagnostics), stats_asked_(options.stats)
-    {
-        if (log) {
-            log_.emplace(std::move(log), options.log_format);
-        }
-    }
+    CallAudit(const Options &options, LogFile log, QueuedDiagnostics &diagnostics);
 
-    void record(const CallRecord &record) override
-    {
-        if (stats_asked_) {
-            stats_.add(record.passed_to_kernel ? std::nullopt : std::optional(record.result),
-                       record.latency_us);
-        }
-        if (log_ && !log_->write(record) && !loss_told_.exchange(true)) {
-            diagnostics_.warn("the log can't be written: lines are lost");
-        }
-    }
+    void record(const CallRecord &record) override;
     [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
-    [[nodiscard]] bool wants_details() const override { return log_.has_value(); }
+    [[nodiscard]] bool wants_details() const override { return log_ != nullptr; }
 
-    /// Prints what was asked for at the end, once.
-    void finish()
-    {
-        if (stats_asked_ && !finished_.exchange(true)) {
-            Diagnostics::print(stats_.summary());
-        }
-    }
+    /// Opens the log's file anew, by its name: the old one may have been renamed.
+    void reopen();
+
+    /// Prints what was asked for at the end, once, and runs `then` when it is written.
+    void finish(std::function<void()> then = [] {});
+
+    /// Until all is written, but for some seconds only.
+    void flush();
 
 private:
-    Diagnostics &diagnostics_;
-    bool stats_asked_;
+    QueuedDiagnostics &diagnostics_;
+    const bool stats_asked_;
+    const LogFormat format_;
+    const std::string path_;
     Stats stats_;
-    std::optional<CallLog> log_;
-    std::atomic<bool> loss_told_{false};
+    std::optional<LineWriter> file_;
+    LineWriter *log_; ///< null: none; stderr's, or `file_`
     std::atomic<bool> finished_{false};
 };
 

@@ -85,7 +85,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     if (const std::string refusal = kernel_serves ? "" : clone3_refusal(); !refusal.empty()) {
         fail(refusal + ": no clone2 for PROGRAM");
     }
-    Fd log = open_log(options);
+    LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
     auto [status_end, reaper_end] = make_socket_pair();
@@ -110,7 +110,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         if (reaper == 0) {
             serving_end.reset();
             listener_end.reset();
-            log.reset();
+            log = {};
             reap(options.pidns_depth, std::move(to_command),
                  [&] { run_program(options.program, filter, program_end, inherited); });
         }
@@ -119,7 +119,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         ::_exit(serve(options, kernel_serves, std::move(listener_end), std::move(serving_end),
                       std::move(log), reaper));
     }
-    log.reset();
+    log = {};
     serving_end.reset();
     listener_end.reset();
     program_end.reset();
@@ -132,7 +132,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     kept.push_back(command_end.get());
     close_others(kept);
 
-    const std::optional<ProgramStatus> status = job->wait();
+    const std::optional<ProgramStatus> status = job->wait(serving);
     job.reset();
     if (options.wait_all) {
         // Signals are no longer for PROGRAM, so they work on us; what ends the wait is the end

@@ -87,8 +87,9 @@ std::vector<int> Job::fds() const
     return {reaper_.messages.get(), reaper_.bell.get(), signals_.get()};
 }
 
-std::optional<ProgramStatus> Job::wait()
+std::optional<ProgramStatus> Job::wait(pid_t server)
 {
+    server_ = server;
     for (;;) {
         std::array<pollfd, 2> polled{
             {{signals_.get(), POLLIN, 0}, {reaper_.messages.get(), POLLIN, 0}}};
@@ -148,6 +149,9 @@ void Job::forward_signals()
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
         const auto signal = static_cast<int>(info.ssi_signo);
+        if (signal == SIGHUP) {
+            ::kill(server_, SIGHUP);
+        }
         if (is_for_program(info)) {
             send_value(reaper_.messages, ForwardedSignal{signal, stops_, stop_signal_ == 0});
         }

@@ -28,8 +28,9 @@ public:
     /// Its descriptors, which the process is to keep.
     [[nodiscard]] std::vector<int> fds() const;
 
-    /// Until PROGRAM has ended. nullopt: nobody is left to tell how.
-    std::optional<ProgramStatus> wait();
+    /// Until PROGRAM has ended. nullopt: nobody is left to tell how. `server`, a child, gets each
+    /// SIGHUP, too: it opens the log anew.
+    std::optional<ProgramStatus> wait(pid_t server);
 
 private:
     void forward_signals();
@@ -41,6 +42,7 @@ private:
 
     ReaperLink reaper_;
     Fd signals_;
+    pid_t server_ = 0;
     unsigned stops_ = 0;  ///< of PROGRAM, as far as we have heard
     int stop_signal_ = 0; ///< of the last of them; 0: it goes on
     int question_ = 0;    ///< the last one's number

@@ -70,6 +70,11 @@ int main()
             "A call may fail with EINTR where a signal handler without SA_RESTART ran before the\n"
             "supervisor had seen it; no supervisor can close that gap. A program under strace or\n"
             "a debugger gets EPERM: a thread has only one tracer.\n"
+            ".PP\n"
+            "A line is in the log before the program has its result, where the file takes it at\n"
+            "once. A FIFO is opened\n"
+            "without waiting for its reader. At the end what waits to be written, as to a pipe\n"
+            "that nobody reads, is given up after three seconds.\n"
             ".SH SEE ALSO\n"
             ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
     std::fputs(page.c_str(), stdout);

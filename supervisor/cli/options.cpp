@@ -19,7 +19,12 @@ constexpr std::array texts{
     OptionText{0, "pidns", "[=DEPTH]",
                "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a "
                "fresh /proc; without privilege in a new user namespace, too, as its root"},
-    OptionText{0, "log", "FILE|-", "append one line for each call to FILE, or write it to stderr"},
+    OptionText{
+        0, "log", "FILE|-",
+        "append one line for each call to FILE, or write it to stderr. SIGHUP opens FILE anew, "
+        "after it was renamed; PROGRAM gets that signal, too, unless it is sent to the serving "
+        "process (clone2-serve) alone. A log that can't be written holds up no call: up to 1 MiB "
+        "of lines wait, those beyond are dropped, and a line says how many"},
     OptionText{0, "log-format", "text|json", "the form of these lines (default text)"},
     OptionText{0, "stats", nullptr, "at the end, print counts of results and latencies to stderr"},
     OptionText{0, "wait-all", nullptr, "wait for all processes that PROGRAM has left behind, too"},

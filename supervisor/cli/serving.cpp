@@ -5,6 +5,7 @@
 #include "service/server.hpp"
 
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,8 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <system_error>
 
 namespace clone2::cli
@@ -25,8 +28,8 @@ class CommandLink
 {
 public:
     CommandLink(EventLoop &loop, Fd socket, CallAudit &audit, bool keep_stderr)
-        : socket_(std::move(socket)), watch_(loop.watch(socket_.get())), audit_(audit),
-          keep_stderr_(keep_stderr)
+        : socket_(std::make_shared<Fd>(std::move(socket))), watch_(loop.watch(socket_->get())),
+          audit_(audit), keep_stderr_(keep_stderr)
     {
         wait();
     }
@@ -39,23 +42,61 @@ private:
 
     void on_readable()
     {
-        const std::optional<char> request = receive_value<char>(socket_);
+        const std::optional<char> request = receive_value<char>(*socket_);
         if (!request) {
             // The command has ended. Who reads its stderr to the end must not wait for us.
             if (!keep_stderr_) {
-                close_standard(STDERR_FILENO);
+                audit_.finish([] { close_standard(STDERR_FILENO); });
             }
             return;
         }
-        audit_.finish();
-        send_value(socket_, finish_request);
+        audit_.finish([socket = socket_] { send_value(*socket, finish_request); });
         wait();
     }
 
-    Fd socket_;
+    std::shared_ptr<Fd> socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
     CallAudit &audit_;
     bool keep_stderr_;
+};
+
+/// SIGHUP to the serving process, from the command or from anybody: the log is opened anew.
+class LogRotation
+{
+public:
+    LogRotation(EventLoop &loop, CallAudit &audit) : fd_(open()), audit_(audit)
+    {
+        watch_ = loop.watch(fd_.get());
+        wait();
+    }
+
+private:
+    static Fd open()
+    {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGHUP);
+        Fd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+        if (!fd) {
+            throw std::system_error(errno, std::generic_category(), "signalfd()");
+        }
+        return fd;
+    }
+
+    void wait()
+    {
+        watch_->wait_readable([this] {
+            signalfd_siginfo info{};
+            while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+                audit_.reopen();
+            }
+            wait();
+        });
+    }
+
+    Fd fd_;
+    std::unique_ptr<EventLoop::Watch> watch_;
+    CallAudit &audit_;
 };
 
 void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
@@ -84,18 +125,20 @@ void run_until_end_of(pid_t process, EventLoop &loop)
 
 } // namespace
 
-int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd log, pid_t reaper)
+int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
+          pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
     // Children come to us only when the reaper was killed: the kernel reaps them.
     std::signal(SIGCHLD, SIG_IGN);
     // A log into a pipe that nobody reads any more is a lost line, not our end.
     std::signal(SIGPIPE, SIG_IGN);
-    Diagnostics diagnostics(options.verbosity);
+    std::optional<QueuedDiagnostics> messages;
     try {
+        QueuedDiagnostics &diagnostics = messages.emplace(options.verbosity);
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
-        close_others({program.get(), command.get(), log.get()});
+        close_others({program.get(), command.get(), log.fd.get()});
         (void)!::chdir("/"); // no file system is kept busy
         raise_limits();
         const auto procfs = std::make_shared<const Procfs>();
@@ -103,6 +146,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
         Service service(procfs, diagnostics,
                         kernel_serves ? std::optional(clone2_nr) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
+        const LogRotation rotation(*loop, audit);
 
         ListenerOffer offer;
         std::optional<Fd> listener =
@@ -147,6 +191,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd
         if (program) {
             send_value(program, start_failed);
         }
+        messages.reset(); // writes what it has
         fail(error.what());
     }
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "cli/call_audit.hpp"
 #include "cli/options.hpp"
 #include "cli/wire.hpp"
 
@@ -9,10 +10,11 @@ namespace clone2::cli
 
 /// The serving process, after the fork of the reaper: takes the listener from `program`, serves
 /// it until the last target is gone, and answers the command's requests on `command`.
-/// `log`: empty where no log was asked for; `reaper`: the child that reaps. Returns the process's
+/// `log`: from open_log(); `reaper`: the child that reaps. Returns the process's
 /// exit status. `kernel_serves`: the kernel's own clone2 makes the calls; without a listener
 /// nothing is left to do but to wait for the end.
-int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Fd log, pid_t reaper);
+int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
+          pid_t reaper);
 
 /// From the command to the serving process: print what was asked for at the end.
 constexpr char finish_request = 'F';

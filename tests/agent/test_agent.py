@@ -269,6 +269,37 @@ class Start(harness.Case):
         self.assertIn(True, starts)
 
 
+class Log(harness.Case):
+    def test_sighup_opens_it_anew(self):
+        agent = Agent(self, "--log", self.path("log"))
+        agent.serves()
+        os.rename(self.path("log"), self.path("log.1"))
+        agent.child.send_signal(signal.SIGHUP)
+        self.wait(lambda: os.path.exists(self.path("log")), "the new file")
+        agent.serves()
+        self.assertEqual([self.read(name).count("\n") for name in ("log.1", "log")], [1, 1])
+        self.assertEqual(agent.end(), 0)
+
+    def test_nobody_reads(self):
+        # Neither the log nor stderr, where the statistics would be: it serves, and it ends.
+        for name in ("log", "err"):
+            os.mkfifo(self.path(name))
+            reader = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK)
+            self.addCleanup(os.close, reader)
+            writer = os.open(self.path(name), os.O_WRONLY | os.O_NONBLOCK)
+            try:
+                while True:
+                    os.write(writer, b"x" * 4096)
+            except BlockingIOError:
+                os.close(writer)
+        command = ["sh", "-c", 'exec "$@" 2>"$0"', self.path("err")]
+        agent = Agent(self, "--log", self.path("log"), "--stats", wait=False, command=command)
+        self.wait(lambda: os.path.exists(agent.path), "the socket")
+        for _ in range(3):
+            agent.serves()
+        self.assertEqual(agent.end(), 0)
+
+
 class End(harness.Case):
     def test_signals_at_its_start(self):
         # It waits for a policy that nobody writes.

@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <limits>
-#include <set>
-#include <thread>
 #include <vector>
 
 using namespace clone2;
@@ -202,52 +200,12 @@ TEST_CASE("both formats: extreme numbers")
     CHECK(json::parse(format_json(CallRecord{})).is_object());
 }
 
-TEST_CASE("CallLog: whole lines from many threads and a second log on the same file")
+TEST_CASE("both formats: a line for those that were dropped")
 {
-    Pipe pipe = make_pipe();
-    const CallLog one(Fd{dup(pipe.write.get())}, LogFormat::json);
-    const CallLog other(std::move(pipe.write), LogFormat::json);
-    std::string seen;
-    std::vector<std::thread> threads;
-    constexpr int each = 100;
-    for (int worker = 0; worker < 4; ++worker) {
-        threads.emplace_back([&, worker] {
-            CallRecord record = ordinary();
-            for (int i = 0; i < each; ++i) {
-                record.tid = worker * each + i + 100000;
-                CHECK((worker % 2 == 0 ? one : other).write(record));
-            }
-        });
-    }
-    const std::size_t lines = 4 * each;
-    while (static_cast<std::size_t>(std::count(seen.begin(), seen.end(), '\n')) < lines) {
-        std::array<char, 4096> block{};
-        const ssize_t got = read(pipe.read.get(), block.data(), block.size());
-        REQUIRE(got > 0);
-        seen.append(block.data(), static_cast<std::size_t>(got));
-    }
-    for (std::thread &thread : threads) {
-        thread.join();
-    }
-    std::set<int> tids;
-    for (std::size_t at = 0; at < seen.size();) {
-        const std::size_t end = seen.find('\n', at);
-        const json object = json::parse(seen.substr(at, end - at));
-        for (const json &field : object) {
-            if (field.is_number_integer() && field >= 100000 && field < 100400) {
-                tids.insert(field.get<int>());
-            }
-        }
-        at = end + 1;
-    }
-    CHECK(tids.size() == lines);
-}
-
-TEST_CASE("CallLog: tells that a line was lost")
-{
-    Pipe pipe = make_pipe();
-    pipe.read.reset();
-    const CallLog log(std::move(pipe.write), LogFormat::text);
-    CHECK_FALSE(log.write(ordinary()));
-    CHECK_FALSE(log.write(ordinary()));
+    const std::string text = format_dropped(4711, LogFormat::text);
+    CHECK(one_line(text));
+    CHECK(text.find("4711 lines were dropped") != std::string::npos);
+    const std::string line = format_dropped(4711, LogFormat::json);
+    CHECK(one_line(line));
+    CHECK(holds(json::parse(line), 4711));
 }

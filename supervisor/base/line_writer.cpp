@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+#include "base/line_writer.hpp"
+
+#include "base/thread.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <string_view>
+#include <utility>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// A file that takes longer than this for a line is one that nobody waits for.
+constexpr std::chrono::milliseconds patience{20};
+constexpr std::chrono::seconds time_to_flush{3};
+
+/// What could not be written, and why.
+struct Rest {
+    std::string_view text;
+    int err = 0;
+};
+
+Rest write_all(int fd, std::string_view text)
+{
+    while (!text.empty()) {
+        const ssize_t n = ::write(fd, text.data(), text.size());
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return {text, n < 0 ? errno : EIO};
+        }
+        text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return {};
+}
+
+} // namespace
+
+struct LineWriter::State {
+    struct Item {
+        std::string line;
+        std::function<void()> task; ///< in place of a line
+    };
+
+    explicit State(Options asked) : options(std::move(asked)) {}
+
+    std::mutex mutex;
+    std::condition_variable wake;    ///< the thread
+    std::condition_variable advance; ///< who waits for it
+    std::deque<Item> waiting;
+    std::size_t bytes = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t added = 0; ///< items ever
+    std::uint64_t done = 0;
+    bool ended = false;
+    const Options options;
+
+    // The thread's own.
+    Fd owned;
+    int fd = -1;
+    bool told = false; ///< of a failure
+    bool torn = false; ///< the file ends within a line
+
+    /// With the lock held.
+    void add(Item item)
+    {
+        bytes += item.line.size();
+        waiting.push_back(std::move(item));
+        ++added;
+        wake.notify_one();
+    }
+    /// Says what was dropped, where that is known to be whole.
+    void add_dropped_line()
+    {
+        if (dropped != 0) {
+            add({options.dropped_line(std::exchange(dropped, 0)), {}});
+        }
+    }
+    void write(std::string line)
+    {
+        if (torn) {
+            line.insert(0, 1, '\n');
+        }
+        const Rest rest = write_all(fd, line);
+        torn = torn ? rest.text.size() == line.size()
+                    : !rest.text.empty() && rest.text.size() < line.size();
+        if (rest.err != 0 && !std::exchange(told, true) && options.failed) {
+            const std::lock_guard lock(mutex);
+            if (!ended) {
+                options.failed(rest.err);
+            }
+        }
+    }
+};
+
+LineWriter::LineWriter(int fd, Options options)
+    : state_(std::make_shared<State>(std::move(options)))
+{
+    state_->fd = fd;
+    Thread([state = state_] { run(state); }).detach();
+}
+
+LineWriter::LineWriter(Fd file, Options options) : LineWriter(file.get(), std::move(options))
+{
+    state_->owned = std::move(file);
+}
+
+LineWriter::~LineWriter()
+{
+    flush();
+    const std::lock_guard lock(state_->mutex);
+    state_->ended = true;
+    state_->wake.notify_one();
+}
+
+void LineWriter::write(std::string line)
+{
+    std::unique_lock lock(state_->mutex);
+    if (state_->bytes + line.size() > state_->options.max_waiting) {
+        ++state_->dropped;
+        return;
+    }
+    state_->add_dropped_line();
+    const bool idle = state_->added == state_->done;
+    state_->add({std::move(line), {}});
+    if (idle) {
+        const std::uint64_t mine = state_->added;
+        state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });
+    }
+}
+
+void LineWriter::then(std::function<void()> task)
+{
+    const std::lock_guard lock(state_->mutex);
+    state_->add({{}, std::move(task)});
+}
+
+void LineWriter::reopen(std::function<Fd()> open)
+{
+    then([state = state_.get(), open = std::move(open)] {
+        if (Fd file = open()) {
+            state->fd = file.get();
+            state->owned = std::move(file);
+            state->told = false;
+            state->torn = false;
+        }
+    });
+}
+
+void LineWriter::flush()
+{
+    std::unique_lock lock(state_->mutex);
+    state_->advance.wait_for(lock, time_to_flush, [&] { return state_->done == state_->added; });
+}
+
+void LineWriter::run(const std::shared_ptr<State> &state)
+{
+    std::unique_lock lock(state->mutex);
+    for (;;) {
+        state->wake.wait(lock, [&] { return !state->waiting.empty() || state->ended; });
+        if (state->ended) {
+            return;
+        }
+        State::Item item = std::move(state->waiting.front());
+        state->waiting.pop_front();
+        const std::size_t size = item.line.size();
+        lock.unlock();
+        if (item.task) {
+            item.task();
+        } else {
+            state->write(std::move(item.line));
+        }
+        lock.lock();
+        state->bytes -= size;
+        ++state->done;
+        if (state->waiting.empty()) {
+            state->add_dropped_line();
+        }
+        state->advance.notify_all();
+    }
+}
+
+} // namespace clone2

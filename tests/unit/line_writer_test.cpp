@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+#include "base/line_writer.hpp"
+#include "support.hpp"
+
+#include <doctest/doctest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <future>
+#include <string>
+#include <thread>
+#include <vector>
+
+using namespace clone2;
+using namespace clone2::test;
+
+namespace
+{
+
+LineWriter::Options options(std::size_t max_waiting = 1 << 20)
+{
+    LineWriter::Options options;
+    options.dropped_line = [](std::uint64_t dropped) {
+        return std::to_string(dropped) + " dropped\n";
+    };
+    options.max_waiting = max_waiting;
+    return options;
+}
+
+/// Fills a pipe up to the last byte.
+std::size_t fill(const Fd &write)
+{
+    const int flags = fcntl(write.get(), F_GETFL);
+    fcntl(write.get(), F_SETFL, flags | O_NONBLOCK);
+    const std::string block(4096, 'x');
+    std::size_t size = 0;
+    for (ssize_t n = 0; (n = ::write(write.get(), block.data(), block.size())) > 0;) {
+        size += static_cast<std::size_t>(n);
+    }
+    fcntl(write.get(), F_SETFL, flags);
+    return size;
+}
+
+std::string read_bytes(const Fd &from, std::size_t size)
+{
+    std::string text(size, '\0');
+    for (std::size_t at = 0; at < size;) {
+        const ssize_t n = read(from.get(), text.data() + at, size - at);
+        if (n <= 0) {
+            text.resize(at);
+            break;
+        }
+        at += static_cast<std::size_t>(n);
+    }
+    return text;
+}
+
+std::string read_lines(const Fd &from, std::size_t count)
+{
+    std::string text;
+    for (std::size_t lines = 0; lines < count;) {
+        const std::string byte = read_bytes(from, 1);
+        if (byte.empty()) {
+            break;
+        }
+        text += byte;
+        lines += byte == "\n" ? 1 : 0;
+    }
+    return text;
+}
+
+} // namespace
+
+TEST_CASE("LineWriter: in the usual case a line is written when write() is back")
+{
+    char name[] = "/tmp/clone2-unit.XXXXXX";
+    const Fd file{mkstemp(name)};
+    REQUIRE(file);
+    unlink(name);
+    LineWriter writer(Fd{dup(file.get())}, options());
+    for (off_t lines = 1; lines <= 100; ++lines) {
+        writer.write("line\n");
+        writer.flush(); // but for a machine that is too busy
+        struct stat status {
+        };
+        REQUIRE(fstat(file.get(), &status) == 0);
+        CHECK(status.st_size == 5 * lines);
+    }
+}
+
+TEST_CASE("LineWriter: a pipe that nobody reads holds up nobody, and what was dropped is counted")
+{
+    Pipe pipe = make_pipe();
+    const std::size_t filled = fill(pipe.write);
+    std::string lines;
+    {
+        LineWriter writer(std::move(pipe.write), options(50));
+        for (int i = 0; i < 100; ++i) {
+            writer.write("line " + std::to_string(100 + i) + "\n"); // 9 bytes: five fit
+        }
+        std::promise<void> written;
+        writer.then([&] { written.set_value(); });
+        CHECK(read_bytes(pipe.read, filled) == std::string(filled, 'x'));
+        written.get_future().wait();
+        writer.write("later\n");
+    }
+    lines = read_lines(pipe.read, 7);
+    CHECK(lines == "line 100\nline 101\nline 102\nline 103\nline 104\n95 dropped\nlater\n");
+}
+
+TEST_CASE("LineWriter: the end does not wait for ever")
+{
+    Pipe pipe = make_pipe();
+    fill(pipe.write);
+    auto writer = std::make_unique<LineWriter>(std::move(pipe.write), options());
+    writer->write("line\n");
+    writer.reset();
+    CHECK(true); // it has come back
+}
+
+TEST_CASE("LineWriter: whole lines from many threads and a second writer on the same file")
+{
+    Pipe pipe = make_pipe();
+    LineWriter one(Fd{dup(pipe.write.get())}, options());
+    LineWriter other(std::move(pipe.write), options());
+    std::vector<std::thread> threads;
+    constexpr int each = 100;
+    for (int worker = 0; worker < 4; ++worker) {
+        threads.emplace_back([&, worker] {
+            for (int i = 0; i < each; ++i) {
+                (worker % 2 == 0 ? one : other)
+                    .write(std::to_string(10000 + worker * each + i) + std::string(200, '.') +
+                           "\n");
+            }
+        });
+    }
+    const std::string seen = read_lines(pipe.read, std::size_t{4} * each);
+    for (std::thread &thread : threads) {
+        thread.join();
+    }
+    std::vector<std::string> numbers;
+    for (std::size_t at = 0; at < seen.size(); at += 206) {
+        CHECK(seen.substr(at + 5, 201) == std::string(200, '.') + "\n");
+        numbers.push_back(seen.substr(at, 5));
+    }
+    std::sort(numbers.begin(), numbers.end());
+    CHECK(numbers.size() == std::size_t{4} * each);
+    CHECK(std::unique(numbers.begin(), numbers.end()) == numbers.end());
+}
+
+TEST_CASE("LineWriter: a failure is told once for each file")
+{
+    signal(SIGPIPE, SIG_IGN);
+    Pipe pipe = make_pipe();
+    pipe.read.reset();
+    std::atomic<int> told{0};
+    std::atomic<int> err{0};
+    LineWriter::Options asked = options();
+    asked.failed = [&](int number) {
+        ++told;
+        err = number;
+    };
+    LineWriter writer(std::move(pipe.write), asked);
+    writer.write("line\n");
+    writer.write("line\n");
+    writer.flush();
+    CHECK(told == 1);
+    CHECK(err == EPIPE);
+    writer.reopen([] { return Fd{open("/dev/full", O_WRONLY | O_CLOEXEC)}; });
+    writer.write("line\n");
+    writer.write("line\n");
+    writer.flush();
+    CHECK(told == 2);
+    CHECK(err == ENOSPC);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+TEST_CASE("LineWriter: lines after reopen() go to the new file, if there is one")
+{
+    Pipe first = make_pipe();
+    Pipe second = make_pipe();
+    {
+        LineWriter writer(std::move(first.write), options());
+        writer.write("one\n");
+        writer.reopen([] { return Fd{}; });
+        writer.write("two\n");
+        writer.reopen([&] { return std::move(second.write); });
+        writer.write("three\n");
+    }
+    CHECK(read_bytes(first.read, 100) == "one\ntwo\n");
+    CHECK(read_bytes(second.read, 100) == "three\n");
+}
