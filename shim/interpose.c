@@ -1,171 +1,279 @@
 // SPDX-License-Identifier: MIT
+//
+// Trap mode: SIGSYS must reach our handler, unblocked. So we stand before the functions of the C
+// library that set its action or a mask. Raw system calls pass by, and so do the C library's own.
+//
+// Without trap mode, and for what does not concern SIGSYS, each is the C library's function of the
+// same name with the same arguments.
 #define _GNU_SOURCE
-#include "interpose.h"
+#include "next.h"
+#include "own.h"
 
-#include "trap.h"
-
-#include <dlfcn.h>
 #include <errno.h>
-#include <pthread.h>
-#include <stddef.h>
-#include <sys/mman.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
-typedef int sigaction_function(int, const struct sigaction *, struct sigaction *);
+typedef int action_function(int, const struct sigaction *, struct sigaction *);
 typedef int mask_function(int, const sigset_t *, sigset_t *);
-typedef void *thread_function(void *);
-typedef int create_function(pthread_t *, const pthread_attr_t *, thread_function *, void *);
+typedef int old_mask_function(int);
+typedef sighandler_t signal_function(int, sighandler_t);
+typedef int number_function(int);
+typedef int pending_function(sigset_t *);
+typedef int suspend_function(const sigset_t *);
+typedef int poll_function(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+typedef int checked_poll_function(struct pollfd *, nfds_t, const struct timespec *,
+                                  const sigset_t *, size_t);
+typedef int select_function(int, fd_set *, fd_set *, fd_set *, const struct timespec *,
+                            const sigset_t *);
+typedef int epoll_function(int, struct epoll_event *, int, int, const sigset_t *);
+typedef int epoll2_function(int, struct epoll_event *, int, const struct timespec *,
+                            const sigset_t *);
 
-static bool started;
-static struct sigaction programs_own; // what the program thinks SIGSYS does
+// Actions.
 
-static void *next(const char *name, void **cached)
+static bool is_ours(int number)
 {
-    void *function = __atomic_load_n(cached, __ATOMIC_RELAXED);
-    if (!function) {
-        function = dlsym(RTLD_NEXT, name);
-        __atomic_store_n(cached, function, __ATOMIC_RELAXED);
-    }
-    return function;
+    return number == SIGSYS && shim_own_started();
 }
 
-// ISO C has no conversion from void * to a pointer to a function; POSIX has it by way of memory.
-#define NEXT(type, name)                                                                           \
-    static void *cached_##name;                                                                    \
-    type *real = NULL;                                                                             \
-    *(void **)(&real) = next(#name, &cached_##name)
+SHIM_NEXT(action_function, sigaction)
 
-static int real_sigaction(int number, const struct sigaction *action, struct sigaction *old)
+SHIM_EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
-    NEXT(sigaction_function, sigaction);
-    return real(number, action, old);
-}
-
-static int real_sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-    NEXT(mask_function, sigprocmask);
-    return real(how, set, old);
-}
-
-static int real_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-    NEXT(mask_function, pthread_sigmask);
-    return real(how, set, old);
-}
-
-static int real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-                               thread_function *run, void *argument)
-{
-    NEXT(create_function, pthread_create);
-    return real(thread, attributes, run, argument);
-}
-
-EXPORT int sigaction(int number, const struct sigaction *action, struct sigaction *old)
-{
-    if (!started)
-        return real_sigaction(number, action, old);
-    if (number == SIGSYS) {
-        const struct sigaction before = programs_own;
-        if (action)
-            programs_own = *action;
-        if (old)
-            *old = before;
+    if (is_ours(number)) {
+        shim_own_action(action, old);
         return 0;
     }
-    if (!action)
-        return real_sigaction(number, action, old);
+    if (!action || !shim_own_started())
+        return next_sigaction()(number, action, old);
+    // A handler may call clone2.
     struct sigaction changed = *action;
     sigdelset(&changed.sa_mask, SIGSYS);
-    return real_sigaction(number, &changed, old);
+    return next_sigaction()(number, &changed, old);
 }
 
-EXPORT sighandler_t signal(int number, sighandler_t handler)
+static sighandler_t set_handler(sighandler_t handler, int flags)
 {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    struct sigaction old;
-    return sigaction(number, &action, &old) < 0 ? SIG_ERR : old.sa_handler;
-}
-
-static const sigset_t *without_sigsys(int how, const sigset_t *set, sigset_t *copy)
-{
-    if (!started || !set || how == SIG_UNBLOCK)
-        return set;
-    *copy = *set;
-    sigdelset(copy, SIGSYS);
-    return copy;
-}
-
-EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-    sigset_t copy;
-    return real_sigprocmask(how, without_sigsys(how, set, &copy), old);
-}
-
-EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-    sigset_t copy;
-    return real_pthread_sigmask(how, without_sigsys(how, set, &copy), old);
-}
-
-// A thread's alternate stack, in a mapping of its own; what the thread is to run lies at its
-// start, which is the far end of the stack.
-struct thread_start {
-    thread_function *run;
-    void *argument;
-};
-
-static pthread_key_t stack_key;
-
-static void remove_stack(void *memory)
-{
-    stack_t current;
-    const stack_t none = {.ss_flags = SS_DISABLE};
-    if (sigaltstack(NULL, &current) == 0 && current.ss_sp == memory)
-        sigaltstack(&none, NULL);
-    munmap(memory, SHIM_ALTERNATE_STACK_SIZE);
-}
-
-static void *run_with_stack(void *memory)
-{
-    const struct thread_start start = *(struct thread_start *)memory;
-    const stack_t stack = {.ss_sp = memory, .ss_size = SHIM_ALTERNATE_STACK_SIZE};
-    sigaltstack(&stack, NULL);
-    pthread_setspecific(stack_key, memory);
-    return start.run(start.argument);
-}
-
-EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *argument)
-{
-    struct thread_start *memory = MAP_FAILED;
-    if (started)
-        memory = mmap(NULL, SHIM_ALTERNATE_STACK_SIZE, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return real_pthread_create(thread, attributes, run, argument);
-    *memory = (struct thread_start){run, argument};
-    const int error = real_pthread_create(thread, attributes, run_with_stack, memory);
-    if (error)
-        munmap(memory, SHIM_ALTERNATE_STACK_SIZE);
-    return error;
-}
-
-void shim_interpose_start(void)
-{
-    if (pthread_key_create(&stack_key, remove_stack) == 0)
-        started = true;
-}
-
-bool shim_interpose_deliver(int number, siginfo_t *info, void *context)
-{
-    if (programs_own.sa_flags & SA_SIGINFO) {
-        programs_own.sa_sigaction(number, info, context);
-        return true;
+    if (handler == SIG_ERR) {
+        errno = EINVAL;
+        return SIG_ERR;
     }
-    if (programs_own.sa_handler == SIG_DFL)
-        return false;
-    if (programs_own.sa_handler != SIG_IGN)
-        programs_own.sa_handler(number);
-    return true;
+    const struct sigaction action = {.sa_handler = handler, .sa_flags = flags};
+    struct sigaction old;
+    shim_own_action(&action, &old);
+    return old.sa_handler;
+}
+
+// The C library has each under several names, one of which a program's headers choose.
+#define SIGNAL(name, flags)                                                                        \
+    SHIM_NEXT(signal_function, name)                                                               \
+    SHIM_EXPORT sighandler_t name(int number, sighandler_t handler);                               \
+    SHIM_EXPORT sighandler_t name(int number, sighandler_t handler)                                \
+    {                                                                                              \
+        return is_ours(number) ? set_handler(handler, flags) : next_##name()(number, handler);     \
+    }
+
+SIGNAL(signal, SA_RESTART)
+SIGNAL(bsd_signal, SA_RESTART)
+SIGNAL(ssignal, SA_RESTART)
+SIGNAL(sysv_signal, (int)SA_RESETHAND | SA_NODEFER)
+SIGNAL(__sysv_signal, (int)SA_RESETHAND | SA_NODEFER)
+
+SHIM_NEXT(signal_function, sigset)
+
+SHIM_EXPORT sighandler_t sigset(int number, sighandler_t handler)
+{
+    if (!is_ours(number))
+        return next_sigset()(number, handler);
+    struct sigaction old;
+    shim_own_action(NULL, &old);
+    const sighandler_t before = shim_own_blocked() ? SIG_HOLD : old.sa_handler;
+    if (handler != SIG_HOLD && set_handler(handler, 0) == SIG_ERR)
+        return SIG_ERR;
+    shim_own_block(handler == SIG_HOLD);
+    return before;
+}
+
+SHIM_NEXT(number_function, sigignore)
+
+SHIM_EXPORT int sigignore(int number)
+{
+    if (!is_ours(number))
+        return next_sigignore()(number);
+    set_handler(SIG_IGN, 0);
+    return 0;
+}
+
+// Masks.
+
+static int change_mask(mask_function *real, int how, const sigset_t *set, sigset_t *old)
+{
+    if (!shim_own_started())
+        return real(how, set, old);
+    const bool blocked = shim_own_blocked();
+    bool member = false;
+    sigset_t copy;
+    if (set) {
+        copy = *set;
+        member = sigismember(set, SIGSYS) == 1;
+        if (how != SIG_UNBLOCK)
+            sigdelset(&copy, SIGSYS);
+    }
+    const int result = real(how, set ? &copy : NULL, old);
+    if (result != 0)
+        return result;
+    if (old && blocked)
+        sigaddset(old, SIGSYS);
+    if (set && (how == SIG_SETMASK || member))
+        shim_own_block(how != SIG_UNBLOCK && member);
+    return 0;
+}
+
+SHIM_NEXT(mask_function, sigprocmask)
+
+SHIM_EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change_mask(next_sigprocmask(), how, set, old);
+}
+
+SHIM_NEXT(mask_function, pthread_sigmask)
+
+SHIM_EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+    return change_mask(next_pthread_sigmask(), how, set, old);
+}
+
+SHIM_NEXT(number_function, sighold)
+
+SHIM_EXPORT int sighold(int number)
+{
+    if (!is_ours(number))
+        return next_sighold()(number);
+    shim_own_block(true);
+    return 0;
+}
+
+SHIM_NEXT(number_function, sigrelse)
+
+SHIM_EXPORT int sigrelse(int number)
+{
+    if (!is_ours(number))
+        return next_sigrelse()(number);
+    shim_own_block(false);
+    return 0;
+}
+
+// The masks of 4.2BSD: signals 1 to 32 in an int.
+static int change_old_mask(old_mask_function *real, int mask, bool keeps)
+{
+    if (!shim_own_started())
+        return real(mask);
+    const int bit = 1 << (SIGSYS - 1);
+    const bool blocked = shim_own_blocked();
+    const int before = real(mask & ~bit);
+    if (!keeps || (mask & bit))
+        shim_own_block(mask & bit);
+    return blocked ? before | bit : before;
+}
+
+SHIM_NEXT(old_mask_function, sigblock)
+SHIM_EXPORT int sigblock(int mask)
+{
+    return change_old_mask(next_sigblock(), mask, true);
+}
+
+SHIM_NEXT(old_mask_function, sigsetmask)
+SHIM_EXPORT int sigsetmask(int mask)
+{
+    return change_old_mask(next_sigsetmask(), mask, false);
+}
+
+SHIM_NEXT(pending_function, sigpending)
+
+SHIM_EXPORT int sigpending(sigset_t *set)
+{
+    const int result = next_sigpending()(set);
+    if (result == 0 && shim_own_pending())
+        sigaddset(set, SIGSYS);
+    return result;
+}
+
+// Waiting with another mask.
+
+SHIM_NEXT(suspend_function, sigsuspend)
+
+SHIM_EXPORT int sigsuspend(const sigset_t *mask)
+{
+    struct shim_own_wait wait;
+    const int result = next_sigsuspend()(shim_own_enter_wait(&wait, mask));
+    shim_own_leave_wait(&wait);
+    return result;
+}
+
+SHIM_NEXT(poll_function, ppoll)
+
+SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                      const sigset_t *mask)
+{
+    struct shim_own_wait wait;
+    const int result = next_ppoll()(fds, count, timeout, shim_own_enter_wait(&wait, mask));
+    shim_own_leave_wait(&wait);
+    return result;
+}
+
+// What ppoll() is with _FORTIFY_SOURCE.
+SHIM_NEXT(checked_poll_function, __ppoll_chk)
+
+SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                            const sigset_t *mask, size_t size);
+SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+                            const sigset_t *mask, size_t size)
+{
+    struct shim_own_wait wait;
+    mask = shim_own_enter_wait(&wait, mask);
+    const int result = next___ppoll_chk()(fds, count, timeout, mask, size);
+    shim_own_leave_wait(&wait);
+    return result;
+}
+
+SHIM_NEXT(select_function, pselect)
+
+SHIM_EXPORT int pselect(int count, fd_set *reads, fd_set *writes, fd_set *others,
+                        const struct timespec *timeout, const sigset_t *mask)
+{
+    struct shim_own_wait wait;
+    mask = shim_own_enter_wait(&wait, mask);
+    const int result = next_pselect()(count, reads, writes, others, timeout, mask);
+    shim_own_leave_wait(&wait);
+    return result;
+}
+
+SHIM_NEXT(epoll_function, epoll_pwait)
+
+SHIM_EXPORT int epoll_pwait(int fd, struct epoll_event *events, int count, int timeout,
+                            const sigset_t *mask)
+{
+    struct shim_own_wait wait;
+    mask = shim_own_enter_wait(&wait, mask);
+    const int result = next_epoll_pwait()(fd, events, count, timeout, mask);
+    shim_own_leave_wait(&wait);
+    return result;
+}
+
+SHIM_NEXT(epoll2_function, epoll_pwait2) // glibc 2.35
+
+SHIM_EXPORT int epoll_pwait2(int fd, struct epoll_event *events, int count,
+                             const struct timespec *timeout, const sigset_t *mask)
+{
+    if (!next_epoll_pwait2()) {
+        errno = ENOSYS;
+        return -1;
+    }
+    struct shim_own_wait wait;
+    mask = shim_own_enter_wait(&wait, mask);
+    const int result = next_epoll_pwait2()(fd, events, count, timeout, mask);
+    shim_own_leave_wait(&wait);
+    return result;
 }

@@ -11,8 +11,9 @@
 
 #include "arch.h"
 #include "context.h"
-#include "interpose.h"
+#include "own.h"
 #include "slots.h"
+#include "threads.h"
 #include "translate.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -29,17 +31,6 @@
 #define CODE_SECCOMP 1
 
 enum { KERNEL_MASK_SIZE = 8 };
-
-// As without us: the default action, with the same siginfo.
-static void pass_to_default(siginfo_t *info)
-{
-    const struct shim_kernel_sigaction none = {0};
-    shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&none, 0, KERNEL_MASK_SIZE, 0, 0);
-    const long process = shim_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    const long thread = shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    shim_syscall(SYS_rt_tgsigqueueinfo, (uint64_t)process, (uint64_t)thread, SIGSYS,
-                 (uint64_t)(uintptr_t)info, 0, 0);
-}
 
 static void begin(void *context)
 {
@@ -82,10 +73,10 @@ static void judge(void *context, struct shim_slot *slot)
 
 static void handle(int signal_number, siginfo_t *info, void *context)
 {
+    (void)signal_number;
     if (info->si_code != CODE_SECCOMP || (uint32_t)info->si_syscall != shim_nr ||
         info->si_arch != SHIM_AUDIT_ARCH) {
-        if (!shim_interpose_deliver(signal_number, info, context))
-            pass_to_default(info);
+        shim_own_deliver(info, context);
         return;
     }
     struct shim_slot *failed = shim_context_failed_slot(context);
@@ -104,10 +95,19 @@ struct shim_kernel_sigaction shim_sigsys_action = {
     .mask = ~0ULL,
 };
 
-static long install_handler(void)
+static long install_handler(struct shim_kernel_sigaction *old)
 {
-    return shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&shim_sigsys_action, 0,
-                        KERNEL_MASK_SIZE, 0, 0);
+    return shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&shim_sigsys_action,
+                        (uint64_t)(uintptr_t)old, KERNEL_MASK_SIZE, 0, 0);
+}
+
+bool shim_trap_unblock(void)
+{
+    const uint64_t sigsys = 1ULL << (SIGSYS - 1);
+    uint64_t old = 0;
+    shim_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (uint64_t)(uintptr_t)&sigsys,
+                 (uint64_t)(uintptr_t)&old, KERNEL_MASK_SIZE, 0, 0);
+    return old & sigsys;
 }
 
 // So that a call leaves the stack as it is, and needs none. Forks inherit it.
@@ -173,10 +173,15 @@ static long install_filter(void)
 
 long shim_trap_install(void)
 {
-    const long error = install_handler();
+    struct shim_kernel_sigaction old = {0};
+    const long error = install_handler(&old);
     if (error)
         return error;
+    struct sigaction action = {.sa_sigaction = old.handler,
+                               .sa_flags = (int)old.flags & ~SHIM_SA_RESTORER};
+    memcpy(&action.sa_mask, &old.mask, sizeof old.mask);
+    shim_own_start(&action, shim_trap_unblock());
+    shim_threads_start();
     install_alternate_stack();
-    shim_interpose_start();
     return has_filter() ? 0 : install_filter();
 }

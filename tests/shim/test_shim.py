@@ -13,6 +13,7 @@ STATIC = os.environ["CLONE2_STATIC"]
 LINKED = os.environ["CLONE2_LINKED"].split(os.pathsep)
 PASSTHROUGH = os.environ["CLONE2_PASSTHROUGH"]
 TRAP = os.environ["CLONE2_TRAP"]
+SIGSYS = os.environ["CLONE2_SIGSYS"]
 CLONE, CLONE3, READV = 56, 435, 310
 
 
@@ -29,8 +30,13 @@ class Library(harness.Case):
         result = self.expect(harness.run(["nm", "-D", "--defined-only", SHARED]))
         names = {line.split()[-1] for line in result.out.splitlines()}
         self.assertEqual(names, {"CLONE2_1", "clone2@@CLONE2_1", "clone2_call@@CLONE2_1",
-                                 "syscall", "sigaction", "signal", "sigprocmask",
-                                 "pthread_sigmask", "pthread_create"})
+                                 "syscall", "pthread_create",
+                                 "sigaction", "signal", "bsd_signal", "ssignal", "sysv_signal",
+                                 "__sysv_signal", "sigset", "sigignore",
+                                 "sigprocmask", "pthread_sigmask", "sigblock", "sigsetmask",
+                                 "sighold", "sigrelse", "sigpending",
+                                 "sigsuspend", "ppoll", "__ppoll_chk", "pselect", "epoll_pwait",
+                                 "epoll_pwait2"})
 
     def test_static_library_does_not_interpose(self):
         result = self.expect(harness.run(["nm", "-g", "--defined-only", STATIC]))
@@ -175,6 +181,11 @@ class Preloaded(harness.Case):
 class Trapped(harness.Case):
     def test_unusual_places(self):
         self.expect(harness.run([TRAP], timeout=600, env=trap()))
+
+    def test_programs_that_use_sigsys(self):
+        self.expect(harness.run([SIGSYS]))
+        self.expect(harness.run([SIGSYS], env=preload()))
+        self.expect(harness.run([SIGSYS, "clone2"], env=trap()))
 
     def test_only_where_asked_for(self):
         result = harness.run([harness.CALL, "600"], env=preload())

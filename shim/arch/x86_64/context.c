@@ -3,6 +3,7 @@
 #include "context.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <ucontext.h>
 
 extern const char shim_trampoline_call[];
@@ -34,6 +35,12 @@ void shim_context_restore(void *context, const struct shim_slot *slot)
 void shim_context_set_result(void *context, long result)
 {
     registers(context)[REG_RAX] = result;
+}
+
+const char *shim_context_stack_pointer(const void *context)
+{
+    const greg_t *r = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    return (const char *)(uintptr_t)r[REG_RSP]; // NOLINT: an address
 }
 
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot)

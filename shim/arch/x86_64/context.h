@@ -27,6 +27,7 @@ void shim_restore(void); // rt_sigreturn
 void shim_context_save(void *context, struct shim_slot *slot);
 void shim_context_restore(void *context, const struct shim_slot *slot);
 void shim_context_set_result(void *context, long result);
+const char *shim_context_stack_pointer(const void *context);
 // Back from the handler, slot->call.kernel is made.
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot);
 // The slot of the call that the trampoline reports as failed, or NULL.

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: MIT
+// A program that has a use for SIGSYS itself: a sandbox of its own, made with SECCOMP_RET_TRAP.
+// All must be as without libclone2 in trap mode: it is run without the library, too. With the
+// argument "clone2" it also calls clone2 where SIGSYS would be blocked, but for the library.
+#define _GNU_SOURCE
+#include "arch_registers.h"
+#include "clone2.h"
+#include "clone2_raw.h"
+#include "expect.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // old programs call sigset() and others
+
+enum { FORBIDDEN = SYS_getpgrp, ANSWER = 4711, SURVIVED = 3 };
+
+static void forbid(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FORBIDDEN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {4, code};
+    EXPECT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    EXPECT(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+// The handler.
+
+static volatile sig_atomic_t calls;
+static volatile sig_atomic_t nested;
+static siginfo_t last;
+static sigset_t mask_in_handler;
+static sigjmp_buf away;
+static volatile sig_atomic_t jumps;
+
+static void handler(int number, siginfo_t *info, void *context)
+{
+    EXPECT(SIGSYS, number);
+    calls = calls + 1;
+    last = *info;
+    pthread_sigmask(SIG_BLOCK, NULL, &mask_in_handler);
+    if (info->si_code > 0)
+        arch_set_result(context, ANSWER);
+    if (nested) {
+        nested = nested - 1;
+        syscall(FORBIDDEN);
+    }
+    if (jumps)
+        siglongjmp(away, 1);
+}
+
+static void handle(int flags)
+{
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | flags};
+    sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGUSR2);
+    EXPECT(0, sigaction(SIGSYS, &action, NULL));
+}
+
+static void block(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGSYS);
+    EXPECT(0, sigprocmask(how, &set, NULL));
+}
+
+static int is_blocked(void)
+{
+    sigset_t now;
+    EXPECT(0, sigprocmask(SIG_BLOCK, NULL, &now));
+    return sigismember(&now, SIGSYS);
+}
+
+static void send(void)
+{
+    EXPECT(0, kill(getpid(), SIGSYS));
+}
+
+// What a forbidden call comes to.
+
+static void forced_default(void)
+{
+    forbid();
+    syscall(FORBIDDEN);
+}
+
+static void forced_ignored(void)
+{
+    signal(SIGSYS, SIG_IGN);
+    forced_default();
+}
+
+static void forced_blocked(void)
+{
+    handle(0);
+    block(SIG_BLOCK);
+    EXPECT(1, is_blocked());
+    forced_default();
+}
+
+static void forced_handled(void)
+{
+    handle(0);
+    forbid();
+    for (int i = 1; i <= 3; i++) {
+        EXPECT(ANSWER, syscall(FORBIDDEN));
+        EXPECT(i, calls);
+    }
+    EXPECT(1, last.si_code);
+    EXPECT(FORBIDDEN, last.si_syscall);
+    EXPECT(1, sigismember(&mask_in_handler, SIGUSR2));
+    EXPECT(0, sigismember(&mask_in_handler, SIGUSR1));
+    EXPECT(0, is_blocked());
+    sigset_t now;
+    EXPECT(0, sigprocmask(SIG_BLOCK, NULL, &now));
+    EXPECT(0, sigismember(&now, SIGUSR2));
+    // Blocked meanwhile, and no more.
+    block(SIG_BLOCK);
+    block(SIG_UNBLOCK);
+    EXPECT(ANSWER, syscall(FORBIDDEN));
+}
+
+static void forced_nested(void)
+{
+    handle(0);
+    nested = 1;
+    forced_default();
+}
+
+static void forced_nested_allowed(void)
+{
+    handle(SA_NODEFER);
+    nested = 2;
+    forbid();
+    EXPECT(ANSWER, syscall(FORBIDDEN));
+    EXPECT(3, calls);
+}
+
+static void forced_jumped_out(void)
+{
+    handle(0);
+    forbid();
+    jumps = 1;
+    for (volatile int i = 1; i <= 3; i++) {
+        if (sigsetjmp(away, 1) == 0)
+            syscall(FORBIDDEN);
+        EXPECT(i, calls);
+    }
+}
+
+static void forced_once(void)
+{
+    handle((int)SA_RESETHAND);
+    forbid();
+    EXPECT(ANSWER, syscall(FORBIDDEN));
+    EXPECT(1, calls);
+    syscall(FORBIDDEN);
+}
+
+// What one that was sent comes to.
+
+static void sent_default(void)
+{
+    send();
+}
+
+static void sent_ignored(void)
+{
+    EXPECT(1, signal(SIGSYS, SIG_IGN) == SIG_DFL);
+    send();
+    sigignore(SIGSYS);
+    send();
+    EXPECT(1, signal(SIGSYS, SIG_DFL) == SIG_IGN);
+}
+
+static void sent_handled(void)
+{
+    handle(0);
+    send();
+    EXPECT(1, calls);
+    EXPECT(SI_USER, last.si_code);
+    EXPECT(getpid(), last.si_pid);
+}
+
+static void sent_blocked(void)
+{
+    sigset_t set;
+    handle(0);
+    block(SIG_BLOCK);
+    send();
+    EXPECT(0, calls);
+    EXPECT(0, sigpending(&set));
+    EXPECT(1, sigismember(&set, SIGSYS));
+    block(SIG_UNBLOCK);
+    EXPECT(1, calls);
+    EXPECT(0, sigpending(&set));
+    EXPECT(0, sigismember(&set, SIGSYS));
+    // Not inherited by a fork.
+    block(SIG_BLOCK);
+    send();
+    const pid_t child = fork();
+    if (child == 0) {
+        block(SIG_UNBLOCK);
+        _exit(calls == 1 ? SURVIVED : 1);
+    }
+    int status = 0;
+    EXPECT(child, waitpid(child, &status, 0));
+    EXPECT(SURVIVED << 8, status);
+    // It ends the wait that unblocks it.
+    sigemptyset(&set);
+    EXPECT(-1, sigsuspend(&set));
+    EXPECT(EINTR, errno);
+    EXPECT(2, calls);
+    EXPECT(1, is_blocked());
+    send();
+    EXPECT(-1, ppoll(NULL, 0, NULL, &set));
+    EXPECT(3, calls);
+}
+
+// What the program set is what it gets.
+
+static void plain_handler(int number)
+{
+    EXPECT(SIGSYS, number);
+    calls = calls + 1;
+}
+
+static void views(void)
+{
+    struct sigaction action;
+    handle(SA_RESTART);
+    EXPECT(0, sigaction(SIGSYS, NULL, &action));
+    EXPECT(1, action.sa_sigaction == handler);
+    EXPECT(SA_SIGINFO | SA_RESTART, action.sa_flags & (SA_SIGINFO | SA_RESTART));
+    EXPECT(1, sigismember(&action.sa_mask, SIGUSR2));
+    EXPECT(1, signal(SIGSYS, plain_handler) == (sighandler_t)(void (*)(void))handler);
+    errno = 0;
+    EXPECT(1, signal(SIGSYS, SIG_ERR) == SIG_ERR);
+    EXPECT(EINVAL, errno);
+    send();
+    EXPECT(1, calls);
+    EXPECT(1, sigset(SIGSYS, SIG_HOLD) == plain_handler);
+    EXPECT(1, is_blocked());
+    EXPECT(1, sigset(SIGSYS, SIG_IGN) == SIG_HOLD);
+    EXPECT(0, is_blocked());
+    EXPECT(1, sigset(SIGSYS, plain_handler) == SIG_IGN);
+    EXPECT(0, sighold(SIGSYS));
+    EXPECT(1, is_blocked());
+    EXPECT(0, sigrelse(SIGSYS));
+    EXPECT(0, is_blocked());
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    EXPECT(0, sigprocmask(SIG_SETMASK, &all, &before));
+    EXPECT(0, sigismember(&before, SIGSYS));
+    EXPECT(0, pthread_sigmask(SIG_SETMASK, &before, &all));
+    EXPECT(1, sigismember(&all, SIGSYS));
+    EXPECT(0, is_blocked());
+    // And of other signals, too.
+    EXPECT(0, siginterrupt(SIGUSR1, 1));
+    EXPECT(1, signal(SIGUSR1, plain_handler) == SIG_DFL);
+    EXPECT(0, sigaction(SIGUSR1, NULL, &action));
+    EXPECT(0, action.sa_flags & SA_RESTART);
+    EXPECT(1, signal(SIGUSR1, SIG_ERR) == SIG_ERR);
+    EXPECT(1, signal(SIGKILL, SIG_IGN) == SIG_ERR);
+}
+
+// What is inherited over exec.
+
+static const char *self;
+
+static void exec_self(const char *name)
+{
+    execl(self, self, "case", name, (char *)NULL);
+    EXPECT(0, errno);
+}
+
+static void start_ignored(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    // A raw call: in trap mode a program's own SIG_IGN is not inherited.
+    const struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } raw = {action.sa_handler, 0, NULL, 0};
+    EXPECT(0, syscall(SYS_rt_sigaction, SIGSYS, &raw, NULL, 8));
+    exec_self("started_ignored");
+}
+
+static void started_ignored(void)
+{
+    struct sigaction action;
+    EXPECT(0, sigaction(SIGSYS, NULL, &action));
+    EXPECT(1, action.sa_handler == SIG_IGN);
+    send();
+    forced_default();
+}
+
+static void start_blocked(void)
+{
+    const uint64_t all = ~0ULL;
+    EXPECT(0, syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8));
+    exec_self("started_blocked");
+}
+
+static void started_blocked(void)
+{
+    EXPECT(1, is_blocked());
+    handle(0);
+    send();
+    EXPECT(0, calls);
+    block(SIG_UNBLOCK);
+    EXPECT(1, calls);
+}
+
+// clone2 where SIGSYS would be blocked.
+
+static void call(void)
+{
+    struct clone_struct args;
+    memset(&args, 0, sizeof args);
+    args.flags = SIGCHLD;
+    const long pid = clone2_raw(__NR_clone2, &args, NULL);
+    if (pid == 0)
+        _exit(5);
+    EXPECT(1, pid > 0);
+    int status = 0;
+    EXPECT(pid, waitpid((pid_t)pid, &status, 0));
+    EXPECT(5 << 8, status);
+    calls = calls + 1;
+}
+
+static void calling_handler(int number)
+{
+    (void)number;
+    call();
+}
+
+static void call_blocked(void)
+{
+    sigset_t all;
+    sigset_t none;
+    sigfillset(&all);
+    sigemptyset(&none);
+    EXPECT(0, sigprocmask(SIG_BLOCK, &all, NULL));
+    call();
+    EXPECT(0, sigprocmask(SIG_SETMASK, &none, NULL));
+    EXPECT(0, pthread_sigmask(SIG_SETMASK, &all, NULL));
+    call();
+    EXPECT(0, pthread_sigmask(SIG_UNBLOCK, &all, NULL));
+    sighold(SIGSYS);
+    call();
+    sigrelse(SIGSYS);
+    EXPECT(0, sigblock(-1));
+    call();
+    EXPECT(1 << (SIGSYS - 1), sigsetmask(-1) & (1 << (SIGSYS - 1)));
+    call();
+    EXPECT(1 << (SIGSYS - 1), sigsetmask(0) & (1 << (SIGSYS - 1)));
+    EXPECT(0, sigsetmask(0));
+    call();
+}
+
+static void call_ignored(void)
+{
+    signal(SIGSYS, SIG_IGN);
+    call();
+    sigignore(SIGSYS);
+    call();
+    sigset(SIGSYS, SIG_HOLD);
+    call();
+}
+
+static void call_in_handler(void)
+{
+    struct sigaction action = {.sa_handler = calling_handler};
+    sigfillset(&action.sa_mask);
+    EXPECT(0, sigaction(SIGUSR1, &action, NULL));
+    raise(SIGUSR1);
+    EXPECT(1, calls);
+    // In a handler of SIGSYS itself.
+    EXPECT(0, sigaction(SIGSYS, &action, NULL));
+    send();
+    EXPECT(2, calls);
+    send();
+    EXPECT(3, calls);
+}
+
+// All but SIGUSR1 are blocked while they wait, and so in its handler, which calls clone2.
+static void call_in_waits(void)
+{
+    sigset_t mask;
+    sigset_t usr1;
+    const struct timespec forever = {1000000, 0};
+    sigfillset(&mask);
+    sigdelset(&mask, SIGUSR1);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    signal(SIGUSR1, calling_handler);
+    EXPECT(0, sigprocmask(SIG_BLOCK, &usr1, NULL));
+    const int fd = epoll_create1(0);
+    struct epoll_event event;
+    for (int i = 0; i < 5; i++) {
+        raise(SIGUSR1);
+        EXPECT(i, calls);
+        errno = 0;
+        if (i == 0)
+            EXPECT(-1, sigsuspend(&mask));
+        if (i == 1)
+            EXPECT(-1, ppoll(NULL, 0, &forever, &mask));
+        if (i == 2)
+            EXPECT(-1, pselect(0, NULL, NULL, NULL, &forever, &mask));
+        if (i == 3)
+            EXPECT(-1, epoll_pwait(fd, &event, 1, -1, &mask));
+        if (i == 4)
+            EXPECT(-1, epoll_pwait2(fd, &event, 1, &forever, &mask));
+        EXPECT(EINTR, errno);
+        EXPECT(i + 1, calls);
+        EXPECT(0, is_blocked());
+    }
+    // No mask is none.
+    EXPECT(0, ppoll(NULL, 0, &(struct timespec){0, 1}, NULL));
+}
+
+static void *thread_main(void *blocked)
+{
+    EXPECT((intptr_t)blocked, is_blocked());
+    call();
+    return NULL;
+}
+
+static void call_in_threads(void)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    sigset_t all;
+    sigfillset(&all);
+    EXPECT(0, pthread_attr_init(&attributes));
+    EXPECT(0, pthread_create(&thread, &attributes, thread_main, NULL));
+    EXPECT(0, pthread_join(thread, NULL));
+    EXPECT(0, pthread_attr_setsigmask_np(&attributes, &all));
+    EXPECT(0, pthread_create(&thread, &attributes, thread_main, (void *)1));
+    EXPECT(0, pthread_join(thread, NULL));
+    EXPECT(0, sigprocmask(SIG_BLOCK, &all, NULL));
+    EXPECT(0, pthread_create(&thread, NULL, thread_main, (void *)1));
+    EXPECT(0, pthread_join(thread, NULL));
+}
+
+static void start_blocked_and_call(void)
+{
+    const uint64_t all = ~0ULL;
+    EXPECT(0, syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8));
+    exec_self("started_blocked_and_call");
+}
+
+struct test {
+    const char *name;
+    void (*run)(void);
+    int killed; // by SIGSYS, or it returns
+    int needs_clone2;
+};
+
+#define KILLED(name)                                                                               \
+    {                                                                                              \
+#name, name, 1, 0                                                                          \
+    }
+#define RETURNS(name)                                                                              \
+    {                                                                                              \
+#name, name, 0, 0                                                                          \
+    }
+#define CALLS(name)                                                                                \
+    {                                                                                              \
+#name, name, 0, 1                                                                          \
+    }
+
+static const struct test tests[] = {
+    KILLED(forced_default),
+    KILLED(forced_ignored),
+    KILLED(forced_blocked),
+    RETURNS(forced_handled),
+    KILLED(forced_nested),
+    RETURNS(forced_nested_allowed),
+    RETURNS(forced_jumped_out),
+    KILLED(forced_once),
+    KILLED(sent_default),
+    RETURNS(sent_ignored),
+    RETURNS(sent_handled),
+    RETURNS(sent_blocked),
+    RETURNS(views),
+    KILLED(start_ignored),
+    RETURNS(start_blocked),
+    CALLS(call_blocked),
+    CALLS(call_ignored),
+    CALLS(call_in_handler),
+    CALLS(call_in_waits),
+    CALLS(call_in_threads),
+    CALLS(start_blocked_and_call),
+};
+
+// Run by exec_self().
+static int run_case(const char *name)
+{
+    if (strcmp(name, "started_ignored") == 0)
+        started_ignored();
+    else if (strcmp(name, "started_blocked") == 0)
+        started_blocked();
+    else
+        call();
+    return SURVIVED;
+}
+
+int main(int argc, char **argv)
+{
+    self = argv[0];
+    if (argc == 3)
+        return run_case(argv[2]);
+    int failures = 0;
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        const struct test *test = &tests[i];
+        if (test->needs_clone2 && argc == 1)
+            continue;
+        const pid_t child = fork();
+        if (child == 0) {
+            test->run();
+            _exit(SURVIVED);
+        }
+        int status = 0;
+        EXPECT(child, waitpid(child, &status, 0));
+        const int dumped = 0x80;
+        if ((status & ~dumped) != (test->killed ? SIGSYS : SURVIVED << 8)) {
+            fprintf(stderr, "%s: status 0x%x\n", test->name, (unsigned)status);
+            failures++;
+        }
+    }
+    return failures > 0;
+}
