@@ -15,42 +15,45 @@ namespace
 {
 
 constexpr std::array texts{
-    OptionText{'n', "nr", "N", "the system call number to give to clone2 (default 387)"},
-    OptionText{0, "pidns", "[=DEPTH]",
+    OptionText{'n', "nr", "N", any_mode, "the system call number to give to clone2 (default 387)"},
+    OptionText{0, "pidns", "[=DEPTH]", running,
                "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a "
                "fresh /proc; without privilege in a new user namespace, too, as its root"},
     OptionText{
-        0, "log", "FILE|-",
+        0, "log", "FILE|-", running | listening,
         "append one line for each call to FILE, or write it to stderr. SIGHUP opens FILE anew, "
         "after it was renamed; PROGRAM gets that signal, too, unless it is sent to the serving "
         "process (clone2-serve) alone. A log that can't be written holds up no call: up to 1 MiB "
         "of lines wait, those beyond are dropped, and a line says how many"},
-    OptionText{0, "log-format", "text|json", "the form of these lines (default text)"},
-    OptionText{0, "stats", nullptr, "at the end, print counts of results and latencies to stderr"},
-    OptionText{0, "wait-all", nullptr, "wait for all processes that PROGRAM has left behind, too"},
-    OptionText{0, "exit-status", "signal|128",
+    OptionText{0, "log-format", "text|json", running | listening,
+               "the form of these lines (default text)"},
+    OptionText{0, "stats", nullptr, running | listening,
+               "at the end, print counts of results and latencies to stderr"},
+    OptionText{0, "wait-all", nullptr, running,
+               "wait for all processes that PROGRAM has left behind, too"},
+    OptionText{0, "exit-status", "signal|128", running,
                "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
     OptionText{
-        0, "event-loop", "auto|io_uring|epoll",
+        0, "event-loop", "auto|io_uring|epoll", running | listening | checking,
         "what to wait with (default auto, which is epoll; with io_uring, one call that is held "
         "up can hold up others)"},
     OptionText{
-        0, "provider", "auto|supervisor|kernel",
+        0, "provider", "auto|supervisor|kernel", running | listening,
         "who makes the calls (default auto: a patched kernel's own clone2, which is then left "
         "alone, else the supervisor)"},
-    OptionText{0, "listen", "PATH",
+    OptionText{0, "listen", "PATH", listening | checking,
                "run no PROGRAM, but serve as an agent, in the foreground, the programs of "
                "clone2-shim and of OCI runtimes (listenerPath) that send their listener to this "
                "unix socket. Peers are root and the own user. SIGTERM ends it when the calls under "
                "way are through. A socket passed by systemd (LISTEN_FDS) is used in place of PATH; "
                "with FileDescriptorStoreMax= a restart loses no program"},
     OptionText{
-        0, "allow-uid", "UID[,UID...]",
+        0, "allow-uid", "UID[,UID...]", listening,
         "with --listen: these users may connect, too (the socket then is open to all, and who "
         "connects is looked at). In a user namespace that doesn't map all users, 65534 is "
         "everybody who is not mapped, and lets nobody in"},
     OptionText{
-        0, "policy", "FILE",
+        0, "policy", "FILE", listening,
         "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "
         "\"container\", \"metadata\", \"annotations\"}, \"pids\": [[FIRST, LAST]], \"flags\": "
         "[\"CLONE_NEWPID\"], \"max_children\": N, \"deny\": REASON}]}. The first rule that "
@@ -58,16 +61,16 @@ constexpr std::array texts{
         "text matches as a whole, or up to a '*' at its end. SIGHUP reads it again; a file "
         "with an error changes nothing. max_children: processes made by clone2 through one "
         "listener and alive at once; threads, zombies and children of fork don't count"},
-    OptionText{'v', "verbose", nullptr, "say what is going on, on stderr"},
-    OptionText{'q', "quiet", nullptr, "no warnings"},
-    OptionText{0, "check", "[=FEATURE]",
+    OptionText{'v', "verbose", nullptr, running | listening, "say what is going on, on stderr"},
+    OptionText{'q', "quiet", nullptr, running | listening, "no warnings"},
+    OptionText{0, "check", "[=FEATURE]", checking,
                "say what this kernel and this caller can do, and what follows from it; exit "
                "status 1 if (the) something is missing"},
-    OptionText{0, "print-bpf", "[=base64]",
+    OptionText{0, "print-bpf", "[=base64]", printing,
                "write the seccomp filter for --nr to stdout, as it is or in base64: what crun's "
                "annotation run.oci.seccomp_bpf_data takes"},
-    OptionText{'h', "help", nullptr, "this text"},
-    OptionText{'V', "version", nullptr, "the version"},
+    OptionText{'h', "help", nullptr, any_mode, "this text"},
+    OptionText{'V', "version", nullptr, any_mode, "the version"},
 };
 
 constexpr std::array exits{
@@ -218,23 +221,27 @@ std::optional<std::vector<uid_t>> parse_uids(const std::string &text)
 }
 
 /// Options that mean nothing with what else is asked for.
-std::optional<UsageError> conflict(const std::vector<Given> &given, const Options &options)
+std::optional<UsageError> conflict(const std::vector<Given> &given, Mode mode,
+                                   const Options &options)
 {
     for (const Given &one : given) {
-        const std::string name = one.option->long_name;
-        const bool of_program = name == "pidns" || name == "wait-all" || name == "exit-status";
-        const bool of_agent = name == "allow-uid" || name == "policy";
-        if (options.listen && of_program) {
-            return UsageError{"--" + name + ": --listen runs no program"};
+        const std::string name = std::string("--") + one.option->long_name;
+        if ((one.option->modes & mode) == 0) {
+            return mode == running
+                       ? UsageError{name + " goes with --listen"}
+                       : UsageError{name + " has no effect with " +
+                                    (mode == checking    ? "--check"
+                                     : mode == listening ? "--listen, which runs no program"
+                                                         : "--print-bpf")};
         }
-        if (!options.listen && of_agent) {
-            return UsageError{"--" + name + " goes with --listen"};
+        if (name == "--log-format" && !options.log) {
+            return UsageError{name + " goes with --log"};
         }
     }
-    if (options.listen && !options.program.empty()) {
+    if (mode == listening && !options.program.empty()) {
         return UsageError{"--listen runs no program"};
     }
-    if (options.listen && options.provider == Provider::kernel && options.nr == default_nr) {
+    if (mode == listening && options.provider == Provider::kernel && options.nr == default_nr) {
         return UsageError{"--listen --provider=kernel: number " + std::to_string(default_nr) +
                           " is the kernel's own, there is nothing to serve (see --nr)"};
     }
@@ -413,6 +420,13 @@ Command parse(std::span<const std::string> arguments)
             return *error;
         }
     }
+    if (check && bpf) {
+        return UsageError{"--check and --print-bpf are two things"};
+    }
+    const Mode mode = check ? checking : bpf ? printing : options.listen ? listening : running;
+    if (auto error = conflict(given, mode, options)) {
+        return *error;
+    }
     if (check) {
         // "--check FEATURE" is what people type, too.
         if (!check->feature && options.program.size() == 1) {
@@ -426,14 +440,11 @@ Command parse(std::span<const std::string> arguments)
         return *check;
     }
     if (bpf) {
-        if (!options.program.empty() || options.listen) {
-            return UsageError{"--print-bpf runs no program and serves none"};
+        if (!options.program.empty()) {
+            return UsageError{"--print-bpf runs no program"};
         }
         bpf->nr = options.nr;
         return *bpf;
-    }
-    if (auto error = conflict(given, options)) {
-        return *error;
     }
     if (options.listen) {
         return options;

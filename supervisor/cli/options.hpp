@@ -72,11 +72,21 @@ using Command = std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, Us
 /// Options stop at the first non-option or "--". Pure.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);
 
+/// What the command is asked to do, as a set of bits.
+enum Mode : unsigned {
+    running = 1,   ///< PROGRAM
+    listening = 2, ///< --listen
+    checking = 4,  ///< --check
+    printing = 8,  ///< --print-bpf
+    any_mode = 15
+};
+
 /// One option, as --help and the man page tell it.
 struct OptionText {
     char short_name; ///< 0: none
     const char *long_name;
     const char *argument; ///< nullptr: none; "[=DEPTH]" style where optional
+    unsigned modes;       ///< in which it has an effect; in others it is an error
     const char *text;
 };
 [[nodiscard]] std::span<const OptionText> option_texts();

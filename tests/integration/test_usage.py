@@ -61,6 +61,13 @@ class Usage(harness.Case):
             with self.subTest(option=option):
                 self.wrong(option, "--")
 
+    def test_without_effect(self):
+        self.wrong("--log-format=json", "--", says="--log")
+        for options in (["--check", "--pidns"], ["--check", "--log-format=json"], ["--check", "-q"],
+                        ["-v", "--print-bpf"]):
+            with self.subTest(options=options):
+                self.wrong(*options, program=(), says="has no effect with")
+
     def test_log_cannot_be_opened(self):
         for file in ("/no/such/directory/log", self.tmp, "/proc/version/x", ""):
             with self.subTest(file=file):
@@ -109,7 +116,7 @@ class Accepted(harness.Case):
         log = self.path("log")
         for options in (["-n", "500"], ["-n500"], ["--nr=500"], ["--nr", "500"], ["-q"], ["-v"],
                         ["--log", log], [f"--log={log}"], ["--log", log, "--log-format", "json"],
-                        ["--log-format=text"], ["--exit-status=128"], ["--exit-status=signal"],
+                        ["--exit-status=128"], ["--exit-status=signal"],
                         ["--wait-all"], ["--event-loop=auto"], ["--pidns"], ["--pidns=2"],
                         ["--stats"]):
             with self.subTest(options=options):

@@ -72,8 +72,9 @@ TEST_CASE("options: each one")
     CHECK(options({"--log", "-", "p"}).log == "-");
     CHECK(options({"--log", "file", "p"}).log == "file");
     CHECK(options({"--log=a=b", "p"}).log == "a=b");
-    CHECK(options({"--log-format=json", "p"}).log_format == LogFormat::json);
-    CHECK(options({"--log-format", "text", "p"}).log_format == LogFormat::text);
+    CHECK(options({"--log=f", "--log-format=json", "p"}).log_format == LogFormat::json);
+    CHECK(options({"--log-format", "text", "--log=f", "p"}).log_format == LogFormat::text);
+    CHECK(refused({"--log-format=json", "p"}));
     CHECK(options({"--stats", "p"}).stats);
     CHECK(options({"--wait-all", "p"}).wait_all);
     CHECK(options({"--exit-status=128", "p"}).exit_status == ExitStatus::code128);
@@ -248,6 +249,85 @@ TEST_CASE("options: the agent")
         CHECK(refused(words));
     }
     CHECK(options({"--listen=s", "--provider=kernel", "-n337"}).provider == Provider::kernel);
+}
+
+TEST_CASE("options: each with each thing to do has an effect or is an error")
+{
+    struct Way {
+        Mode mode;
+        Words words;
+        Words program;
+    };
+    const std::array ways{Way{running, {}, {"p"}}, Way{listening, {"--listen=s"}, {}},
+                          Way{checking, {"--check"}, {}}, Way{printing, {"--print-bpf"}, {}}};
+    // A value that is right, and not the default.
+    struct Example {
+        const char *name;
+        const char *value;
+    };
+    const std::array examples{Example{"nr", "=337"},
+                              Example{"pidns", ""},
+                              Example{"log", "=f"},
+                              Example{"log-format", "=json"},
+                              Example{"stats", ""},
+                              Example{"wait-all", ""},
+                              Example{"exit-status", "=128"},
+                              Example{"event-loop", "=epoll"},
+                              Example{"provider", "=supervisor"},
+                              Example{"listen", "=s"},
+                              Example{"allow-uid", "=1"},
+                              Example{"policy", "=f"},
+                              Example{"verbose", ""},
+                              Example{"quiet", ""},
+                              Example{"check", ""},
+                              Example{"print-bpf", ""},
+                              Example{"help", ""},
+                              Example{"version", ""}};
+    const auto takes = [](const Example &example, unsigned mode) {
+        const std::string name = example.name;
+        if (name == "nr" || name == "help" || name == "version") {
+            return true;
+        }
+        if (name == "event-loop") {
+            return mode != printing;
+        }
+        if (name == "listen") {
+            return mode == listening || mode == checking || mode == running; // it makes it another
+        }
+        if (name == "check" || name == "print-bpf") {
+            return mode == running || mode == (name == "check" ? checking : printing) ||
+                   (name == "check" && mode == listening);
+        }
+        if (name == "allow-uid" || name == "policy") {
+            return mode == listening;
+        }
+        if (name == "pidns" || name == "wait-all" || name == "exit-status") {
+            return mode == running;
+        }
+        return mode == running || mode == listening;
+    };
+    CHECK(examples.size() == option_texts().size());
+    for (const Way &way : ways) {
+        for (const Example &example : examples) {
+            const std::string option = std::string("--") + example.name + example.value;
+            CAPTURE(way.mode);
+            CAPTURE(option);
+            Words words = way.words;
+            if (std::string(example.name) == "log-format") {
+                words.push_back("--log=f");
+            }
+            words.push_back(option);
+            Words reversed(words.rbegin(), words.rend());
+            const bool other =
+                std::string(example.name) == "listen" || std::string(example.name) == "print-bpf";
+            if (way.mode == running && !other) { // those two run nothing
+                words.insert(words.end(), way.program.begin(), way.program.end());
+                reversed.insert(reversed.end(), way.program.begin(), way.program.end());
+            }
+            CHECK(refused(words) != takes(example, way.mode));
+            CHECK(refused(reversed) != takes(example, way.mode));
+        }
+    }
 }
 
 TEST_CASE("options: --print-bpf")
