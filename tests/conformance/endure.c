@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// "endure SECONDS [THREADS]": calls without pause, for drivers that end the provider meanwhile. A
-// provider that has gone leaves ENOSYS behind, for good; anything else that is wrong is a failure.
+// "endure SECONDS [THREADS [returns]]": calls without pause, for drivers that end the provider
+// meanwhile. A provider that has gone leaves ENOSYS behind, for good unless it is one that returns;
+// anything else that is wrong is a failure.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,6 +28,7 @@ struct state {
     long calls;
     long missing; // ENOSYS
     int stop;
+    int returns; // the provider may come back after ENOSYS
     struct report report;
 };
 
@@ -61,12 +64,13 @@ static long run(struct call *c, int i)
         long got = call_run(c);
         __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
         if (got == -ENOSYS) {
-            if (__atomic_add_fetch(&state->missing, 1, __ATOMIC_SEQ_CST) > CALLS_AFTER_ENOSYS)
+            if (__atomic_add_fetch(&state->missing, 1, __ATOMIC_SEQ_CST) > CALLS_AFTER_ENOSYS &&
+                !state->returns)
                 __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
             return got;
         }
-        EXPECT(missing_before == 0, "%s: %s after ENOSYS had been seen", call_text(c),
-               result_text(got));
+        EXPECT(missing_before == 0 || state->returns, "%s: %s after ENOSYS had been seen",
+               call_text(c), result_text(got));
         if (got == -EINTR && !options.eintr_never)
             continue;
         if (failing)
@@ -111,14 +115,17 @@ static void endure_all(int threads)
 int endure_main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
-    if (argc < 1 || threads < 1 || threads > THREADS_MAX) {
-        fprintf(stderr, "usage: endure SECONDS [THREADS], at most %d threads\n", THREADS_MAX);
+    int returns = argc > 2 && strcmp(argv[2], "returns") == 0;
+    if (argc < 1 || argc > 2 + returns || threads < 1 || threads > THREADS_MAX) {
+        fprintf(stderr, "usage: endure SECONDS [THREADS [returns]], at most %d threads\n",
+                THREADS_MAX);
         return 99;
     }
     state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (state == MAP_FAILED)
         return 99;
     report = &state->report;
+    state->returns = returns;
     random_seed(options.seed);
     state->end = now() + atoi(argv[0]);
     pid_t pid = fork();

@@ -47,7 +47,7 @@ static int usage(int status)
     fprintf(status ? stderr : stdout,
             "usage: %s [-n NR] [-v] [-j JOBS] [-t SECONDS] [-e PERCENT] \\\n"
             "       list | all | NAME...\n"
-            "       %s [-n NR] endure SECONDS [THREADS]\n"
+            "       %s [-n NR] endure SECONDS [THREADS [returns]]\n"
             "Checks that system call NR (default %d) behaves as clone2.\n"
             "  -j JOBS     checks at the same time (default 1)\n"
             "  -t SECONDS  time limit of one check (default 120)\n"

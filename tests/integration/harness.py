@@ -278,7 +278,8 @@ def _be_init():
             os._exit(code if code >= 0 else 128 - code)
 
 
-def main():
+def own_namespace():
+    """Returns in a child of the init of a pid namespace of our own."""
     if os.environ.get("CLONE2_TEST_NAMESPACE") != "1":
         _enter_namespace()
     if os.getpid() == 1:
@@ -286,6 +287,10 @@ def main():
     if not os.access(SUPERVISE, os.X_OK):
         print(f"{SUPERVISE}: not there; build it or set CLONE2_SUPERVISE")
         sys.exit(99)
+
+
+def main():
+    own_namespace()
     loader, wanted = unittest.TestLoader(), sys.argv[1:]
     suite = loader.loadTestsFromModule(sys.modules["__main__"])
     tests = [t for group in suite for t in group

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Everything at once, at random: supervisors are killed while targets of all kinds call, exec, make
+threads and namespaces, get signals, are stopped and continued. No target may see a wrong result,
+crash, hang or leave a process behind.
+
+  python3 tests/chaos/chaos.py [--seconds S | --kills N] [--seed SEED] [--jobs J] [--first N]
+
+Ends after S seconds (60) or when N processes of supervisors have been killed. All decisions follow
+from the seed, which is printed; session N of a seed always does the same, at moments that the machine
+decides. A failure prints the command that repeats it from that session on, and where its files are.
+
+The programs are those of `build`, or as CLONE2_SUPERVISE and the like say (tests/integration/
+harness.py); with `CLONE2_SUPERVISE=build-asan/supervisor/clone2-supervise` what a sanitizer reports is a
+failure, too. It makes a pid namespace of its own, and needs root.
+"""
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402
+import wrapper  # noqa: E402
+
+
+class Run:
+    """Takes sessions one after the other on several threads, until it is enough."""
+
+    def __init__(self, arguments):
+        self.seed, self.kills_wanted = arguments.seed, arguments.kills
+        self.end = time.monotonic() + arguments.seconds if arguments.seconds else None
+        self.directory = tempfile.mkdtemp(prefix="clone2-chaos.")
+        os.chmod(self.directory, 0o755)
+        self.lock = threading.Lock()
+        self.next, self.sessions = arguments.first, 0
+        self.kills = self.calls = self.unanswered = 0
+        self.failures = []
+
+    def _take(self):
+        with self.lock:
+            enough = (self.kills >= self.kills_wanted if self.kills_wanted
+                      else time.monotonic() >= self.end)
+            if enough or self.failures:
+                return None
+            self.next += 1
+            return self.next - 1
+
+    def work(self):
+        while (number := self._take()) is not None:
+            session = wrapper.Session(self, number)
+            failure = None
+            try:
+                session.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this session's
+                failure = (number, f"{type(error).__name__}: {error}")
+            with self.lock:
+                self.sessions += 1
+                self.kills += session.kills
+                self.calls += session.calls
+                self.unanswered += session.unanswered
+                if failure:
+                    self.failures.append(failure)
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("CLONE2_SEED")
+                                                        or time.time_ns() % 1000000))
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--first", type=int, default=0)
+    return parser.parse_args()
+
+
+def main():
+    arguments = parse()
+    harness.own_namespace()
+    print(f"seed {arguments.seed}", flush=True)
+    run = Run(arguments)
+    began = time.monotonic()
+    threads = [threading.Thread(target=run.work) for _ in range(arguments.jobs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"{run.sessions} wrappers, {run.kills} kills, {run.calls} calls, {run.unanswered} ENOSYS "
+          f"in {time.monotonic() - began:.0f} s")
+    # Or nothing was tested: calls before the kill succeed, later ones don't.
+    if not run.failures and not run.calls > run.unanswered > 0:
+        run.failures.append((arguments.first, "too few calls"))
+    for number, text in run.failures:
+        print(f"FAIL {text}\n     its files: {run.directory}/w{number}")
+        print(f"     repeat: {sys.executable} {os.path.abspath(__file__)} --seed {run.seed} "
+              f"--first {number} --jobs {arguments.jobs} --kills 1000")
+    if not run.failures:
+        shutil.rmtree(run.directory)
+    print(f"{run.sessions - len(run.failures)} passed, {len(run.failures)} failed, 0 skipped")
+    sys.exit(1 if run.failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The targets of the chaos test. Each gives its own verdict."""
+import os
+import re
+import signal
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import harness  # noqa: E402
+import procs  # noqa: E402
+
+EXEC = os.path.normpath(os.environ.get("CLONE2_CHAOS_EXEC")
+                        or os.path.join(harness.BUILD, "tests/chaos/clone2-chaos-exec"))
+NEW_PID_NAMESPACE = 0x20000000 | signal.SIGCHLD
+
+# What no process may die of.
+CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT,
+           signal.SIGTRAP, signal.SIGSYS}
+# What no supervisor and no target may say.
+ALARMING = re.compile(r"Sanitizer|runtime error:|terminate called|FAIL|wrong result|stack smashing")
+
+
+class Failure(AssertionError):
+    pass
+
+
+def members(mark):
+    """The live processes whose environment has this mark, from `exec` on."""
+    found = []
+    for p in procs.everything():
+        if p.state in "ZX":
+            continue
+        try:
+            with open(f"/proc/{p.pid}/environ", "rb") as file:
+                if mark in file.read().split(b"\0"):
+                    found.append(p)
+        except OSError:
+            pass
+    return found
+
+
+def is_target(p):
+    """Whether it is past the supervisor's and clone2-shim's part."""
+    try:
+        return os.path.realpath(f"/proc/{p.pid}/exe") not in (
+            os.path.realpath(harness.SUPERVISE), os.path.realpath(harness.SHIM))
+    except OSError:
+        return False
+
+
+class Target:
+    """One of the kinds below, chosen by `rng`; its files are in `directory`.
+
+    `returns`: a supervisor that has gone comes back."""
+
+    def __init__(self, rng, directory, returns=False):
+        self.directory = directory
+        self.returns = returns
+        self.counters_file = os.path.join(directory, "counters")
+        self.ends = True        # by itself
+        self.endures = False    # prints what `endure` prints
+        self.single = False     # one process, one thread: its size can be compared
+        self.signals = [signal.SIGWINCH, signal.SIGURG]  # what may be sent to it
+        self.kind = rng.choice(["endure", "endure", "threads", "exec", "exec", "call", "namespace",
+                                "nested", "short"])
+        self.seconds = rng.randint(1, 3)
+        self.argv = getattr(self, "_" + self.kind)(rng)
+
+    def _endure(self, rng, threads=1):
+        self.endures = True
+        more = ["returns"] if self.returns else []
+        return [harness.CONFORMANCE, "endure", str(self.seconds), str(threads), *more]
+
+    def _threads(self, rng):
+        return self._endure(rng, rng.randint(2, 8))
+
+    def _exec(self, rng):
+        return [EXEC, self.counters_file, str(self.seconds), str(rng.randint(1, 6))]
+
+    def _call(self, rng, *more):
+        self.ends, self.single = False, True
+        self.signals += [signal.SIGUSR1, signal.SIGUSR2]
+        return [harness.CALL, "-q", "-s", "-r", "0", "-o", self.counters_file, *more]
+
+    def _namespace(self, rng):
+        return self._call(rng, "-f", str(NEW_PID_NAMESPACE))
+
+    def _nested(self, rng):
+        self.ends = False
+        return ["unshare", "--pid", "--fork", "--kill-child", harness.CALL, "-q", "-r", "0", "-o",
+                self.counters_file, "0", str(rng.randint(1000, 30000))]
+
+    def _short(self, rng):
+        """Processes that come and go."""
+        self.ends = False
+        return ["sh", "-c", f'while :; do "{harness.CALL}" -q -r 3 -o "$0.$$" || [ $? = 1 ] || '
+                f'echo "wrong result"; done', self.counters_file]
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.directory, name), errors="replace") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def counters(self):
+        """calls, failures, ENOSYS; None: this kind has none, or none yet."""
+        try:
+            with open(self.counters_file, "rb") as file:
+                return struct.unpack("3Q", file.read(24))
+        except (FileNotFoundError, struct.error):
+            return None
+
+    def check_files(self):
+        """Nothing that was written or counted is alarming."""
+        for name in ("out", "err"):
+            text = self.read(name)
+            if ALARMING.search(text):
+                raise Failure(f"std{name}: {text[-3000:]}")
+        counted = self.counters()
+        if counted and counted[1] != counted[2]:
+            raise Failure(f"{counted[1]} failures, of which only {counted[2]} are ENOSYS")
+
+    def calls_of_endure(self):
+        """calls, ENOSYS as `endure` has printed them; None: it has not."""
+        found = re.search(r"endure: (\d+) calls, (\d+) ENOSYS", self.read("out"))
+        return (int(found.group(1)), int(found.group(2))) if found else None
