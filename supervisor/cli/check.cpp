@@ -6,6 +6,7 @@
 #include "cli/check_sandbox.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/wire.hpp"
+#include "executor/identity.hpp"
 #include "executor/images.hpp"
 #include "executor/memory.hpp"
 #include "executor/tracee.hpp"
@@ -201,7 +202,7 @@ Feature room_feature()
     Feature feature{"room", false, true, "", ""};
     try {
         const Procfs procfs;
-        const auto place = find_code_place(procfs, ::getpid());
+        const auto place = find_code_place(procfs, ::getpid(), make_signature(procfs));
         feature.present = place.has_value();
         feature.found = place ? "a page's tail is free for the trampoline" : "no room found";
         feature.consequence = place ? "programs can be booted" : "calls get ENOSYS";

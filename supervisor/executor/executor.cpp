@@ -2,32 +2,26 @@
 #include "executor/executor.hpp"
 
 #include "base/held_signals.hpp"
+#include "executor/identity.hpp"
 #include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <linux/sched.h>
-#include <system_error>
 
 namespace clone2
 {
 
 namespace
 {
-
-/// A report's system call is followed by a jump over this mark.
-struct Behind {
-    std::array<std::byte, 2> jump;
-    std::uint64_t mark;
-} __attribute__((packed));
 
 /// Whether this may be a thread group's leader; a filter's answer counts as one.
 bool may_lead(pid_t tid)
@@ -43,14 +37,22 @@ std::int64_t as_result(std::uint64_t value)
 } // namespace
 
 Executor::Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting)
-    : procfs_(procfs), waiting_(waiting), signature_{}, marks_{}, slots_(procfs)
+    : Executor(procfs, waiting, make_signature(*procfs))
 {
-    std::array<std::uint64_t, 4> random{};
-    if (::getrandom(random.data(), sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
-        throw std::system_error(errno, std::generic_category(), "getrandom()");
-    }
-    signature_ = {random[0], random[1]};
-    marks_ = {random[2], random[3]};
+}
+
+Executor::Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting,
+                   const Signature &signature)
+    : procfs_(procfs), waiting_(waiting), signature_(signature), slots_(procfs)
+{
+}
+
+bool Executor::is_from_code(const Notification &notification)
+{
+    Behind behind{};
+    return read_exactly(notification.tid, RemotePtr{notification.instruction_pointer},
+                        bytes_of(behind)) &&
+           behind.is_code();
 }
 
 Result<Observation> Executor::observe(const Notification &notification)
@@ -92,7 +94,14 @@ Result<Observation> Executor::observe(const Notification &notification)
         return read.error();
     }
 
-    if (*read >= sizeof raw + sizeof behind && behind.mark == marks_.report) {
+    if (*read < sizeof raw + sizeof behind) {
+        // The arguments can't be read; who calls is to be known all the same.
+        (void)read_exactly(tid, RemotePtr{notification.instruction_pointer}, bytes_of(behind));
+    }
+    if (behind.is_code() && behind.signature != signature_[0]) {
+        return Observation{Observation::ForeignReport{}};
+    }
+    if (behind.is_report()) {
         Observation::Report report;
         report.slot = arch::slot_of_report(notification.args[0]);
         std::vector<std::byte> bytes(arch::slot_size());
@@ -103,7 +112,7 @@ Result<Observation> Executor::observe(const Notification &notification)
         report.result = as_result(notification.args[1]);
         return Observation{report};
     }
-    if (*read >= sizeof raw + sizeof behind && behind.mark == marks_.boot_report) {
+    if (behind.is_boot_report()) {
         Observation::BootReport report;
         report.slot = RemotePtr{notification.args[0]};
         std::vector<std::byte> bytes(arch::boot_slot_size());
@@ -117,11 +126,7 @@ Result<Observation> Executor::observe(const Notification &notification)
         } else {
             report.image.area = RemotePtr{notification.args[1]};
         }
-        const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
-        if (!place) {
-            return Error{"read(/proc/auxv)", tid, ESRCH};
-        }
-        report.image.code = place->code;
+        report.image.code = arch::code_of_boot_report(notification.instruction_pointer);
         return Observation{report};
     }
 
@@ -193,9 +198,17 @@ bool Executor::proved(pid_t tid, const Image &image) const
 
 std::optional<Image> Executor::find_image(pid_t tid)
 {
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
     if (!place) {
         return std::nullopt;
+    }
+    // The target says it itself, unless the kernel did not let us write that down.
+    CodeHeader header;
+    if (read_exactly(tid, place->code, bytes_of(header)) && header.signature == signature_) {
+        const Image image{place->code, RemotePtr{header.area}};
+        if (proved(tid, image)) {
+            return image;
+        }
     }
     for (const Image &image : hints_.with_code_at(place->code)) {
         if (proved(tid, image)) {
@@ -374,15 +387,12 @@ Result<Redirected> Executor::pass_to_kernel(NotificationSource &source,
 Result<Redirected> Executor::boot(NotificationSource &source, const Notification &notification)
 {
     const pid_t tid = notification.tid;
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
     if (!place) {
         return Error{no_room, tid, ENOSYS};
     }
-    std::vector<RemotePtr> slots;
-    for (std::uint32_t index = 0; index < place->boot_slots; ++index) {
-        slots.push_back(place->boot_slot(index));
-    }
-    const std::optional<RemotePtr> slot = slot_users_.begin(tid, slots);
+    const std::optional<RemotePtr> slot = slot_users_.begin(
+        tid, unowned_slots(tid, place->all_boot_slots(), arch::boot_owner_offset()));
     if (!slot) {
         return Redirected::refused;
     }
@@ -391,6 +401,7 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
+    call.owner = tid;
     return redirect(source, notification, place->code, arch::boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
                         if (auto written = write_code(tracee, place->code); !written) {
@@ -406,16 +417,21 @@ Result<void> Executor::write_code(Tracee &tracee, RemotePtr to) const
     if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature_) {
         return {};
     }
-    // Another thread of the target may be booting at the same time and find the signature: it
-    // comes last, when all that it vouches for is there. What comes first is the first word of
-    // the call's entry: by that, find_code_place() knows the code.
-    const std::vector<std::byte> code = arch::make_code(signature_, marks_);
+    // Another thread of the target may be booting at the same time and find the signature: its
+    // first word comes last, when all that it vouches for is there. What comes first of the code is
+    // the first word of the call's entry: by that, find_code_place() knows it.
+    const std::vector<std::byte> code = arch::make_code(signature_);
     const std::span<const std::byte> bytes(code);
-    if (auto written = tracee.poke_text(to + sizeof signature_, bytes.subspan(sizeof signature_));
+    if (auto written = tracee.poke_text(to + sizeof(CodeHeader), bytes.subspan(sizeof(CodeHeader)));
         !written) {
         return written;
     }
-    return tracee.poke_text(to, bytes.first(sizeof signature_));
+    constexpr std::size_t word = sizeof signature_[0];
+    if (auto written = tracee.poke_text(to + word, bytes.subspan(word, sizeof(CodeHeader) - word));
+        !written) {
+        return written;
+    }
+    return tracee.poke_text(to, bytes.first(word));
 }
 
 Result<void> Executor::finish_boot(NotificationSource &source, const Notification &notification,
@@ -442,9 +458,21 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     if (auto written = write_waiting(*procfs_, source, notification, writes); !written) {
         return written;
     }
+    leave_word(source, notification, report.image, report.slot);
     hints_.remember(tid, report.image);
     slot_users_.end(tid, report.slot);
     return source.answer(notification.id, static_cast<std::int64_t>(lease->slot().value()));
+}
+
+void Executor::leave_word(NotificationSource &source, const Notification &notification,
+                          const Image &image, RemotePtr boot_slot) const
+{
+    const std::uint64_t area = image.area.value();
+    const std::int32_t nobody = 0;
+    const std::array<WaitingWrite, 2> writes{
+        {{image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
+         {boot_slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
+    (void)write_waiting(*procfs_, source, notification, writes);
 }
 
 Result<void> Executor::finish_boot_sparely(NotificationSource &source,
@@ -458,15 +486,12 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     // is done with it before its parent is.
     const bool child_outlasts =
         (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid);
+    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
     if (!place || child_outlasts) {
         return out_of_memory;
     }
-    std::vector<RemotePtr> slots;
-    for (std::uint32_t index = 0; index < place->spare_slots; ++index) {
-        slots.push_back(place->spare_slot(index));
-    }
-    const std::optional<RemotePtr> slot = slot_users_.begin(tid, slots);
+    const std::optional<RemotePtr> slot =
+        slot_users_.begin(tid, unowned_slots(tid, place->all_spare_slots(), arch::owner_offset()));
     if (!slot) {
         return out_of_memory;
     }
@@ -495,9 +520,17 @@ Result<void> Executor::finish(NotificationSource &source, const Notification &no
     }
     // When the target is back in its program in one step, the slot is free without a doubt. If we
     // die before, our code takes it there.
-    const Result<Redirected> left =
-        stop_and(source, notification, result < 0 ? result : 1,
-                 [&](Tracee &tracee, bool) { return arch::leave(tracee, report.call, result); });
+    const Result<Redirected> left = stop_and(
+        source, notification, result < 0 ? result : 1, [&](Tracee &tracee, bool) -> Result<void> {
+            if (auto done = arch::leave(tracee, report.call, result); !done) {
+                return done;
+            }
+            // For a successor of ours. It is out of the slot, so a death before this costs the slot
+            // only.
+            const std::int32_t nobody = 0;
+            (void)tracee.poke_text(report.slot + arch::owner_offset(), const_bytes_of(nobody));
+            return {};
+        });
     if (!left) {
         return source.answer(notification.id, result < 0 ? result : 1);
     }

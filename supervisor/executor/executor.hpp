@@ -46,7 +46,11 @@ struct Observation {
         Image image;
         std::int64_t result = 0; ///< 0, or -errno of mmap
     };
-    std::variant<ProgramCall, Report, BootReport> what;
+    /// The code of another supervisor reports, one that is not of our kind: where what it needs is
+    /// unknown. A negative answer, but EINTR, ends its call in any version.
+    struct ForeignReport {
+    };
+    std::variant<ProgramCall, Report, BootReport, ForeignReport> what;
 };
 
 /// Operations in an Error that are no system call of ours, but have a reason of their own.
@@ -69,11 +73,18 @@ enum class Redirected {
 class Executor
 {
 public:
+    /// `signature`: see make_signature(); tests give others.
     explicit Executor(const std::shared_ptr<const Procfs> &procfs,
                       Waiting waiting = Waiting::alone);
+    Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting,
+             const Signature &signature);
 
     /// Reads all that is needed in one system call in the usual case.
     [[nodiscard]] Result<Observation> observe(const Notification &notification);
+
+    /// Whether the call comes out of a supervisor's code, ours or another's, and not from the
+    /// program.
+    [[nodiscard]] static bool is_from_code(const Notification &notification);
 
     /// The request behind the argument registers of a call, as far as readable.
     [[nodiscard]] Result<Observation::ProgramCall>
@@ -139,6 +150,10 @@ private:
                                               std::uint64_t entry, RemotePtr slot, Write write);
     Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
+    /// Writes down in the target where the area is, for a successor of ours, and that the boot slot
+    /// is free. What fails here is missed by a successor only.
+    void leave_word(NotificationSource &source, const Notification &notification,
+                    const Image &image, RemotePtr boot_slot) const;
     /// Writes the code, unless it is there.
     Result<void> write_code(Tracee &tracee, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
@@ -146,7 +161,6 @@ private:
     std::shared_ptr<const Procfs> procfs_;
     Waiting waiting_;
     Signature signature_;
-    Marks marks_;
     SlotFinder slots_;
     ImageHints hints_;
     SlotUsers slot_users_;

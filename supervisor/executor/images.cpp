@@ -83,26 +83,32 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const Auxv &auxv)
 }
 
 /// Whether these bytes are unused (zero), or our code already, or about to become it: another
-/// thread of the target may be booting right now. The first word that is written
-/// (Executor::write_code) tells the code from anything else, so that there is no state in between;
-/// our code differs from another supervisor's in signature and marks only.
-bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room)
+/// thread of the target may be booting right now, or a supervisor died while it wrote the code. The
+/// first word that is written (Executor::write_code) tells the code from anything else, so that
+/// there is no state in between; the signature, written last, tells ours from another supervisor's,
+/// which a thread may be in.
+bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room, const Signature &ours)
 {
     std::vector<std::byte> bytes(room);
     if (!read_exactly(tid, begin, bytes)) {
         return false;
     }
-    const std::vector<std::byte> plain = arch::make_code({}, {});
+    const std::vector<std::byte> plain = arch::make_code({});
     const auto call = static_cast<std::ptrdiff_t>(arch::call_entry());
-    const bool ours = std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
-                                 bytes.begin() + call);
-    return ours || std::all_of(bytes.begin(), bytes.end(),
-                               [](std::byte byte) { return byte == std::byte{}; });
+    if (!std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
+                    bytes.begin() + call)) {
+        return std::all_of(bytes.begin(), bytes.end(),
+                           [](std::byte byte) { return byte == std::byte{}; });
+    }
+    CodeHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    return header.signature == ours || header.signature[0] == 0;
 }
 
 /// The rest of the page from `end` on, if it is large enough, may be executed, and is unused: zero,
 /// or ours already.
-std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end)
+std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
+                                       const Signature &ours)
 {
     const RemotePtr begin{align_up(end.value(), 16)};
     const std::uint64_t room = align_up(end.value(), page_size) - begin.value();
@@ -110,7 +116,7 @@ std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePt
     if (begin.value() >= align_up(end.value(), page_size) || room < code + arch::boot_slot_size()) {
         return std::nullopt;
     }
-    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, room)) {
+    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, room, ours)) {
         return std::nullopt;
     }
     CodePlace place;
@@ -170,18 +176,36 @@ RemotePtr CodePlace::spare_slot(std::uint32_t index) const
     return boot_slot(boot_slots) + index * spare_slot_stride;
 }
 
-std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid)
+std::vector<RemotePtr> CodePlace::all_boot_slots() const
+{
+    std::vector<RemotePtr> slots;
+    for (std::uint32_t index = 0; index < boot_slots; ++index) {
+        slots.push_back(boot_slot(index));
+    }
+    return slots;
+}
+
+std::vector<RemotePtr> CodePlace::all_spare_slots() const
+{
+    std::vector<RemotePtr> slots;
+    for (std::uint32_t index = 0; index < spare_slots; ++index) {
+        slots.push_back(spare_slot(index));
+    }
+    return slots;
+}
+
+std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Signature &ours)
 {
     const Auxv auxv = read_auxv(procfs, tid);
     if (const auto vdso = auxv.find(AT_SYSINFO_EHDR); vdso != auxv.end()) {
         if (const auto end = end_of_vdso(tid, RemotePtr{vdso->second})) {
-            if (auto place = place_in_tail(procfs, tid, *end)) {
+            if (auto place = place_in_tail(procfs, tid, *end, ours)) {
                 return place;
             }
         }
     }
     if (const auto end = end_of_text(tid, auxv)) {
-        return place_in_tail(procfs, tid, *end);
+        return place_in_tail(procfs, tid, *end, ours);
     }
     return std::nullopt;
 }
@@ -229,6 +253,30 @@ void SlotUsers::end(pid_t tid, RemotePtr slot)
 {
     const std::lock_guard lock(mutex_);
     std::erase_if(users_, [&](const User &user) { return user.tid == tid && user.slot == slot; });
+}
+
+std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots,
+                                     std::uint64_t owner_offset)
+{
+    std::vector<RemotePtr> free;
+    std::vector<RemotePtr> own;
+    for (const RemotePtr slot : slots) {
+        std::int32_t owner = 0;
+        if (!read_exactly(tid, slot + owner_offset, bytes_of(owner))) {
+            continue;
+        }
+        if (owner == tid) {
+            own.push_back(slot);
+            continue;
+        }
+        // A fork child has its parent's slots, and nobody who uses them.
+        const Result<bool> shared = owner > 0 ? share_memory(tid, owner) : Result<bool>(false);
+        if (shared ? !*shared : shared.error().err == ESRCH) {
+            free.push_back(slot);
+        }
+    }
+    free.insert(free.end(), own.begin(), own.end());
+    return free;
 }
 
 Result<bool> share_memory(pid_t one, pid_t other)

@@ -53,13 +53,17 @@ struct CodePlace {
     std::uint32_t boot_slots = 0; ///< >= 1
     std::uint32_t spare_slots = 0;
 
+    [[nodiscard]] std::vector<RemotePtr> all_boot_slots() const;
+    [[nodiscard]] std::vector<RemotePtr> all_spare_slots() const;
     [[nodiscard]] RemotePtr boot_slot(std::uint32_t index) const;
     [[nodiscard]] RemotePtr spare_slot(std::uint32_t index) const;
 };
 
 /// Finds it: the vdso's tail, else the tail of the program's own text. nullopt: the target is
-/// gone or has neither.
-[[nodiscard]] std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid);
+/// gone or has neither. `ours`: code with another signature takes up its place, for a thread may be
+/// in it.
+[[nodiscard]] std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid,
+                                                       const Signature &ours);
 
 /// Whether this address is mapped executable and private at this moment. What AT_SYSINFO_EHDR and
 /// the ELF headers say proves neither: a program may have made its vdso non-executable, may have
@@ -88,6 +92,13 @@ private:
     std::mutex mutex_;
     std::vector<User> users_; ///< oldest first
 };
+
+/// Those of `slots` that `tid` may be given as far as they themselves say: each names, at
+/// `owner_offset`, the thread that uses it. An earlier supervisor may have given it away, and
+/// SlotUsers knows nothing of that. Those of `tid` itself come last: a signal handler of it may
+/// have interrupted their use.
+[[nodiscard]] std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots,
+                                                   std::uint64_t owner_offset);
 
 /// Whether two threads share their memory (kcmp(2)). ESRCH where one is gone.
 [[nodiscard]] Result<bool> share_memory(pid_t one, pid_t other);

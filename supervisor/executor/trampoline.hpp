@@ -22,15 +22,30 @@
 namespace clone2
 {
 
-/// Sixteen bytes that prove a piece of a target's memory to be what this supervisor put there.
-/// Random per supervisor, so that no program carries it by chance. (A target that forges it
-/// fools itself only: all that is ever done with it happens with the target's own rights.)
+/// Sixteen bytes that prove a piece of a target's memory to be what a supervisor like this one put
+/// there: see Identity. No program carries them by chance. (A target that forges them fools itself
+/// only: all that is ever done with it happens with the target's own rights.)
 using Signature = std::array<std::uint64_t, 2>;
 
-/// Marks behind the code's own system calls, to be seen through the instruction pointer.
-struct Marks {
-    std::uint64_t report = 0;
-    std::uint64_t boot_report = 0;
+/// What stands behind the system calls of our code, to be seen through the instruction pointer.
+struct Behind {
+    std::array<std::byte, 2> jump;
+    std::uint64_t mark;
+    std::uint64_t signature; ///< its first word
+
+    [[nodiscard]] bool is_report() const { return mark == report; }
+    [[nodiscard]] bool is_boot_report() const { return mark == boot_report; }
+    /// Code of any version.
+    [[nodiscard]] bool is_code() const { return is_report() || is_boot_report(); }
+
+    static const std::uint64_t report;
+    static const std::uint64_t boot_report;
+} __attribute__((packed));
+
+/// In front of the code.
+struct CodeHeader {
+    Signature signature{};
+    std::uint64_t area = 0; ///< 0: not known yet
 };
 
 /// At the begin of the area.
@@ -70,6 +85,7 @@ struct BootCall {
     std::array<std::uint64_t, 6> args{};
     std::uint64_t return_address = 0;
     std::uint64_t nr = 0;
+    std::int32_t owner = 0; ///< calling thread; 0: the slot is free
 };
 
 namespace arch
@@ -78,13 +94,15 @@ namespace arch
 /// AUDIT_ARCH_* of the targets that this build serves.
 [[nodiscard]] std::uint32_t audit_arch();
 
-/// The code, with signature and marks in place.
-[[nodiscard]] std::vector<std::byte> make_code(const Signature &signature, const Marks &marks);
+/// The code, with the signature in place.
+[[nodiscard]] std::vector<std::byte> make_code(const Signature &signature);
+/// Where the code begins whose boot report has this instruction pointer.
+[[nodiscard]] RemotePtr code_of_boot_report(std::uint64_t instruction_pointer);
+/// What the code's bytes do not show of how it and the supervisor understand each other.
+[[nodiscard]] std::array<std::uint64_t, 6> layout();
 [[nodiscard]] std::size_t code_size();
 [[nodiscard]] std::uint64_t call_entry();
 [[nodiscard]] std::uint64_t boot_entry();
-/// Where the marks stand, counted from the instruction pointer of the system call before them.
-[[nodiscard]] std::uint64_t mark_distance();
 
 [[nodiscard]] std::size_t area_size();
 [[nodiscard]] std::uint32_t slot_count();
@@ -96,6 +114,9 @@ namespace arch
 /// The slot's bytes; as many as are needed. `slot`: its address in the target.
 [[nodiscard]] std::vector<std::byte> encode_slot(const SlotCall &call, RemotePtr slot);
 [[nodiscard]] SlotCall decode_slot(std::span<const std::byte> bytes);
+/// Offset of the owner in a slot, and in a boot slot.
+[[nodiscard]] std::uint64_t owner_offset();
+[[nodiscard]] std::uint64_t boot_owner_offset();
 /// Offset of set_tid[] in the slot.
 [[nodiscard]] std::uint64_t set_tid_offset();
 

@@ -126,8 +126,9 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
                {EPERM, "the caller is in a pid namespace that the supervisor can't see"});
         return Served::yes;
     }
-    // By the kernel's own number it came from a filter that would send it here again.
-    if (kernel_nr_ && notification.nr != *kernel_nr_) {
+    // By the kernel's own number it came from a filter that would send it here again. A supervisor
+    // that was here before may have left code that reports.
+    if (kernel_nr_ && notification.nr != *kernel_nr_ && !Executor::is_from_code(notification)) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;
     }
@@ -142,6 +143,12 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
     }
     if (const auto *report = std::get_if<Observation::BootReport>(&seen->what)) {
         serve_boot_report(call, *report);
+        return Served::yes;
+    }
+    if (std::holds_alternative<Observation::ForeignReport>(seen->what)) {
+        diagnostics_.info("thread " + std::to_string(notification.tid) +
+                          ": its call was begun by a supervisor of another version, and ends");
+        (void)source.answer(notification.id, -ENOSYS);
         return Served::yes;
     }
     return serve_program_call(call, std::get<Observation::ProgramCall>(std::move(seen->what)));

@@ -16,6 +16,13 @@
 using namespace clone2;
 using namespace clone2::test;
 
+namespace
+{
+
+constexpr Signature ours{1, 2};
+
+} // namespace
+
 TEST_CASE("ImageHints: the thread's own image, else the latest")
 {
     ImageHints hints;
@@ -55,7 +62,7 @@ TEST_CASE("ImageHints: all images with the same code, each once")
 
 TEST_CASE("find_code_place: unused room in an executable page of this process")
 {
-    const auto place = find_code_place(*procfs(), getpid());
+    const auto place = find_code_place(*procfs(), getpid(), ours);
     REQUIRE(place);
     CHECK(place->boot_slots >= 1);
     const auto home = mapping_at(*procfs(), getpid(), place->code);
@@ -99,33 +106,62 @@ TEST_CASE("find_code_place: code that another thread is just writing is found at
         pause();
         return 0;
     });
-    const auto place = find_code_place(*procfs(), child.pid());
+    const auto place = find_code_place(*procfs(), child.pid(), ours);
     REQUIRE(place);
-    const std::vector<std::byte> code = arch::make_code({1, 2}, {3, 4});
+    const std::vector<std::byte> code = arch::make_code(ours);
     const Fd memory(
         open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
     REQUIRE(memory);
-    // As the executor writes it: what follows the signature, word by word, then the signature.
+    // As the executor writes it, word by word: the code, the rest of its header, the first word.
     constexpr std::size_t word = sizeof(std::uint64_t);
     std::vector<std::size_t> order;
-    for (std::size_t at = sizeof(Signature); at < code.size(); at += word) {
+    for (std::size_t at = sizeof(CodeHeader); at < code.size(); at += word) {
         order.push_back(at);
     }
-    for (std::size_t at = 0; at < sizeof(Signature); at += word) {
+    for (std::size_t at = word; at < sizeof(CodeHeader); at += word) {
         order.push_back(at);
     }
+    order.push_back(0);
     for (const std::size_t at : order) {
         const std::size_t n = std::min(word, code.size() - at);
         REQUIRE(pwrite(memory.get(), code.data() + at, n,
                        static_cast<off_t>(place->code.value() + at)) == static_cast<ssize_t>(n));
-        const auto now = find_code_place(*procfs(), child.pid());
+        const auto now = find_code_place(*procfs(), child.pid(), ours);
         CAPTURE(at);
         REQUIRE(now);
         CHECK(now->code == place->code);
     }
 }
 
+TEST_CASE("find_code_place: another supervisor's code is left where it is")
+{
+    const Child child([] {
+        pause();
+        return 0;
+    });
+    const auto place = find_code_place(*procfs(), child.pid(), ours);
+    REQUIRE(place);
+    const auto write = [&](const Signature &signature) {
+        const std::vector<std::byte> code = arch::make_code(signature);
+        const Fd memory(
+            open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
+        REQUIRE(pwrite(memory.get(), code.data(), code.size(),
+                       static_cast<off_t>(place->code.value())) ==
+                static_cast<ssize_t>(code.size()));
+        return find_code_place(*procfs(), child.pid(), ours);
+    };
+    const auto other = write({1, 3});
+    CHECK((!other || other->code != place->code));
+    // One that its supervisor's death has left unfinished is nobody's.
+    const auto unfinished = write({0, 0});
+    REQUIRE(unfinished);
+    CHECK(unfinished->code == place->code);
+    const auto own = write(ours);
+    REQUIRE(own);
+    CHECK(own->code == place->code);
+}
+
 TEST_CASE("find_code_place: a process that is gone has none")
 {
-    CHECK_FALSE(find_code_place(*procfs(), dead_pid()).has_value());
+    CHECK_FALSE(find_code_place(*procfs(), dead_pid(), ours).has_value());
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "executor/memory.hpp"
 #include "service/service.hpp"
 #include "support.hpp"
 
@@ -13,6 +14,8 @@
 #include <cstring>
 #include <linux/audit.h>
 #include <mutex>
+#include <sstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -472,4 +475,141 @@ TEST_CASE("A caller that can't be seen from here gets EPERM, with the reason")
     CHECK(answer_to(bench, call_of(0, 0, 0)) == -EPERM);
     REQUIRE(bench.records.all().size() == 1);
     CHECK(bench.records.all()[0].why.find("pid namespace") != std::string::npos);
+}
+
+namespace
+{
+
+/// In a target: three children, one after the other. 0: all were right.
+int three_children(CloneStruct &args)
+{
+    for (int status = 1; status <= 3; ++status) {
+        if (!make_and_reap(args, status)) {
+            return status;
+        }
+    }
+    return 0;
+}
+
+/// The areas in a target.
+int count_areas(pid_t pid)
+{
+    std::istringstream maps(procfs()->read_if_alive(pid, "maps").value_or(""));
+    int count = 0;
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        if (std::sscanf(line.c_str(), "%lx-%lx", &begin, &end) == 2 &&
+            end - begin == arch::area_size()) {
+            ++count;
+        }
+    }
+    return count;
+}
+
+} // namespace
+
+TEST_CASE("Service: a successor goes on from any point, with the code and the area that are there")
+{
+    // A first call is three notifications (call, boot report, report), each later one two.
+    constexpr int notifications = 7;
+    for (int taken_over = 0; taken_over <= notifications; ++taken_over) {
+        CAPTURE(taken_over);
+        Sockets sockets = make_sockets();
+        Pipe done = make_pipe();
+        CloneStruct args = args_of(sigchld, 0);
+        Grandchild target([&] {
+            sockets.ours.reset();
+            if (!install_and_send(sockets.theirs.get(), nr)) {
+                return 98;
+            }
+            const int result = three_children(args);
+            put_byte(done.write);
+            for (;;) {
+                pause();
+            }
+            return result;
+        });
+        sockets.theirs.reset();
+        ReceivedListener received = receive_listener(sockets.ours.get());
+        REQUIRE(received.fd);
+        Listener listener(std::move(received.fd), received.wait_killable);
+        Bench first;
+        Bench second;
+        for (int i = 0; i < notifications; ++i) {
+            const auto notification = listener.receive();
+            REQUIRE(notification.has_value());
+            serve(i < taken_over ? first : second, listener, *notification);
+            const auto records = second.records.all();
+            if (!records.empty() && records[0].result == -EPERM) {
+                left_out("a real call", records[0].why);
+                return;
+            }
+        }
+        CHECK(get_byte(done.read) == 'x');
+        CHECK(count_areas(target.pid()) == 1);
+        std::vector<CallRecord> records = first.records.all();
+        for (const CallRecord &record : second.records.all()) {
+            records.push_back(record);
+        }
+        CHECK(records.size() == 3);
+        for (const CallRecord &record : records) {
+            CHECK(record.result > 0);
+        }
+    }
+}
+
+TEST_CASE("Executor: a report out of another supervisor's code is known, and any answer ends it")
+{
+    Sockets sockets = make_sockets();
+    Pipe done = make_pipe();
+    CloneStruct args = args_of(sigchld, 0);
+    CloneStruct wrong = args_of(sigchld, 1);
+    const pid_t busy = 1; // in use, or not to be had
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), nr)) {
+            return 98;
+        }
+        // A success stays one; a failure becomes ENOSYS.
+        return three_children(args) == 0 && syscall(nr, &wrong, &busy) == -1 && errno == ENOSYS ? 0
+                                                                                                : 1;
+    });
+    sockets.theirs.reset();
+    ReceivedListener received = receive_listener(sockets.ours.get());
+    REQUIRE(received.fd);
+    Listener listener(std::move(received.fd), received.wait_killable);
+    Bench bench;
+    Executor other(procfs(), Waiting::alone, {3, 4});
+    int foreign = 0;
+    while (listener.pending() != Listener::Pending::hung_up) {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        REQUIRE(poll(&entry, 1, -1) == 1);
+        const auto notification = listener.receive();
+        if (!notification) {
+            continue;
+        }
+        const auto seen = other.observe(*notification);
+        REQUIRE(seen.has_value());
+        const bool from_code = Executor::is_from_code(*notification);
+        CHECK(std::holds_alternative<Observation::ForeignReport>(seen->what) == from_code);
+        // The boot report is for who has booted it.
+        Behind behind{};
+        REQUIRE(read_exactly(notification->tid, RemotePtr{notification->instruction_pointer},
+                             bytes_of(behind))
+                    .has_value());
+        if (behind.is_report()) {
+            ++foreign;
+            CHECK(listener.answer(notification->id, -ENOSYS).has_value());
+        } else {
+            serve(bench, listener, *notification);
+        }
+        const auto records = bench.records.all();
+        if (!records.empty() && records[0].result == -EPERM && foreign == 0) {
+            left_out("a real call", records[0].why);
+            return;
+        }
+    }
+    CHECK(foreign == 4);
+    CHECK(WEXITSTATUS(target.status()) == 0);
 }

@@ -6,6 +6,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
+#include <vector>
 
 using namespace clone2;
 using namespace clone2::test;
@@ -116,4 +118,31 @@ TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
     REQUIRE(second);
     CHECK(users.begin(one.tid(), slots) == first);
     CHECK(users.begin(two.tid(), slots) == second);
+}
+
+TEST_CASE("unowned_slots: what the slots themselves say, own ones last")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    const OtherThread thread;
+    const auto sleeper = make_sleeper();
+    const pid_t self = getpid();
+    constexpr std::uint64_t offset = 8;
+    struct Slot {
+        std::uint64_t rest;
+        std::int32_t owner;
+    };
+    static_assert(offsetof(Slot, owner) == offset);
+    const std::array<Slot, 5> here{
+        {{0, self}, {0, 0}, {0, thread.tid()}, {0, dead_pid()}, {0, sleeper->pid()}}};
+    std::vector<RemotePtr> all;
+    for (const Slot &slot : here) {
+        all.push_back(remote(&slot));
+    }
+    all.push_back(RemotePtr{16}); // unreadable
+    CHECK(unowned_slots(self, all, offset) ==
+          std::vector<RemotePtr>{all[1], all[3], all[4], all[0]});
+    CHECK(unowned_slots(thread.tid(), all, offset) ==
+          std::vector<RemotePtr>{all[1], all[3], all[4], all[2]});
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
+#include "executor/identity.hpp"
 #include "executor/trampoline.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <linux/audit.h>
 #include <linux/sched.h>
@@ -190,34 +192,51 @@ TEST_CASE("boot slots: what is encoded is decoded")
         }
         call.return_address = random.next();
         call.nr = random.next();
+        call.owner = static_cast<std::int32_t>(random.next());
         const auto bytes = arch::encode_boot_slot(call);
         CHECK(bytes.size() == arch::boot_slot_size());
         const BootCall found = arch::decode_boot_slot(bytes);
         CHECK(found.args == call.args);
         CHECK(found.return_address == call.return_address);
         CHECK(found.nr == call.nr);
+        CHECK(found.owner == call.owner);
+        std::int32_t owner = 0;
+        std::memcpy(&owner, bytes.data() + arch::boot_owner_offset(), sizeof owner);
+        CHECK(owner == call.owner);
     }
 }
 
 TEST_CASE("code: signature and marks are in their places and nowhere else")
 {
     const Signature signature{0x0123456789abcdef, 0xfedcba9876543210};
-    const Marks marks{0x1111222233334444, 0x5555666677778888};
-    const auto code = arch::make_code(signature, marks);
+    const auto code = arch::make_code(signature);
     CHECK(code.size() == arch::code_size());
-    CHECK(places_of(code, signature[0]) == std::vector<std::size_t>{0});
     CHECK(places_of(code, signature[1]) == std::vector<std::size_t>{8});
-    for (const std::uint64_t mark : {marks.report, marks.boot_report}) {
+    std::vector<std::size_t> words{0};
+    for (const std::uint64_t mark : {Behind::report, Behind::boot_report}) {
         const auto places = places_of(code, mark);
         REQUIRE(places.size() == 1);
-        // Behind a `syscall` instruction at the told distance.
-        REQUIRE(places[0] >= arch::mark_distance() + 2);
-        const std::size_t pc = places[0] - arch::mark_distance();
+        const std::size_t pc = places[0] - offsetof(Behind, mark);
+        // Behind a `syscall` instruction, with a word of the signature.
         CHECK(code[pc - 2] == std::byte{0x0f});
         CHECK(code[pc - 1] == std::byte{0x05});
+        Behind behind{};
+        std::memcpy(&behind, code.data() + pc, sizeof behind);
+        CHECK(behind.is_code());
+        CHECK(behind.is_report() == (mark == Behind::report));
+        const std::uint64_t word = behind.signature;
+        CHECK(word == signature[0]);
+        words.push_back(pc + offsetof(Behind, signature));
+        if (behind.is_boot_report()) {
+            CHECK(arch::code_of_boot_report(0x1000 + pc) == RemotePtr{0x1000});
+        }
     }
-    CHECK(arch::call_entry() >= sizeof(Signature));
-    CHECK(arch::boot_entry() >= sizeof(Signature));
+    CHECK(places_of(code, signature[0]) == words);
+    // All versions know each other by these.
+    CHECK(Behind::report == 0x005232656e6f6c63);
+    CHECK(Behind::boot_report == 0x004232656e6f6c63);
+    CHECK(arch::call_entry() >= sizeof(CodeHeader));
+    CHECK(arch::boot_entry() >= sizeof(CodeHeader));
     CHECK(arch::call_entry() != arch::boot_entry());
     CHECK(arch::call_entry() < arch::code_size());
     CHECK(arch::boot_entry() < arch::code_size());
@@ -226,12 +245,34 @@ TEST_CASE("code: signature and marks are in their places and nowhere else")
 
 TEST_CASE("code: another signature changes nothing else")
 {
-    const auto one = arch::make_code({1, 2}, {3, 4});
-    const auto other = arch::make_code({~0ULL, ~0ULL}, {~0ULL, ~0ULL});
+    const auto one = arch::make_code({0x0101010101010101, 0x0101010101010101});
+    const auto other = arch::make_code({~0ULL, ~0ULL});
     REQUIRE(one.size() == other.size());
     std::size_t different = 0;
     for (std::size_t i = 0; i < one.size(); ++i) {
         different += one[i] != other[i] ? 1 : 0;
     }
-    CHECK(different == sizeof(Signature) + sizeof(Marks));
+    CHECK(different == sizeof(Signature) + 2 * sizeof Behind::signature);
+}
+
+TEST_CASE("make_signature: the same for a successor, another where anything differs")
+{
+    const Signature mine = make_signature(*procfs());
+    CHECK(mine == make_signature(*procfs()));
+    CHECK(mine[0] != 0);
+    CHECK(mine[1] != 0);
+    CHECK(mine[0] != mine[1]);
+
+    const std::vector<std::byte> code(100, std::byte{7});
+    std::vector<std::byte> other_code = code;
+    other_code[50] = std::byte{8};
+    const std::vector<std::uint64_t> layout{1, 2, 3};
+    const std::vector<std::uint64_t> other_layout{1, 2, 4};
+    const Signature base = make_signature(code, layout, 4, 5, "boot");
+    CHECK(base == make_signature(code, layout, 4, 5, "boot"));
+    CHECK(base != make_signature(other_code, layout, 4, 5, "boot"));
+    CHECK(base != make_signature(code, other_layout, 4, 5, "boot"));
+    CHECK(base != make_signature(code, layout, 3, 5, "boot"));
+    CHECK(base != make_signature(code, layout, 4, 6, "boot"));
+    CHECK(base != make_signature(code, layout, 4, 5, "another boot"));
 }

@@ -6,9 +6,24 @@
 #ifndef CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
 #define CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
 
+/*
+ * What is the same in all versions of the code, so that each knows a call out of another's: behind the
+ * code's own system calls stand a two-byte jump, one of these marks, and a word of the signature.
+ * "clone2" in ASCII, and which call it is.
+ */
+#define MARK_REPORT 0x005232656e6f6c63
+#define MARK_BOOT_REPORT 0x004232656e6f6c63
+
+/* Raised with each change of what a field means that the code itself does not show. */
+#define LAYOUT_VERSION 1
+
+/* In front of the code. */
+#define CODE_AREA 16
+
 /* One call's slot in the area. */
 #define SLOT_PARENT_BUSY 0
 #define SLOT_CHILD_BUSY 4
+#define SLOT_OWNER 8
 #define SLOT_REPORT 12
 #define SLOT_RET 16
 #define SLOT_RDI 24
@@ -26,6 +41,7 @@
 #define BOOT_R9 40
 #define BOOT_RET 48
 #define BOOT_NR 56
+#define BOOT_OWNER 64
 
 /* Slots of SLOT_SIZE bytes; the first one's room holds the area's own header. */
 #define SLOT_SIZE 320

@@ -28,6 +28,8 @@
 clone2_trampoline_begin:
         /* Signature, patched by the supervisor before the copy: proves that this copy is ours. */
         .quad   0, 0
+        /* Address of the area, written by the supervisor when it is known. */
+        .quad   0
 
         /* One call. In: r11 = the call's slot. All else as the program left it. */
 clone2_trampoline_call:
@@ -51,7 +53,7 @@ clone2_trampoline_call:
         syscall
         jmp     .Lreport_answer
 clone2_trampoline_report_mark:
-        .quad   0
+        .quad   MARK_REPORT, 0          /* patched: a word of the signature */
 .Lreport_answer:
         lea     rcx, [rax + EINTR]      /* a handler without SA_RESTART came in between */
         jrcxz   .Lreport_again
@@ -123,7 +125,7 @@ clone2_trampoline_boot:
         syscall
         jmp     .Lboot_answer
 clone2_trampoline_boot_report_mark:
-        .quad   0
+        .quad   MARK_BOOT_REPORT, 0
 .Lboot_answer:
         lea     rcx, [rax + EINTR]
         jrcxz   .Lboot_report

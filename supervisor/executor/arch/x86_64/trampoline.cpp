@@ -24,6 +24,15 @@ extern const std::byte clone2_trampoline_report_mark[];
 extern const std::byte clone2_trampoline_boot_report_mark[];
 }
 
+namespace clone2
+{
+
+const std::uint64_t Behind::report = MARK_REPORT;
+const std::uint64_t Behind::boot_report = MARK_BOOT_REPORT;
+static_assert(offsetof(CodeHeader, area) == CODE_AREA);
+
+} // namespace clone2
+
 namespace clone2::arch
 {
 
@@ -62,6 +71,7 @@ struct Slot {
 };
 static_assert(offsetof(Slot, parent_busy) == SLOT_PARENT_BUSY);
 static_assert(offsetof(Slot, child_busy) == SLOT_CHILD_BUSY);
+static_assert(offsetof(Slot, owner) == SLOT_OWNER);
 static_assert(offsetof(Slot, report) == SLOT_REPORT);
 static_assert(offsetof(Slot, ret) == SLOT_RET);
 static_assert(offsetof(Slot, rdi) == SLOT_RDI);
@@ -82,7 +92,10 @@ struct BootSlot {
     std::uint64_t r9;
     std::uint64_t ret;
     std::uint64_t nr;
+    std::int32_t owner;
+    std::uint32_t unused;
 };
+static_assert(offsetof(BootSlot, owner) == BOOT_OWNER);
 static_assert(offsetof(BootSlot, rdi) == BOOT_RDI);
 static_assert(offsetof(BootSlot, rsi) == BOOT_RSI);
 static_assert(offsetof(BootSlot, rdx) == BOOT_RDX);
@@ -93,9 +106,6 @@ static_assert(offsetof(BootSlot, ret) == BOOT_RET);
 static_assert(offsetof(BootSlot, nr) == BOOT_NR);
 
 constexpr std::uint16_t spare_index = 0xffff;
-
-// Between a system call and its mark: a two-byte jump over the mark.
-constexpr std::uint64_t jump_size = 2;
 
 std::uint64_t offset_of(const std::byte *label)
 {
@@ -168,20 +178,28 @@ std::uint64_t boot_entry()
     return offset_of(clone2_trampoline_boot);
 }
 
-std::uint64_t mark_distance()
-{
-    return jump_size;
-}
-
-std::vector<std::byte> make_code(const Signature &signature, const Marks &marks)
+std::vector<std::byte> make_code(const Signature &signature)
 {
     std::vector<std::byte> code(clone2_trampoline_begin, clone2_trampoline_end);
     std::memcpy(code.data(), signature.data(), sizeof signature);
-    std::memcpy(code.data() + offset_of(clone2_trampoline_report_mark), &marks.report,
-                sizeof marks.report);
-    std::memcpy(code.data() + offset_of(clone2_trampoline_boot_report_mark), &marks.boot_report,
-                sizeof marks.boot_report);
+    for (const std::byte *const mark :
+         {clone2_trampoline_report_mark, clone2_trampoline_boot_report_mark}) {
+        std::memcpy(code.data() + offset_of(mark) + sizeof Behind::mark, signature.data(),
+                    sizeof Behind::signature);
+    }
     return code;
+}
+
+RemotePtr code_of_boot_report(std::uint64_t instruction_pointer)
+{
+    return RemotePtr{instruction_pointer + sizeof Behind::jump -
+                     offset_of(clone2_trampoline_boot_report_mark)};
+}
+
+std::array<std::uint64_t, 6> layout()
+{
+    return {LAYOUT_VERSION, AREA_SIZE,        SLOT_SIZE,
+            sizeof(Slot),   sizeof(BootSlot), sizeof(AreaHeader)};
 }
 
 std::size_t area_size()
@@ -207,6 +225,16 @@ std::size_t slot_size()
 RemotePtr slot_of_report(std::uint64_t reported)
 {
     return RemotePtr{reported - SLOT_CLONE_ARGS};
+}
+
+std::uint64_t owner_offset()
+{
+    return SLOT_OWNER;
+}
+
+std::uint64_t boot_owner_offset()
+{
+    return BOOT_OWNER;
 }
 
 std::uint64_t set_tid_offset()
@@ -289,13 +317,15 @@ std::size_t boot_slot_size()
 std::vector<std::byte> encode_boot_slot(const BootCall &call)
 {
     const auto &[rdi, rsi, rdx, r10, r8, r9] = call.args;
-    return to_bytes(BootSlot{rdi, rsi, rdx, r10, r8, r9, call.return_address, call.nr});
+    return to_bytes(
+        BootSlot{rdi, rsi, rdx, r10, r8, r9, call.return_address, call.nr, call.owner, 0});
 }
 
 BootCall decode_boot_slot(std::span<const std::byte> bytes)
 {
     const auto raw = from_bytes<BootSlot>(bytes);
-    return BootCall{{raw.rdi, raw.rsi, raw.rdx, raw.r10, raw.r8, raw.r9}, raw.ret, raw.nr};
+    return BootCall{
+        {raw.rdi, raw.rsi, raw.rdx, raw.r10, raw.r8, raw.r9}, raw.ret, raw.nr, raw.owner};
 }
 
 Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr, bool answered)

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/procfs.hpp"
+#include "executor/trampoline.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace clone2
+{
+
+/// The signature of this supervisor: the same for each supervisor that may take over from it. What
+/// one has installed in a target outlives it together with the listener, and its successor has to
+/// know the code, the area, and the reports that come out of them.
+///
+/// So it is made of all that the two must have in common: the code and the layout of the data; the
+/// pid namespace, for slots name their owners by tids in it; and the boot, for a process that is
+/// restored elsewhere brings its memory along. It is no secret: a target can read it in its own
+/// memory.
+///
+/// Throws std::system_error where /proc does not show the pid namespace. Thread-safe.
+[[nodiscard]] Signature make_signature(const Procfs &procfs);
+
+/// The same from its parts; pure.
+[[nodiscard]] Signature make_signature(std::span<const std::byte> code,
+                                       std::span<const std::uint64_t> layout,
+                                       std::uint64_t pid_namespace_device,
+                                       std::uint64_t pid_namespace_inode, std::string_view boot_id);
+
+} // namespace clone2
