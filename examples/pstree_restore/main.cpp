@@ -52,16 +52,22 @@ struct Options {
     std::string file;
 };
 
+void say(const std::string &message)
+{
+    std::cerr << "pstree_restore: " << printable(message) << "\n";
+}
+
 [[noreturn]] void wrong_usage(const std::string &message)
 {
-    std::cerr << "pstree_restore: " << message << "\nTry 'pstree_restore --help'.\n";
+    say(message);
+    std::cerr << "Try 'pstree_restore --help'.\n";
     std::exit(2);
 }
 
 int fail(const std::string &message)
 {
     std::cout.flush();
-    std::cerr << "pstree_restore: " << message << "\n";
+    say(message);
     return 1;
 }
 
@@ -127,7 +133,7 @@ int write_capture(const Options &options)
         return fail(*fault);
     const auto &[tree, notes] = std::get<Capture>(result);
     for (const std::string &note : notes)
-        std::cerr << "pstree_restore: " << note << "\n";
+        say(note);
     std::cout << dump_tree(tree, notes) << std::flush;
     return std::cout ? 0 : fail("can't write the tree");
 }
@@ -221,9 +227,8 @@ int restore(const Options &options)
                           std::back_inserter(clash));
     const bool wrapped = !clash.empty();
     if (wrapped)
-        std::cerr << "pstree_restore: " << counted(clash.size(), "number", "s")
-                  << " of the tree in use here, e.g. " << clash.front()
-                  << ": giving the tree a nested pid namespace\n";
+        say(counted(clash.size(), "number", "s") + " of the tree in use here, e.g. " +
+            std::to_string(clash.front()) + ": giving the tree a nested pid namespace");
     const Tree placed = wrapped ? wrap_in_namespace(tree, taken) : tree;
 
     const auto planned = make_plan(placed, taken);

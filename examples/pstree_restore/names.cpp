@@ -42,7 +42,9 @@ std::size_t utf8_length(const std::string &text, std::size_t at)
         code = code << 6 | (byte(at + i) & 0x3fU);
     }
     const bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    const bool control = code >= 0x80 && code < 0xa0; // would move a terminal's cursor
+    // Would move a terminal's cursor, end the line, or turn the text's direction.
+    const bool control = (code >= 0x80 && code < 0xa0) || code == 0x200e || code == 0x200f ||
+                         (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
     return code < lowest || code > 0x10ffff || surrogate || control ? 0 : length;
 }
 
@@ -57,15 +59,13 @@ int hex_digit(char c)
     return -1;
 }
 
-} // namespace
-
-std::string escape_name(const std::string &raw)
+std::string escape(const std::string &raw, bool backslash_too)
 {
     std::string text;
     for (std::size_t i = 0; i < raw.size();) {
         const auto byte = static_cast<unsigned char>(raw[i]);
         const std::size_t length = utf8_length(raw, i);
-        if (byte == '\\') {
+        if (byte == '\\' && backslash_too) {
             text += "\\\\";
             i++;
         } else if (length == 0 || byte < 0x20 || byte == 0x7f) {
@@ -80,6 +80,18 @@ std::string escape_name(const std::string &raw)
         }
     }
     return text;
+}
+
+} // namespace
+
+std::string escape_name(const std::string &raw)
+{
+    return escape(raw, true);
+}
+
+std::string printable(const std::string &message)
+{
+    return escape(message, false);
 }
 
 std::optional<std::string> unescape_name(const std::string &text)

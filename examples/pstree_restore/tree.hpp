@@ -94,6 +94,9 @@ std::string to_text(const Pids &pids);
 /// A name with everything that isn't printable UTF-8 as \xNN, and \ as \\; unescape_name() is
 /// the way back, or nothing where the escapes are malformed.
 std::string escape_name(const std::string &raw);
+/// A message, which may have such names in it, for one line on a terminal: as escape_name(), but
+/// every \ stays one.
+std::string printable(const std::string &message);
 std::optional<std::string> unescape_name(const std::string &text);
 
 } // namespace pstree

@@ -212,6 +212,9 @@ TEST_CASE("names of any bytes can be written as text")
     CHECK_EQ(escape_name("\xc0\x80"), "\\xc0\\x80");          // overlong
     CHECK_EQ(escape_name("\xed\xa0\x80"), "\\xed\\xa0\\x80"); // a surrogate
     CHECK_EQ(escape_name("\xc3"), "\\xc3");                   // cut short
+    CHECK_EQ(escape_name("\xc2\x9b"), "\\xc2\\x9b");          // a control character
+    CHECK_EQ(escape_name("\xe2\x80\xae"), "\\xe2\\x80\\xae"); // turns the direction
+    CHECK_EQ(printable("a\n" + escape_name("\x1b\\")), "a\\x0a\\x1b\\\\");
 }
 
 TEST_CASE("a tree can be moved into a namespace and back")

@@ -34,9 +34,9 @@ static void say(const char *before, const char *what, const char *after)
     static struct text line;
     line.size = 0;
     add(&line, "clone2-shim: ");
-    add(&line, before);
-    add(&line, what);
-    add(&line, after);
+    add_printable(&line, before);
+    add_printable(&line, what);
+    add_printable(&line, after);
     add(&line, "\n");
     print(2, line.at); // one write, so that lines of several processes don't mix
 }
@@ -83,7 +83,8 @@ static int get_clone2(const struct shim_options *options)
     }
     const long listener = move_up(install_filter(options->nr));
     if (listener < 0) {
-        say_error("installing the filter", "", "seccomp: ", -listener, advice_for_filter(-listener));
+        say_error("installing the filter", "", "seccomp: ", -listener,
+                  advice_for_filter(-listener));
         close_fd(socket);
         return -1;
     }

@@ -64,6 +64,17 @@ void add(struct text *text, const char *more)
     text->at[text->size] = 0;
 }
 
+void add_printable(struct text *text, const char *more)
+{
+    for (; *more; more++) {
+        const unsigned byte = (unsigned char)*more;
+        const char plain[2] = {*more, 0};
+        const char escaped[5] = {'\\', 'x', "0123456789abcdef"[byte / 16],
+                                 "0123456789abcdef"[byte % 16], 0};
+        add(text, byte >= 0x20 && byte < 0x7f ? plain : escaped);
+    }
+}
+
 void add_number(struct text *text, long number)
 {
     char digits[24];

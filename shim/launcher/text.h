@@ -21,6 +21,8 @@ struct text {
     size_t size;
 };
 void add(struct text *text, const char *more);
+// What a terminal would not print as it is (control characters, all beyond ASCII) as \xNN.
+void add_printable(struct text *text, const char *more);
 void add_number(struct text *text, long number);
 
 // "Connection refused", or "error 4711".

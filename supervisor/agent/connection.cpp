@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/connection.hpp"
 
+#include "base/printable.hpp"
+
 #include <sys/socket.h>
 
 #include <array>
@@ -125,7 +127,7 @@ bool Connection::drain()
 
 void send_line(int socket, const std::string &line)
 {
-    const std::string text = line + "\n";
+    const std::string text = printable(line, "") + "\n";
     (void)::send(socket, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 

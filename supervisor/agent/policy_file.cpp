@@ -183,7 +183,7 @@ private:
                                ? value.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)
                                : value.is_number_integer();
         if (!whole || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
-            throw document_.error_at(owner, "\"" + key + "\": not a whole number from " +
+            throw document_.error_at(owner, "\"" + printable(key) + "\": not a whole number from " +
                                                 std::to_string(low) + " to " +
                                                 std::to_string(high));
         }

@@ -55,7 +55,7 @@ std::string format_text(const CallRecord &record)
     } else if (record.result < 0) {
         line += "-1 " + errno_name(static_cast<int>(-record.result));
         if (!record.why.empty()) {
-            line += " (" + record.why + ")";
+            line += " (" + printable(record.why, "") + ")";
         }
     } else {
         line += std::to_string(record.result);

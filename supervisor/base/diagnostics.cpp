@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/diagnostics.hpp"
 
+#include "base/printable.hpp"
+
 #include <unistd.h>
 
 namespace clone2
@@ -14,21 +16,23 @@ constexpr unsigned per_window = 10;
 
 } // namespace
 
-void Diagnostics::print(const std::string &text)
+void Diagnostics::line(const std::string &message)
 {
+    // What its author has escaped already stays as it is.
+    const std::string text = "clone2-supervise: " + printable(message, "") + "\n";
     // One write, so that lines of several processes don't mix. Nobody to tell of a failure.
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
 void Diagnostics::tell(Level /*level*/, const std::string &message) const
 {
-    print("clone2-supervise: " + message + "\n");
+    line(message);
 }
 
 void Diagnostics::info(const std::string &message) const
 {
     if (verbosity_ == Verbosity::verbose) {
-        tell(Level::info, message);
+        tell(Level::info, printable(message, ""));
     }
 }
 
@@ -47,7 +51,7 @@ void Diagnostics::warn(const std::string &message)
         ++suppressed_;
         return;
     }
-    std::string text = message;
+    std::string text = printable(message, "");
     if (suppressed_ != 0) {
         text += " (" + std::to_string(suppressed_) + " earlier warnings not shown)";
         suppressed_ = 0;

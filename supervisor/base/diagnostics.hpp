@@ -11,6 +11,8 @@ namespace clone2
 enum class Verbosity { quiet, normal, verbose };
 
 /// Messages for people, on stderr unless a derived class takes them elsewhere; never on stdout.
+/// Names, paths and texts that a target, a peer or a file has chosen are part of them: so each
+/// message is made printable here, and none can begin a line or move a terminal's cursor.
 /// Thread-safe.
 class Diagnostics
 {
@@ -25,12 +27,12 @@ public:
     void warn(const std::string &message);
     /// What is going on, with -v.
     void info(const std::string &message) const;
-    /// Printed whatever the verbosity (asked for, as statistics are).
-    static void print(const std::string &text);
+    /// One line on stderr whatever the verbosity, after our name: why this process ends.
+    static void line(const std::string &message);
 
 protected:
     enum class Level { warning, info };
-    /// One message, without a line's end.
+    /// One message, printable, without a line's end.
     virtual void tell(Level level, const std::string &message) const;
 
 private:

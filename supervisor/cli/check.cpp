@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/check.hpp"
 
+#include "base/diagnostics.hpp"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/check_sandbox.hpp"
@@ -335,8 +336,8 @@ int run_check(const Check &check)
         }
         known = true;
         const char *const mark = feature.present ? "yes" : "no";
-        std::printf("%-14s %-4s %s: %s\n", feature.name.c_str(), mark, feature.found.c_str(),
-                    feature.consequence.c_str());
+        std::printf("%-14s %-4s %s: %s\n", feature.name.c_str(), mark,
+                    printable(feature.found, "").c_str(), feature.consequence.c_str());
         good = good && (feature.present || (!check.feature && !feature.required));
     }
     if (!known) {
@@ -344,12 +345,12 @@ int run_check(const Check &check)
         for (const Feature &feature : features) {
             names += " " + feature.name;
         }
-        std::fprintf(stderr, "clone2-supervise: --check: no feature '%s'; there are:%s\n",
-                     printable(*check.feature).c_str(), names.c_str());
+        Diagnostics::line("--check: no feature '" + printable(*check.feature) +
+                          "'; there are:" + names);
         return own_failure;
     }
     if (std::fflush(stdout) != 0) {
-        std::fprintf(stderr, "clone2-supervise: stdout: %s\n", reason(errno).c_str());
+        Diagnostics::line("stdout: " + reason(errno));
         return own_failure;
     }
     return good ? 0 : 1;

@@ -50,7 +50,7 @@ void take_signal(int signal)
 int end_as(const std::optional<ProgramStatus> &status, const Options &options)
 {
     if (!status) {
-        Diagnostics::print("clone2-supervise: PROGRAM's status is lost: its parent was killed\n");
+        Diagnostics::line("PROGRAM's status is lost: its parent was killed");
         return own_failure;
     }
     if (status->kind == ProgramStatus::Kind::exited) {

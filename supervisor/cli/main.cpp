@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "base/printable.hpp"
+#include "base/diagnostics.hpp"
 #include "cli/agent_command.hpp"
 #include "cli/check.hpp"
 #include "cli/command.hpp"
@@ -36,7 +36,7 @@ void occupy_standard_descriptors()
 
 int usage_error(const std::string &message)
 {
-    std::fprintf(stderr, "clone2-supervise: %s\n", printable(message, "").c_str());
+    Diagnostics::line(message);
     return cli::own_failure;
 }
 

@@ -66,8 +66,7 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;
     (void)ignore_file_limit();
-    Diagnostics::print("clone2-supervise: " + printable(program.front()) + ": " +
-                       std::strerror(err) + "\n");
+    Diagnostics::line(printable(program.front()) + ": " + std::strerror(err));
     ::_exit(err == ENOENT ? not_found : not_executable);
 }
 

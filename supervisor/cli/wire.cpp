@@ -197,7 +197,7 @@ void close_others(std::vector<int> kept)
 
 void fail(const std::string &message)
 {
-    Diagnostics::print("clone2-supervise: " + message + "\n");
+    Diagnostics::line(message);
     ::_exit(own_failure);
 }
 

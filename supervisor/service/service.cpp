@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "service/service.hpp"
 
+#include "base/printable.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -244,8 +246,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
         give_up(call, done.error(), &seen->request);
         return;
     }
-    diagnostics_.info("thread " + std::to_string(tid) + " (" + procfs_->comm(tid) +
-                      "): trampoline installed");
+    diagnostics_.info(name_of(tid) + ": trampoline installed");
 }
 
 void Service::pass_to_kernel(const Call &call, int nr)
@@ -362,13 +363,17 @@ void Service::give_up(const Call &call, const Error &error, const Request *reque
     if (error.answered) {
         refusal.err = ENOSYS;
     }
-    diagnostics_.warn("clone2 of thread " + std::to_string(call.notification.tid) + " (" +
-                      procfs_->comm(call.notification.tid) + ") refused: " + refusal.why);
+    diagnostics_.warn("clone2 of " + name_of(call.notification.tid) + " refused: " + refusal.why);
     if (error.answered) {
         report_refusal(call, request, refusal);
     } else {
         refuse(call, request, refusal);
     }
+}
+
+std::string Service::name_of(pid_t tid) const
+{
+    return "thread " + std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"";
 }
 
 void Service::audit(const Call &call, CallRecord record)

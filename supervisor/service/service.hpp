@@ -71,6 +71,8 @@ private:
     void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);
+    /// For messages: 'thread 4711 "prog"'.
+    [[nodiscard]] std::string name_of(pid_t tid) const;
 
     std::shared_ptr<const Procfs> procfs_;
     std::optional<int> kernel_nr_;

@@ -139,11 +139,18 @@ class Refused(harness.Case):
 
     def test_answers(self):
         for answer, text in ((b"", "without an answer"), (b"no\n", "refused: no"), (b"okay\n", "okay"),
-                             (b"\n", "refused: ")):
+                             (b"\n", "refused: "),
+                             (b"\x1b[2J\xc2\x9b\n", r"refused: \x1b[2J\xc2\x9b" + "\n")):
             result = self.shim("--socket", self.strange_agent(answer), "true")
             self.expect(result, 125, err=text)
             os.unlink(self.path("strange"))
         self.assertIn(b'"fds":["seccompFd"]', self.message)
+
+    def test_words_for_a_terminal(self):
+        for words in (("--\n\x1bx",), ("--socket", "/no\n\x1b\x7f", "true")):
+            result = self.shim(*words)
+            self.expect(result, 125, err=r"\x0a\x1b")
+            self.assertRegex(result.err, r"\Aclone2-shim: [ -~]*\n\Z")
 
     def test_lost_agent_means_enosys(self):
         result = self.shim("--optional", "--socket", self.strange_agent(b"no\n"), harness.CALL)

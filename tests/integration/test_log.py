@@ -184,6 +184,28 @@ class Text(harness.Case):
         self.assertTrue(line.isprintable(), repr(line))
 
 
+class Messages(harness.Case):
+    """A thread's name is any 15 bytes of its own choice; stderr is root's, and the journal's."""
+    NAME = os.fsdecode(b'\nx) ok\x1b[2J\x9b"\xff')
+
+    def printable(self, err):
+        self.assertIn("x) ok", err)
+        for line in err.splitlines():
+            self.assertRegex(line, r"\Aclone2-supervise: [ -~]*\Z")
+        self.assertEqual(err.count("\n"), len(err.splitlines()), repr(err))
+
+    def test_a_name_in_what_is_going_on(self):
+        self.printable(harness.supervise("-v", "--", harness.CALL, "-c", self.NAME, "7000").err)
+
+    def test_a_name_in_a_warning(self):
+        # A traced caller is refused, and stderr says whose call it was.
+        self.need_command("strace")
+        result = harness.supervise("--", "strace", "-f", "-o", self.path("trace"), harness.CALL,
+                                   "-c", self.NAME, "7000")
+        self.assertIn("refused", result.err)
+        self.printable(result.err)
+
+
 class Unread(harness.Case):
     """A log that nobody reads, or a stderr: no call waits for it."""
 

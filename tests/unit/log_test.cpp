@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "audit/log.hpp"
+#include "base/diagnostics.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -174,6 +175,55 @@ TEST_CASE("both formats: hostile names stay within one line")
         CHECK(holds(object, 9876));
         CHECK(object.size() == json::parse(format_json(ordinary())).size());
     }
+}
+
+TEST_CASE("both formats: hostile reasons stay within one line")
+{
+    // A policy file's text is its author's, a reason may quote a caller.
+    for (const std::string &why : hostile_names()) {
+        CallRecord record = ordinary();
+        record.result = -EPERM;
+        record.why = why;
+        CAPTURE(why);
+        const std::string text = format_text(record);
+        CHECK(one_line(text));
+        CHECK(no_control_bytes(text));
+        CHECK(std::all_of(text.begin(), text.end(),
+                          [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
+        CHECK(one_line(format_json(record)));
+        CHECK(json::accept(format_json(record))); // refuses what is not UTF-8
+    }
+}
+
+TEST_CASE("Diagnostics: no message can begin a line or move a cursor")
+{
+    class Heard final : public Diagnostics
+    {
+    public:
+        Heard() : Diagnostics(Verbosity::verbose) {}
+        mutable std::vector<std::string> lines;
+
+    protected:
+        void tell(Level /*level*/, const std::string &message) const override
+        {
+            lines.push_back(message);
+        }
+    };
+    // A line feed, C0, C1 (as a byte and as UTF-8), DEL, a direction override, what is no UTF-8.
+    const std::string hostile = "a\nb\r\x1b[2J\x9b"
+                                "2J\xc2\x9b\x7f\xe2\x80\xae\xff\xc3";
+    Heard heard;
+    heard.info(hostile);
+    heard.warn(hostile);
+    heard.warn("\\x1b is escaped already");
+    REQUIRE(heard.lines.size() == 3);
+    for (const std::string &line : heard.lines) {
+        CAPTURE(line);
+        CHECK(std::all_of(line.begin(), line.end(), [](char c) { return c >= 0x20 && c < 0x7f; }));
+    }
+    CHECK(heard.lines[0] == heard.lines[1]);
+    CHECK(heard.lines[0].find("a\\x0ab") == 0);
+    CHECK(heard.lines[2] == "\\x1b is escaped already");
 }
 
 TEST_CASE("both formats: extreme numbers")

@@ -78,8 +78,10 @@ struct clone2_event {
     const char *reason; /**< of a failure: one clause in English; else NULL */
     int64_t latency_us; /**< from picking the call up to the answer */
     int64_t time_ns;    /**< CLOCK_REALTIME when it ended */
-    const char *comm;   /**< #CLONE2_WITH_DETAILS: the caller's command name; else "" */
-    int level;          /**< #CLONE2_WITH_DETAILS: nesting level of its pid namespace; else -1 */
+    /** #CLONE2_WITH_DETAILS: the caller's command name, else "". Any bytes but 0, as the caller has
+     * chosen them: not for a terminal as they are. */
+    const char *comm;
+    int level; /**< #CLONE2_WITH_DETAILS: nesting level of its pid namespace; else -1 */
 };
 
 /** Why a listener is not served any more. */
@@ -132,9 +134,9 @@ struct clone2_supervisor_options {
     void (*ended)(void *user, void *cookie, enum clone2_ended why);
 
     /**
-     * A message for people, without a newline: warnings, when a target's call failed for reasons
-     * outside of it (at most ten in ten seconds), and what is going on. Locks are held: no
-     * function of the supervisor may be called but stop().
+     * A message for people, one line of printable ASCII without a newline: warnings, when a
+     * target's call failed for reasons outside of it (at most ten in ten seconds), and what is
+     * going on. Locks are held: no function of the supervisor may be called but stop().
      */
     void (*log)(void *user, enum clone2_log_level level, const char *message);
 };
