@@ -8,17 +8,20 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402
 
-SHARED = os.environ["CLONE2_SHARED"]
+PRELOAD = os.environ["CLONE2_PRELOAD"]
 STATIC = os.environ["CLONE2_STATIC"]
+BUILD = os.environ["CLONE2_BUILD"]
 LINKED = os.environ["CLONE2_LINKED"].split(os.pathsep)
 PASSTHROUGH = os.environ["CLONE2_PASSTHROUGH"]
 TRAP = os.environ["CLONE2_TRAP"]
 SIGSYS = os.environ["CLONE2_SIGSYS"]
 CLONE, CLONE3, READV = 56, 435, 310
+HERE = os.path.dirname(os.path.abspath(__file__))
+AS_NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 def preload(**more):
-    return {**os.environ, "LD_PRELOAD": SHARED, **more}
+    return {**os.environ, "LD_PRELOAD": PRELOAD, **more}
 
 
 def trap(**more):
@@ -26,8 +29,15 @@ def trap(**more):
 
 
 class Library(harness.Case):
+    def link(self, source, *options):
+        self.need_command("cc")
+        program = self.path("linked")
+        self.expect(harness.run(["cc", "-I", os.path.join(HERE, "../../shim"),
+                                 os.path.join(HERE, source), "-o", program, *options]))
+        return program
+
     def test_exported_symbols(self):
-        result = self.expect(harness.run(["nm", "-D", "--defined-only", SHARED]))
+        result = self.expect(harness.run(["nm", "-D", "--defined-only", PRELOAD]))
         names = {line.split()[-1] for line in result.out.splitlines()}
         self.assertEqual(names, {"CLONE2_1", "clone2@@CLONE2_1", "clone2_call@@CLONE2_1",
                                  "syscall", "pthread_create",
@@ -46,23 +56,65 @@ class Library(harness.Case):
         self.assertEqual({n for n in names if not n.startswith("shim_")}, {"clone2", "clone2_call"})
 
     def test_needs_no_executable_stack(self):
-        result = self.expect(harness.run(["readelf", "-lW", SHARED]), out="GNU_STACK")
+        result = self.expect(harness.run(["readelf", "-lW", PRELOAD]), out="GNU_STACK")
         line = [l for l in result.out.splitlines() if "GNU_STACK" in l][0]
         self.assertIn("RW ", line)
         self.assertNotIn("RWE", line)
 
     def test_linked_programs(self):
-        self.assertGreaterEqual(len(LINKED), 3)
+        self.assertEqual(len(LINKED), 2)
         for program in LINKED:
             with self.subTest(os.path.basename(program)):
                 self.expect(harness.run([program]))
 
+    def test_linking_takes_nothing_over(self):
+        """As installed, by -lclone2: the C library's functions stay the C library's."""
+        self.need_command("pkg-config")
+        root = self.path("root")
+        self.expect(harness.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet",
+                                 "--destdir", root]))
+        [at] = [at for at, _, files in os.walk(root) if "clone2.pc" in files]
+        libdir = os.path.dirname(at)
+        flags = self.expect(harness.run(
+            ["pkg-config", "--cflags", "--libs", "clone2"],
+            env={**os.environ, "PKG_CONFIG_SYSROOT_DIR": root, "PKG_CONFIG_LIBDIR": at})).out
+        program = self.link("link_test.c", *flags.split())
+        self.expect(harness.run([program], env={**os.environ, "LD_LIBRARY_PATH": libdir}))
+        used = self.expect(harness.run(["ldd", program],
+                                       env={**os.environ, "LD_LIBRARY_PATH": libdir})).out
+        for library in re.findall(re.escape(libdir) + r"/\S+", used):
+            names = self.expect(harness.run(["nm", "-D", "--defined-only", library])).out
+            self.assertNotRegex(names, r" (syscall|sigaction|signal|sigprocmask|pthread_create)\n")
+        self.assertTrue(os.path.exists(os.path.join(libdir, "libclone2.so.1")))
+
+    def test_linked_programs_read_no_environment(self):
+        program = self.link("privileged.c", STATIC)
+        for number in ("400", "x"):
+            env = {**os.environ, "CLONE2_SHIM": "trap", "CLONE2_NR": number}
+            result = self.expect(harness.run([program], env=env), out=f"400: -1 {errno.ENOSYS}")
+            self.assertRegex(result.out, "seccomp 0")
+            self.assertEqual(result.err, "")
+
+    def test_privileged_programs_do_not_heed_their_callers_environment(self):
+        self.need_root()
+        program = self.link("privileged.c", self.public_copy(PRELOAD), "-Wl,-rpath," + self.tmp)
+        os.chmod(program, 0o4755)
+        for number in ("105", "400", "x"):
+            env = {**os.environ, "CLONE2_SHIM": "trap", "CLONE2_NR": number}
+            result = self.expect(harness.run([*AS_NOBODY, program], env=env))
+            self.assertEqual(result.out.splitlines(), [
+                "started as 65534 0", "seccomp 0", f"400: -1 {errno.ENOSYS}",
+                "dropped: 0, now 65534 65534 65534"], result)
+            self.assertEqual(result.err, "")
+        # What the test says of the environment would show where it is heeded.
+        result = harness.run([program], env={**os.environ, "CLONE2_NR": "400"})
+        self.expect(result, out=f"400: -1 {errno.EFAULT}")
+
     def test_linked_with_musl(self):
         self.need_command("musl-gcc")
-        here = os.path.dirname(os.path.abspath(__file__))
         program = self.path("musl")
-        self.expect(harness.run(["musl-gcc", "-static", "-I", os.path.join(here, "../../shim"),
-                                 os.path.join(here, "link_test.c"), STATIC, "-o", program]))
+        self.expect(harness.run(["musl-gcc", "-static", "-I", os.path.join(HERE, "../../shim"),
+                                 os.path.join(HERE, "link_test.c"), STATIC, "-o", program]))
         self.expect(harness.run([program]))
 
 
@@ -102,44 +154,21 @@ class Preloaded(harness.Case):
         """Another kernel may have given it to another call."""
         self.need_command("strace")
         trace = self.path("trace")
-        self.expect(harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={SHARED}", "-E",
+        self.expect(harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={PRELOAD}", "-E",
                                  "CLONE2_SHIM=trap", "-E", "CLONE2_NR=400", "env", "true"]))
         lines = self.read("trace").splitlines()
         self.assertEqual(len([l for l in lines if re.search(r" seccomp\(.*= 0", l)]), 1)
         self.assertEqual([l for l in lines if re.search(r" syscall_(0x190|400)\(|--- SIGSYS", l)], [])
 
-    def test_privileged_programs_do_not_heed_their_callers_environment(self):
-        self.need_root()
-        self.need_command("cc")
-        library = self.public_copy(SHARED)
-        here = os.path.dirname(os.path.abspath(__file__))
-        program = self.path("privileged")
-        self.expect(harness.run(["cc", "-I", os.path.join(here, "../../shim"),
-                                 os.path.join(here, "privileged.c"), library, "-o", program,
-                                 "-Wl,-rpath," + self.tmp]))
-        os.chmod(program, 0o4755)
-        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        for number in ("105", "400", "x"):
-            env = {**os.environ, "CLONE2_SHIM": "trap", "CLONE2_NR": number}
-            result = self.expect(harness.run([*nobody, program], env=env))
-            self.assertEqual(result.out.splitlines(), [
-                "started as 65534 0", "seccomp 0", f"400: -1 {errno.ENOSYS}",
-                "dropped: 0, now 65534 65534 65534"], result)
-            self.assertEqual(result.err, "")
-        # What the test says of the environment would show where it is heeded.
-        result = harness.run([program], env={**os.environ, "CLONE2_NR": "400"})
-        self.expect(result, out=f"400: -1 {errno.EFAULT}")
-
     def test_unprivileged(self):
         """EPERM is clone2's own answer; without pids everybody may."""
         self.need_root()
-        library = self.public_copy(SHARED)
+        library = self.public_copy(PRELOAD)
         env = {**os.environ, "LD_PRELOAD": library, "CLONE2_SHIM": "trap"}
         call = self.public_copy(harness.CALL)
-        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        result = harness.run([*nobody, call, "600"], env=env)
+        result = harness.run([*AS_NOBODY, call, "600"], env=env)
         self.assertEqual(harness.calls(result.out), ["EPERM"], result)
-        result = harness.run([*nobody, call], env=env)
+        result = harness.run([*AS_NOBODY, call], env=env)
         self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
 
     def test_without_process_vm_readv(self):
@@ -163,13 +192,13 @@ class Preloaded(harness.Case):
         log = self.path("log")
         rule = f"{CLONE3}={errno.ENOSYS}"
         result = harness.supervise("--log", log, "--", harness.REFUSE, rule, "--", "env",
-                                   f"LD_PRELOAD={SHARED}", "CLONE2_SHIM=trap", harness.CALL, "600")
+                                   f"LD_PRELOAD={PRELOAD}", "CLONE2_SHIM=trap", harness.CALL, "600")
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
         self.assertRegex(self.read("log"), r"clone2\(SIGCHLD, \{600\}\) = -1 ENOSYS")
 
     def test_what_it_can_do_does_not(self):
         log = self.path("log")
-        result = harness.supervise("--log", log, "--", "env", f"LD_PRELOAD={SHARED}",
+        result = harness.supervise("--log", log, "--", "env", f"LD_PRELOAD={PRELOAD}",
                                    "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600")
         self.assertEqual(harness.calls(result.out), [600] * 3, result)
         self.assertNotIn("600", self.read("log"))
@@ -211,7 +240,7 @@ class Trapped(harness.Case):
     def test_strace(self):
         self.need_command("strace")
         trace = self.path("trace")
-        result = harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={SHARED}", "-E",
+        result = harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={PRELOAD}", "-E",
                               "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600"])
         self.assertEqual(harness.calls(result.out), [600] * 3, result)
         self.assertEqual(len(re.findall(r"SIGSYS \{si_signo=SIGSYS, si_code=SYS_SECCOMP",
@@ -223,7 +252,7 @@ class Trapped(harness.Case):
         for follow in ("parent", "child"):
             result = harness.run(
                 ["gdb", "-q", "-batch", "-nx", "-ex", "set startup-with-shell off",
-                 "-ex", f"set environment LD_PRELOAD {SHARED}",
+                 "-ex", f"set environment LD_PRELOAD {PRELOAD}",
                  "-ex", "set environment CLONE2_SHIM trap",
                  "-ex", "handle SIGSYS nostop noprint pass",
                  "-ex", f"set follow-fork-mode {follow}",
