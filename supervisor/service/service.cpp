@@ -174,6 +174,9 @@ Result<Service::Planned> Service::make_plan(const Call &call, const Request &req
     if (clone == nullptr) {
         return planned;
     }
+    if (call.owner.judges() && !is_callers(call)) {
+        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
+    }
     if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
         planned.plan = std::move(*refusal);
         return planned;
@@ -262,7 +265,7 @@ void Service::pass_to_kernel(const Call &call, int nr)
         }
         describe(request, record);
         // What can't be read is refused by the kernel.
-        if (seen && seen->args_readable && call.owner.judges()) {
+        if (seen && seen->args_readable && call.owner.judges() && is_callers(call)) {
             if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
                 refuse(call, &request, *refusal);
                 return;

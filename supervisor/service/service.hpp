@@ -56,7 +56,7 @@ private:
     };
 
     /// Whether all that was read by the caller's tid so far was the caller's: it still waits. What
-    /// another program's memory held is not to be seen in a log.
+    /// another program's memory held is not to be seen in a log, nor by an owner that judges.
     [[nodiscard]] static bool is_callers(const Call &call);
     Served serve_program_call(const Call &call, Observation::ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
