@@ -6,8 +6,6 @@
 #include "executor/mappings.hpp"
 #include "executor/memory.hpp"
 
-#include <fcntl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,12 +20,6 @@ namespace clone2
 
 namespace
 {
-
-/// Whether this may be a thread group's leader; a filter's answer counts as one.
-bool may_lead(pid_t tid)
-{
-    return ::syscall(SYS_tgkill, tid, tid, 0) == 0 || errno != ESRCH;
-}
 
 std::int64_t as_result(std::uint64_t value)
 {
@@ -62,7 +54,7 @@ Result<Observation> Executor::observe(const Notification &notification)
     Behind behind{};
     AreaHeader header{};
     Signature code{};
-    SlotState state{};
+    std::vector<std::byte> in_slot;
     Request request;
 
     // The slot is reserved before it is read: read first, it might be given away in between.
@@ -70,6 +62,7 @@ Result<Observation> Executor::observe(const Notification &notification)
     std::optional<Lease> lease;
     if (guess) {
         lease = slots_.reserve_any(guess->area);
+        in_slot.resize(arch::slot_size());
     }
 
     std::array<RemoteRange, 6> pieces;
@@ -80,7 +73,7 @@ Result<Observation> Executor::observe(const Notification &notification)
     pieces[count++] = {RemotePtr{notification.instruction_pointer}, bytes_of(behind)};
     if (lease) {
         pieces[count++] = {guess->area, bytes_of(header)};
-        pieces[count++] = {lease->slot(), bytes_of(state)};
+        pieces[count++] = {lease->slot(), in_slot};
         pieces[count++] = {guess->code, bytes_of(code)};
     }
     std::size_t before_pids = 0;
@@ -147,8 +140,9 @@ Result<Observation> Executor::observe(const Notification &notification)
     if (lease && *read >= before_pids && header.signature == signature_ &&
         header.code == guess->code.value() && code == signature_) {
         seen.image = guess;
-        if (SlotFinder::is_free(tid, state)) {
+        if (SlotFinder::is_free(tid, arch::decode_slot(in_slot).state)) {
             seen.slot = std::move(lease);
+            seen.in_slot = std::move(in_slot);
         }
     }
     seen.request = request;
@@ -352,6 +346,10 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
         if (!observed.slot) {
             return Error{no_slot, tid, EAGAIN};
         }
+        observed.in_slot.resize(arch::slot_size());
+        if (const auto read = read_exactly(tid, observed.slot->slot(), observed.in_slot); !read) {
+            return read.error();
+        }
     }
     const RemotePtr slot = observed.slot->slot();
     SlotCall call = slot_call(order, tid, observed.slot->index());
@@ -359,21 +357,9 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.saved_args = {notification.args[0], notification.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, slot);
-    // Once the call is answered another thread may execute a program, which then has the leader's
-    // tid. This file stays what it is now: the caller's memory, for the answer will succeed only if
-    // the caller has waited all the time.
-    Fd memory;
-    if (may_lead(tid)) {
-        Result<Fd> opened = procfs_->open(tid, "mem", O_WRONLY);
-        if (!opened) {
-            return gone_or(source, notification, opened.error());
-        }
-        memory = std::move(*opened);
-    }
     return redirect(
-        source, notification, observed.image->code, arch::call_entry(), slot, [&](Tracee &) {
-            return memory ? write_file(memory, tid, slot, bytes) : write_memory(tid, slot, bytes);
-        });
+        source, notification, observed.image->code, arch::call_entry(), slot,
+        [&](Tracee &tracee) { return tracee.poke_changes(slot, bytes, observed.in_slot); });
 }
 
 Result<Redirected> Executor::pass_to_kernel(NotificationSource &source,

@@ -12,10 +12,12 @@
 #include "plan/planner.hpp"
 #include "request/request.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <variant>
+#include <vector>
 
 /// Makes a target run a planned call itself: the supervisor
 /// seizes the waiting thread, points it at our code in its own memory, and lets go.
@@ -32,6 +34,7 @@ struct Observation {
         std::optional<Image> image; ///< proved to be there
         /// Reserved before the look and seen free by it.
         std::optional<SlotReservations::Lease> slot;
+        std::vector<std::byte> in_slot; ///< what the slot held then
     };
     /// Our code tells how clone3 ended.
     struct Report {

@@ -60,20 +60,6 @@ Result<void> read_exactly(pid_t tid, RemotePtr from, std::span<std::byte> to)
     return {};
 }
 
-Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> from)
-{
-    const iovec local{const_cast<std::byte *>(from.data()), from.size()};
-    const iovec remote{remote_address(to), from.size()};
-    const ssize_t n = ::process_vm_writev(tid, &local, 1, &remote, 1, 0);
-    if (n < 0) {
-        return last_error("process_vm_writev()", tid);
-    }
-    if (static_cast<std::size_t>(n) != from.size()) {
-        return Error{"process_vm_writev()", tid, EFAULT};
-    }
-    return {};
-}
-
 Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to, std::span<const std::byte> from)
 {
     const ssize_t n =

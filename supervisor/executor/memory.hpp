@@ -27,13 +27,9 @@ struct RemoteRange {
 /// Reads one object whole; EFAULT where any part of it can't be read.
 [[nodiscard]] Result<void> read_exactly(pid_t tid, RemotePtr from, std::span<std::byte> to);
 
-/// Writes with the target's own page permissions. Only for a stopped tracee that is not its thread
-/// group's leader. A leader's tid passes to another thread that executes a program, perhaps a
-/// set-user-ID one, and then names that program's memory.
-[[nodiscard]] Result<void> write_memory(pid_t tid, RemotePtr to, std::span<const std::byte> from);
-
 /// Writes through an open /proc/TID/mem, also through page protections. The file is one address
-/// space for good, whatever becomes of the tid, which is for the error only.
+/// space for good, whatever becomes of the tid, which is for the error only. There is no writing by
+/// a tid alone: it can pass to another program.
 [[nodiscard]] Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to,
                                       std::span<const std::byte> from);
 

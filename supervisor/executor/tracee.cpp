@@ -242,4 +242,21 @@ Result<void> Tracee::poke_text(RemotePtr to, std::span<const std::byte> from)
     return {};
 }
 
+Result<void> Tracee::poke_changes(RemotePtr to, std::span<const std::byte> from,
+                                  std::span<const std::byte> there)
+{
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    for (std::size_t done = 0; done < from.size(); done += word) {
+        const std::size_t n = std::min(word, from.size() - done);
+        const std::span<const std::byte> piece = from.subspan(done, n);
+        if (std::memcmp(piece.data(), there.data() + done, n) == 0) {
+            continue;
+        }
+        if (auto written = poke_text(to + done, piece); !written) {
+            return written;
+        }
+    }
+    return {};
+}
+
 } // namespace clone2

@@ -63,6 +63,11 @@ public:
     /// Writes through page protections (FOLL_FORCE); only while stopped.
     Result<void> poke_text(RemotePtr to, std::span<const std::byte> from);
 
+    /// Writes only the words that `there`, seen before and at least as long, holds otherwise: the
+    /// quickest way to write through ptrace(2), which takes a system call for each word.
+    Result<void> poke_changes(RemotePtr to, std::span<const std::byte> from,
+                              std::span<const std::byte> there);
+
     [[nodiscard]] pid_t tid() const { return tid_; }
 
 private:

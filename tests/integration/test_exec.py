@@ -10,7 +10,7 @@ import tracing
 from session import server
 
 EXEC_IN_CALL = harness._path("CLONE2_EXEC_IN_CALL", "tests/integration/clone2-exec-in-call")
-PWRITE64 = 18
+PTRACE, POKEDATA = 101, 5
 AREA_SIZE = 256 * 1024
 
 
@@ -27,7 +27,7 @@ class Exec(harness.Case):
         area = self.area(target)
         serving = server(self)
         # The call is answered and the slot is about to be written ...
-        held = tracing.Before(serving, PWRITE64)
+        held = tracing.Before(serving, PTRACE, first=POKEDATA)
         child.stdin.write("\n")
         child.stdin.flush()
         self.wait(held.reached, "the write to the slot")
@@ -37,7 +37,7 @@ class Exec(harness.Case):
             order.write(f"{area:x}\n")
         self.assertEqual(child.stdout.readline(), "mapped\n")
         held.let_go()
-        self.wait(lambda: all(tracing.system_call(serving, tid) != str(PWRITE64)
+        self.wait(lambda: all(tracing.system_call(serving, tid) != str(PTRACE)
                               for tid in tracing.tasks(serving)), "the end of that")
         child.stdin.write("\n")
         child.stdin.close()

@@ -44,12 +44,19 @@ def system_call(pid, tid):
         return file.read().split()[0]
 
 
+def arguments(pid, tid):
+    """The arguments of that call."""
+    with open(f"/proc/{pid}/task/{tid}/syscall") as file:
+        return [int(word, 16) for word in file.read().split()[1:7]]
+
+
 class Before:
     """Runs a process until one of its threads enters this system call, and holds it there until
-    let_go(). Threads that are in the call `sleeping` are left alone."""
+    let_go(). With `first`: the call with this first argument. Threads that are in the call
+    `sleeping` are left alone."""
 
-    def __init__(self, pid, number, sleeping=None):
-        self.pid, self.number = pid, str(number)
+    def __init__(self, pid, number, sleeping=None, first=None):
+        self.pid, self.number, self.first = pid, str(number), first
         self.traced = {}
         for tid in tasks(pid):
             if system_call(pid, tid) != str(sleeping):
@@ -75,11 +82,14 @@ class Before:
                 self.traced.pop(tid)
                 continue
             self.traced[tid] = _signal(status)
-            if system_call(self.pid, tid) == self.number:
+            if system_call(self.pid, tid) == self.number and self._is_wanted(tid):
                 self.at = tid
                 return True
             self._go_on([tid])
         return False
+
+    def _is_wanted(self, tid):
+        return self.first is None or arguments(self.pid, tid)[0] == self.first
 
     def finish_call(self):
         """Lets the thread that was reached run to the end of that call, and holds it there."""

@@ -108,28 +108,6 @@ TEST_CASE("read_exactly: whole or EFAULT")
     CHECK(read_exactly(getpid(), RemotePtr{}, {}).has_value()); // nothing asked for
 }
 
-TEST_CASE("write_memory: with the target's own page permissions")
-{
-    const Pages pages;
-    const std::size_t page = Pages::page_size();
-    std::memset(pages.at(0), 0x5a, 3 * page);
-    pages.protect(1, PROT_READ);
-    const std::array<std::byte, 16> data{};
-    CHECK(write_memory(getpid(), remote(pages.at(0)), data).has_value());
-    CHECK(all_are({pages.at(0), 16}, std::byte{0}));
-    CHECK(all_are({pages.at(16), page - 16}, filled));
-    for (const std::size_t offset : {page - 8, page, 2 * page - 8}) {
-        CAPTURE(offset);
-        const auto done = write_memory(getpid(), remote(pages.at(offset)), data);
-        REQUIRE(done.has_error());
-        CHECK(done.error().err == EFAULT);
-    }
-    CHECK(all_are({pages.at(page), page}, filled));
-    const auto gone = write_memory(dead_pid(), remote(pages.at(0)), data);
-    REQUIRE(gone.has_error());
-    CHECK(gone.error().target_gone());
-}
-
 TEST_CASE("read_write_only: what copy_from_user could read")
 {
     const Pages pages;

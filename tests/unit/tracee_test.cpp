@@ -1,24 +1,20 @@
 // SPDX-License-Identifier: MIT
+#include "executor/memory.hpp"
 #include "executor/tracee.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <optional>
-#include <thread>
 
 using namespace clone2;
 using namespace clone2::test;
@@ -59,30 +55,6 @@ struct Echo {
     Fd answers;
     std::unique_ptr<Grandchild> target;
 };
-
-/// A process whose first thread sleeps killably, as one that waits for an answer does: it has
-/// called vfork(2). Its second thread executes a program when it reads a byte.
-int sleep_and_exec(const Fd &ready, const Fd &order)
-{
-    std::thread([&] {
-        (void)get_byte(order);
-        execl("/bin/sleep", "sleep", "1000", nullptr);
-        _exit(99);
-    }).detach();
-    put_byte(ready);
-    if (vfork() == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) {
-            pause();
-        }
-    }
-    return 98;
-}
-
-std::string system_call_of(pid_t tid)
-{
-    return procfs()->read_if_alive(tid, "syscall").value_or("");
-}
 
 bool may_trace()
 {
@@ -303,50 +275,6 @@ TEST_CASE("Tracee: a target stopped by job control stays stopped until SIGCONT")
     }
 }
 
-TEST_CASE("Tracee: another thread of the leader's process executes a program")
-{
-    if (!may_trace()) {
-        return;
-    }
-    for (const Waiting waiting : {Waiting::alone, Waiting::shared}) {
-        CAPTURE(waiting == Waiting::alone);
-        Pipe ready = make_pipe();
-        Pipe order = make_pipe();
-        const auto body = [&] { return sleep_and_exec(ready.write, order.read); };
-        // A child of the tracer's where it has to reckon with that.
-        std::optional<Grandchild> grandchild;
-        std::optional<Child> child;
-        pid_t pid = 0;
-        if (waiting == Waiting::alone) {
-            pid = grandchild.emplace(body).pid();
-        } else {
-            pid = child.emplace(body).pid();
-        }
-        CHECK(get_byte(ready.read) == 'x');
-        wait_for_state(pid, "D");
-        auto tracee = Tracee::seize(pid, waiting);
-        REQUIRE(tracee.has_value());
-        CHECK(tracee->interrupt().has_value());
-        // The program is executed when the wait has begun.
-        const auto self = static_cast<pid_t>(syscall(SYS_gettid));
-        std::thread second([&] {
-            const std::string wanted = std::to_string(SYS_waitid) + " ";
-            while (waiting == Waiting::alone && !system_call_of(self).starts_with(wanted)) {
-                std::this_thread::yield();
-            }
-            put_byte(order.write);
-        });
-        const Result<void> stopped = tracee->wait_for_stop();
-        REQUIRE(stopped.has_error());
-        CHECK(stopped.error().err == ESRCH);
-        second.join();
-        while (procfs()->comm(pid) != "sleep") {
-            std::this_thread::yield();
-        }
-        CHECK(procfs()->status_field(pid, "TracerPid") == "0");
-    }
-}
-
 TEST_CASE("Tracee: who can't be seized")
 {
     const auto gone = Tracee::seize(dead_pid());
@@ -401,4 +329,29 @@ TEST_CASE("Tracee: poke_text writes through page protections, and only there")
     CHECK(tracee->poke_text(RemotePtr{8}, data).has_error());
     CHECK(tracee->detach().has_value());
     CHECK(echo.runs());
+}
+
+TEST_CASE("Tracee: poke_changes leaves alone what is there already")
+{
+    if (!may_trace()) {
+        return;
+    }
+    const Pages pages;
+    const Echo echo; // has a copy of the pages, filled with 0x5a
+    auto tracee = Tracee::seize(echo.target->pid());
+    REQUIRE(tracee.has_value());
+    CHECK(go(*tracee, 2).has_value());
+    std::array<std::byte, 32> there{};
+    std::array<std::byte, 28> data{};       // its last word is half a word
+    std::memset(there.data() + 8, 0x11, 8); // as it is said to be: not what is in the pages
+    std::memset(data.data() + 8, 0x11, 8);
+    std::memset(data.data() + 16, 0x22, 12);
+    CHECK(tracee->poke_changes(remote(pages.at(0)), data, there).has_value());
+    CHECK(tracee->detach().has_value());
+    std::array<std::byte, 32> seen{};
+    CHECK(read_exactly(echo.target->pid(), remote(pages.at(0)), seen).has_value());
+    for (std::size_t i = 0; i < seen.size(); ++i) {
+        CAPTURE(i);
+        CHECK(seen.at(i) == (i >= 16 && i < 28 ? std::byte{0x22} : std::byte{0x5a}));
+    }
 }
