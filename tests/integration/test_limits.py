@@ -43,7 +43,8 @@ class Limits(harness.Case):
             with self.subTest(limit=value):
                 result = self.start(limited(kind, value))
                 ran.append(self.judge(result))
-                if result.err.startswith("clone2-supervise: "):
+                # A further thread that can't be made later does no harm.
+                if not ran[-1] and result.err.startswith("clone2-supervise: "):
                     self.assertEqual(result.status, 125, result)
         self.assertIn(True, ran)
         self.assertIn(False, ran)
@@ -76,8 +77,9 @@ class Limits(harness.Case):
                 if "pid " in result.out or result.out == f"errno {errno.EAGAIN}\n":
                     continue
                 self.assertEqual((result.status, result.out), (125, ""), result)
-                self.assertEqual(result.err.count("\n"), 1, result)
-                self.assertRegex(result.err, r"(fork|pthread_create\(\)): Resource temporarily")
+                # Two processes may each have failed.
+                for line in result.err.splitlines():
+                    self.assertRegex(line, r"(fork|pthread_create\(\)): Resource temporarily")
                 failures.append(result.err)
         self.assertTrue([text for text in failures if "pthread_create" in text], failures)
 
