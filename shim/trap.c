@@ -130,6 +130,12 @@ static bool has_filter(void)
     return shim_syscall(SYS_prctl, ASK_FOR_FILTER, shim_nr, 0, 0, 0, 0) == -EALREADY;
 }
 
+// Syscall user dispatch wants SIGSYS, too, for the system calls of our handler and of its return. So it
+// is refused as by a kernel that lacks it (before 5.11).
+#ifndef PR_SET_SYSCALL_USER_DISPATCH
+#define PR_SET_SYSCALL_USER_DISPATCH 59
+#endif
+
 #define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
 #define LOAD_UPPER(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what) + 4)
 #define IF_EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
@@ -141,21 +147,23 @@ static long install_filter(void)
 {
     struct sock_filter code[] = {
         LOAD(arch),
-        IF_EQUAL(SHIM_AUDIT_ARCH, 0, 13),
+        IF_EQUAL(SHIM_AUDIT_ARCH, 0, 14),
         LOAD(nr),
         IF_EQUAL(SYS_prctl, 6, 0),
-        IF_EQUAL(shim_nr, 0, 10),
+        IF_EQUAL(shim_nr, 0, 11),
         LOAD(args[3]),
         IF_EQUAL((uint32_t)SHIM_PASS_ON, 0, 2),
         LOAD_UPPER(args[3]),
-        IF_EQUAL((uint32_t)(SHIM_PASS_ON >> 32), 6, 0),
+        IF_EQUAL((uint32_t)(SHIM_PASS_ON >> 32), 7, 0),
         ANSWER(SECCOMP_RET_TRAP),
         LOAD(args[0]), // prctl
+        IF_EQUAL(PR_SET_SYSCALL_USER_DISPATCH, 5, 0),
         IF_EQUAL(ASK_FOR_FILTER, 0, 3),
         LOAD(args[1]),
         IF_EQUAL(shim_nr, 0, 1),
         ANSWER(SECCOMP_RET_ERRNO | EALREADY),
         ANSWER(SECCOMP_RET_ALLOW),
+        ANSWER(SECCOMP_RET_ERRNO | EINVAL),
     };
     const struct sock_fprog program = {sizeof code / sizeof code[0], code};
     long result = 0;

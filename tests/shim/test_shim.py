@@ -209,6 +209,15 @@ class Preloaded(harness.Case):
 
 
 class Trapped(harness.Case):
+    def test_syscall_user_dispatch_is_refused(self):
+        # It would have our handler's own system calls.
+        code = ("import ctypes; libc = ctypes.CDLL(None, use_errno=True); allow = ctypes.c_byte(0);"
+                "print(libc.prctl(59, 1, 0, 0, ctypes.byref(allow)), ctypes.get_errno())")
+        for env, wanted in (({"CLONE2_SHIM": "trap"}, f"-1 {errno.EINVAL}\n"), ({}, "0 0\n")):
+            result = harness.run([harness.PYTHON, "-c", code],
+                                 env=preloaded(**env))
+            self.assertEqual(result.out, wanted, result)
+
     def test_unusual_places(self):
         self.expect(harness.run([TRAP], timeout=600, env=trap()))
 
