@@ -215,7 +215,7 @@ class Trapped(harness.Case):
                 "print(libc.prctl(59, 1, 0, 0, ctypes.byref(allow)), ctypes.get_errno())")
         for env, wanted in (({"CLONE2_SHIM": "trap"}, f"-1 {errno.EINVAL}\n"), ({}, "0 0\n")):
             result = harness.run([harness.PYTHON, "-c", code],
-                                 env=preloaded(**env))
+                                 env=preload(**env))
             self.assertEqual(result.out, wanted, result)
 
     def test_unusual_places(self):
