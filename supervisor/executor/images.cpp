@@ -222,7 +222,11 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
     std::set<RemotePtr> taken;
     std::erase_if(users_, [&](const User &user) {
         if (std::find(slots.begin(), slots.end(), user.slot) == slots.end()) {
-            return ::kill(user.tid, 0) != 0 && errno == ESRCH;
+            // A program has all its slots on one page: the caller was another one then.
+            const bool other_program =
+                user.tid == tid && !slots.empty() &&
+                user.slot.value() / page_size != slots.front().value() / page_size;
+            return other_program || (::kill(user.tid, 0) != 0 && errno == ESRCH);
         }
         const Result<bool> shared = share_memory(tid, user.tid);
         if (!shared && shared.error().err == ESRCH) {

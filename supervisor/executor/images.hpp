@@ -74,7 +74,8 @@ struct CodePlace {
 ///
 /// A thread may use several at once: a signal handler that calls clone2 can come in between. One
 /// that never reports back (it left by longjmp, another thread called exec) keeps its slot until
-/// it is gone, or until it needs the slot itself.
+/// it is gone, until it needs the slot itself, or until it needs one in another program: a tid
+/// stays the same through any number of those.
 class SlotUsers
 {
 public:

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 using namespace clone2;
@@ -102,6 +103,27 @@ TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again 
     users.end(tid, *second);
     CHECK(users.begin(tid, slots).has_value());
     CHECK_FALSE(users.begin(tid, {}).has_value());
+}
+
+TEST_CASE("SlotUsers: what a thread used before it executed another program is free")
+{
+    if (!kcmp_works()) {
+        return;
+    }
+    SlotUsers users;
+    const OtherThread one;
+    const OtherThread two;
+    CHECK(users.begin(one.tid(), slots).has_value());
+    CHECK(users.begin(one.tid(), slots).has_value());
+    CHECK_FALSE(users.begin(two.tid(), slots));
+    constexpr std::array elsewhere{RemotePtr{0x5000}};
+    CHECK(users.begin(one.tid(), elsewhere).has_value());
+    CHECK(users.begin(two.tid(), slots).has_value());
+    CHECK(users.begin(two.tid(), slots).has_value());
+    // On the same page they are the same program's: boot slots and spare slots.
+    constexpr std::array behind{RemotePtr{0x2100}};
+    CHECK(users.begin(two.tid(), behind).has_value());
+    CHECK_FALSE(users.begin(one.tid(), std::span(slots).last(1)));
 }
 
 TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
