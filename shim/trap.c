@@ -130,8 +130,8 @@ static bool has_filter(void)
     return shim_syscall(SYS_prctl, ASK_FOR_FILTER, shim_nr, 0, 0, 0, 0) == -EALREADY;
 }
 
-// Syscall user dispatch wants SIGSYS, too, for the system calls of our handler and of its return. So it
-// is refused as by a kernel that lacks it (before 5.11).
+// Syscall user dispatch wants SIGSYS, too, for the system calls of our handler and of its return.
+// So it is refused as by a kernel that lacks it (before 5.11).
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif

@@ -41,7 +41,7 @@ int look_at(pid_t tid, siginfo_t &info, int options)
 /// __WCLONE leaves out children that are no tracees; tracees are waited for all the same (4.7).
 int sleep_for_tracee(siginfo_t &info, int options)
 {
-    return wait_again(P_ALL, 0, info, options | __WNOTHREAD | __WCLONE);
+    return wait_again(P_ALL, 0, info, options | static_cast<int>(__WNOTHREAD | __WCLONE));
 }
 
 bool has_ended(const siginfo_t &info)

@@ -7,9 +7,9 @@
 #define CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
 
 /*
- * What is the same in all versions of the code, so that each knows a call out of another's: behind the
- * code's own system calls stand a two-byte jump, one of these marks, and a word of the signature.
- * "clone2" in ASCII, and which call it is.
+ * What is the same in all versions of the code, so that each knows a call out of another's: behind
+ * the code's own system calls stand a two-byte jump, one of these marks, and a word of the
+ * signature. "clone2" in ASCII, and which call it is.
  */
 #define MARK_REPORT 0x005232656e6f6c63
 #define MARK_BOOT_REPORT 0x004232656e6f6c63
