@@ -26,15 +26,15 @@ namespace clone2::cli
 namespace
 {
 
-/// Whether the terminal has sent this signal to the whole process group, so that PROGRAM has it
-/// already. A hangup is for the session's leader alone: where that is us, it was meant for
+/// Whether the kernel has sent PROGRAM this signal, too: the terminal's go to the whole process
+/// group. A hangup is for the session's leader alone: where that is us, it was meant for
 /// PROGRAM. Other signals of the kernel are our own: an alarm set before exec.
-bool is_for_the_group(const signalfd_siginfo &info)
+bool is_for_the_group(const SentSignal &signal)
 {
-    if (info.ssi_code != SI_KERNEL) {
+    if (!signal.is_of_kernel()) {
         return false;
     }
-    switch (static_cast<int>(info.ssi_signo)) {
+    switch (signal.number) {
     case SIGINT:
     case SIGQUIT:
     case SIGTSTP:
@@ -42,6 +42,8 @@ bool is_for_the_group(const signalfd_siginfo &info)
     case SIGTTOU:
     case SIGWINCH:
         return true;
+    case SIGXCPU:
+        return true; // our own limit: PROGRAM has one, too
     case SIGHUP:
     case SIGCONT:
         return ::getsid(0) != ::getpid();
@@ -68,13 +70,9 @@ bool is_continued(const Fd &status)
 
 } // namespace
 
-Job::Job(ReaperLink reaper) : reaper_(std::move(reaper))
+Job::Job(ReaperLink reaper)
+    : reaper_(std::move(reaper)), signals_(open_signals(forwarded_signals()))
 {
-    const sigset_t set = forwarded_signals();
-    signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-    if (!signals_) {
-        throw std::system_error(errno, std::generic_category(), "signalfd()");
-    }
     const int bell = reaper_.bell.get();
     if (::fcntl(bell, F_SETOWN, ::getpid()) != 0 || ::fcntl(bell, F_SETSIG, SIGCONT) != 0 ||
         ::fcntl(bell, F_SETFL, O_ASYNC) != 0) {
@@ -123,6 +121,12 @@ std::optional<ProgramStatus> Job::wait(pid_t server)
             }
             break;
         }
+        case ProgramStatus::Kind::asked_for_signals:
+            forward_signals();
+            send_value(
+                reaper_.messages,
+                ForwardedSignal{ForwardedSignal::Kind::no_more, {}, status->value, 0, false});
+            break;
         case ProgramStatus::Kind::exited:
         case ProgramStatus::Kind::killed:
             return status;
@@ -130,34 +134,37 @@ std::optional<ProgramStatus> Job::wait(pid_t server)
     }
 }
 
-bool Job::is_for_program(const signalfd_siginfo &info) const
+bool Job::is_for_program(const SentSignal &signal) const
 {
-    if (info.ssi_signo == SIGCONT) {
-        const bool bell = info.ssi_code == POLL_IN || info.ssi_code == POLL_HUP;
-        const bool helper = info.ssi_code == SI_USER && helper_ > 0 &&
-                            info.ssi_pid == static_cast<std::uint32_t>(helper_);
-        if (bell || helper) {
-            return false;
-        }
-    }
-    return !is_for_the_group(info);
+    const bool bell =
+        signal.number == SIGCONT && (signal.code == POLL_IN || signal.code == POLL_HUP);
+    const bool helper = signal.number == SIGCONT && signal.code == SI_USER && helper_ > 0 &&
+                        signal.pid == static_cast<std::uint32_t>(helper_);
+    // Such as a SIGPIPE: for writing to our own standard error.
+    const bool own = signal.code == SI_USER && signal.pid == static_cast<std::uint32_t>(::getpid());
+    return !bell && !helper && !own && !is_for_the_group(signal);
 }
 
 void Job::forward_signals()
 {
     bool look = false;
-    signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-        const auto signal = static_cast<int>(info.ssi_signo);
-        if (signal == SIGHUP) {
+    std::vector<SentSignal> for_program;
+    while (const std::optional<SentSignal> signal = read_signal(signals_)) {
+        if (signal->number == SIGHUP) {
             ::kill(server_, SIGHUP);
         }
-        if (is_for_program(info)) {
-            send_value(reaper_.messages, ForwardedSignal{signal, stops_, stop_signal_ == 0});
+        if (is_for_program(*signal)) {
+            for_program.push_back(*signal);
         }
         // Where it is a stop, that may have taken a SIGCONT with it.
-        look = look || signal == SIGCONT || signal == SIGTSTP || signal == SIGTTIN ||
-               signal == SIGTTOU;
+        look = look || signal->number == SIGCONT || is_stop(signal->number);
+    }
+    if (!for_program.empty()) {
+        wait_for_the_group(); // then the reaper has got them, too
+    }
+    for (const SentSignal &signal : for_program) {
+        send_value(reaper_.messages, ForwardedSignal{ForwardedSignal::Kind::signal, signal, 0,
+                                                     stops_, stop_signal_ == 0});
     }
     helper_ = 0;
     // Whoever continues us: while PROGRAM is stopped, we are to be.
@@ -170,7 +177,8 @@ void Job::forward_signals()
 void Job::ask()
 {
     ++question_;
-    send_value(reaper_.messages, ForwardedSignal{-question_, stops_, false});
+    send_value(reaper_.messages,
+               ForwardedSignal{ForwardedSignal::Kind::do_stops_last, {}, question_, stops_, false});
 }
 
 /// Does to us what has stopped PROGRAM. Comes back after a SIGCONT, after news, or at once where

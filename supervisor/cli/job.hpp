@@ -3,8 +3,6 @@
 
 #include "cli/wire.hpp"
 
-#include <sys/signalfd.h>
-
 #include <optional>
 #include <vector>
 
@@ -18,6 +16,9 @@ namespace clone2::cli
 /// The news comes later than the stop, so what it says may be past. Whoever continues a job as a
 /// whole has continued PROGRAM before us (the kernel begins with who joined the group last), so a
 /// stop is made only once the reaper has said, asked after that, that PROGRAM still is stopped.
+///
+/// What was sent to the whole process group PROGRAM has, too. Of the terminal's signals we know
+/// that here; of others, which we hand on, the reaper does (Witness).
 class Job
 {
 public:
@@ -38,7 +39,7 @@ private:
     void stop();
     void stop_by_helper();
 
-    [[nodiscard]] bool is_for_program(const signalfd_siginfo &info) const;
+    [[nodiscard]] bool is_for_program(const SentSignal &signal) const;
 
     ReaperLink reaper_;
     Fd signals_;

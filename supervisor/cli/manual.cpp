@@ -42,9 +42,9 @@ int main()
         "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
         "pid namespaces. The program need not be changed, nor the kernel.\n"
         "Standard input and output, the terminal and job control are the\n"
-        "program's own; SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,\n"
-        "SIGALRM, SIGWINCH, SIGTSTP and SIGCONT sent to clone2\\-supervise are\n"
-        "handed on to it. Processes that PROGRAM leaves behind are served on in\n"
+        "program's own. Signals sent to clone2\\-supervise are handed on to it, all\n"
+        "that can be caught but SIGCHLD; what is sent to the whole process group\n"
+        "it gets once. Processes that PROGRAM leaves behind are served on in\n"
         "the background until the last one has ended.\n"
         ".PP\n"
         "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
@@ -66,17 +66,26 @@ int main()
     for (const ExitText &exit : exit_texts()) {
         page += std::string(".TP\n.B ") + exit.status + "\n" + escape(exit.text) + ".\n";
     }
-    page += ".SH NOTES\n"
-            "A call may fail with EINTR where a signal handler without SA_RESTART ran before the\n"
-            "supervisor had seen it; no supervisor can close that gap. A program under strace or\n"
-            "a debugger gets EPERM: a thread has only one tracer.\n"
-            ".PP\n"
-            "A line is in the log before the program has its result, where the file takes it at\n"
-            "once. A FIFO is opened\n"
-            "without waiting for its reader. At the end what waits to be written, as to a pipe\n"
-            "that nobody reads, is given up after three seconds.\n"
-            ".SH SEE ALSO\n"
-            ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
+    page +=
+        ".SH NOTES\n"
+        "A call may fail with EINTR where a signal handler without SA_RESTART ran before the\n"
+        "supervisor had seen it; no supervisor can close that gap. A program under strace or\n"
+        "a debugger gets EPERM: a thread has only one tracer.\n"
+        ".PP\n"
+        "One signal to the process group and the same one to clone2\\-supervise alone, within\n"
+        "a millisecond, may come to PROGRAM as one. A signal that is sent to each process\n"
+        "by its pid, as systemd does with KillMode=control\\-group, may come to PROGRAM twice:\n"
+        "KillMode=mixed sends SIGTERM to clone2\\-supervise alone. The sender that PROGRAM sees\n"
+        "of a signal handed on is its parent; the value of sigqueue(3) is kept, and its sender.\n"
+        "A PROGRAM that has left its process group gets what is sent to that, too, but for the\n"
+        "terminal's signals. Signals 32 and 33, the C library's own, are not handed on.\n"
+        ".PP\n"
+        "A line is in the log before the program has its result, where the file takes it at\n"
+        "once. A FIFO is opened\n"
+        "without waiting for its reader. At the end what waits to be written, as to a pipe\n"
+        "that nobody reads, is given up after three seconds.\n"
+        ".SH SEE ALSO\n"
+        ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
     std::fputs(page.c_str(), stdout);
     return std::fflush(stdout) == 0 ? 0 : 1;
 }

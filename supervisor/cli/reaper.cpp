@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cli/reaper.hpp"
 
+#include "cli/signals.hpp"
+#include "cli/witness.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +16,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 namespace clone2::cli
 {
@@ -79,7 +84,7 @@ public:
     {
         end();
         stopped_ = true;
-        continued_by_us_ = false;
+        accounted_ = false;
         ++count_;
     }
     /// Whether it was known to be stopped.
@@ -88,14 +93,16 @@ public:
         end();
         return std::exchange(stopped_, false);
     }
-    /// `stops`: ForwardedSignal::stops. After a SIGCONT from here it does not, told of or not: the
-    /// kernel forgets a continuation when PROGRAM ends, long before its end can be waited for.
+    /// `stops`: ForwardedSignal::stops. After a SIGCONT of the command's it does not, told of or
+    /// not: the kernel forgets a continuation when PROGRAM ends, long before its end can be waited
+    /// for.
     [[nodiscard]] bool lasts(unsigned stops) const
     {
-        return stopped_ && !continued_by_us_ && stops == count_;
+        return stopped_ && !accounted_ && stops == count_;
     }
-    /// Whether a SIGCONT is to be handed on.
-    [[nodiscard]] bool wants(const ForwardedSignal &continuation)
+    /// Whether a SIGCONT of the command's is to be handed on. `has_it`: it was sent to the whole
+    /// group, PROGRAM with it.
+    [[nodiscard]] bool wants(const ForwardedSignal &continuation, bool has_it)
     {
         // Others' comes to the command before the news of what it has done.
         if (continuation.stops < continued_by_others_ ||
@@ -103,21 +110,22 @@ public:
             continued_by_others_ = 0;
             return false;
         }
-        continued_by_us_ = stopped_;
-        return true;
+        accounted_ = accounted_ || (stopped_ && (!has_it || continuation.stops == count_));
+        return !has_it;
     }
 
 private:
     void end()
     {
-        if (stopped_ && !continued_by_us_) {
+        if (stopped_ && !accounted_) {
             continued_by_others_ = count_;
         }
     }
 
     bool stopped_ = false;
     unsigned count_ = 0;
-    bool continued_by_us_ = false; ///< what ended the last stop, or will
+    /// What ended the last stop, or will, is a SIGCONT that the command has told us of.
+    bool accounted_ = false;
     /// The last stop that others ended, if one SIGCONT that came with that is still to be expected.
     unsigned continued_by_others_ = 0;
 };
@@ -132,79 +140,192 @@ void tell(const ReaperLink &command, const ProgramStatus &news)
     }
 }
 
-/// Until no child is left. `child`: the one that signals go to; `command`: may be empty.
-[[noreturn]] void reap_until_alone(pid_t child, ReaperLink command)
+/// What each reaper does beside its children.
+void settle(std::vector<int> kept)
 {
     ::prctl(PR_SET_NAME, "clone2-reap");
-    // A session of our own: the terminal's signals are for PROGRAM.
-    ::setsid();
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         close_standard(fd);
     }
-    close_others({command.messages.get(), command.bell.get()});
+    close_others(std::move(kept));
     (void)!::chdir("/"); // no file system is kept busy
-    sigset_t set = forwarded_signals();
-    sigaddset(&set, SIGCHLD);
-    const Fd signals{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-    bool child_lives = true;
-    Stops stops;
+}
+
+/// Outside of the namespace with this init: until no child is left.
+[[noreturn]] void reap_around(pid_t init)
+{
+    ::setsid();
+    settle({});
+    int wait_status = 0;
+    pid_t pid = 0;
+    while ((pid = ::waitpid(-1, &wait_status, WUNTRACED | __WALL)) > 0 || errno == EINTR) {
+        if (pid == init && WIFSTOPPED(wait_status)) {
+            wake_reaper(init);
+        }
+    }
+    ::_exit(0);
+}
+
+sigset_t only(int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return set;
+}
+
+/// PROGRAM's parent. Made before PROGRAM; throws std::system_error.
+class Parent
+{
+public:
+    /// `child`: PROGRAM. Until no child is left.
+    [[noreturn]] void run(pid_t child, ReaperLink command);
+
+private:
+    bool reap();
+    void see(const ProgramStatus &news);
+    void act_on(const ForwardedSignal &forwarded);
+    void judge(const ForwardedSignal &forwarded);
+    void pass_on(const ForwardedSignal &forwarded, bool for_group);
+    void pass_on_own(const std::vector<SentSignal> &signals);
+
+    Fd children_ = open_signals(only(SIGCHLD));
+    Witness witness_;
+    Stops stops_;
+    ReaperLink command_;                       ///< empty: gone, or told of the end
+    pid_t child_ = 0;                          ///< 0: it has ended
+    std::optional<ForwardedSignal> undecided_; ///< whether it is the group's: see may_have_lost()
+    std::optional<ProgramStatus> ended_;       ///< to be told
+};
+
+void Parent::run(pid_t child, ReaperLink command)
+{
+    witness_.begin();
+    child_ = child;
+    command_ = std::move(command);
+    settle({children_.get(), witness_.fd().get(), command_.messages.get(), command_.bell.get()});
     std::optional<ForwardedSignal> forwarded;
     for (;;) {
-        int wait_status = 0;
-        pid_t pid = 0;
-        std::optional<ProgramStatus> ended;
-        while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0) {
-            if (pid != child) {
-                continue;
-            }
-            // The command may be gone: then there is nobody to tell.
-            const ProgramStatus news = decode(wait_status);
-            if (news.kind == ProgramStatus::Kind::stopped) {
-                stops.stopped();
-                tell(command, news);
-            } else if (news.kind != ProgramStatus::Kind::continued) {
-                child_lives = false;
-                ended = news;
-            } else if (stops.continued()) {
-                tell(command, news);
-            }
-        }
-        const bool alone = pid < 0 && errno == ECHILD;
-        if (forwarded && child_lives) {
-            if (forwarded->number < 0) {
-                if (stops.lasts(forwarded->stops)) {
-                    tell(command, {ProgramStatus::Kind::still_stopped, -forwarded->number, false});
-                }
-            } else if (forwarded->number != SIGCONT || stops.wants(*forwarded)) {
-                ::kill(child, forwarded->number);
-            }
+        const bool alone = reap();
+        if (forwarded && child_ > 0) {
+            act_on(*forwarded);
         }
         forwarded.reset();
-        if (ended && command.messages) {
-            ended->alone = alone;
-            tell(command, *ended);
-            command = {};
+        if (ended_ && command_.messages) {
+            ended_->alone = alone;
+            tell(command_, *ended_);
+            command_ = {};
         }
         if (alone) {
             ::_exit(0);
         }
-        std::array<pollfd, 2> polled{
-            {{signals.get(), POLLIN, 0}, {command.messages.get(), POLLIN, 0}}};
+        witness_.look();
+        if (command_.messages) {
+            witness_.ask(command_.messages);
+        } else {
+            pass_on_own(witness_.answered(0));
+        }
+        std::array<pollfd, 3> polled{{{children_.get(), POLLIN, 0},
+                                      {witness_.fd().get(), POLLIN, 0},
+                                      {command_.messages.get(), POLLIN, 0}}};
         if (::poll(polled.data(), polled.size(), -1) < 0) {
             continue;
         }
-        signalfd_siginfo info{};
-        while (::read(signals.get(), &info, sizeof info) == sizeof info) {
-            if (static_cast<int>(info.ssi_signo) != SIGCHLD && child_lives) {
-                ::kill(child, static_cast<int>(info.ssi_signo));
+        while (read_signal(children_)) {
+        }
+        if (polled[2].revents != 0) {
+            // Acted on when we have seen what PROGRAM has done meanwhile.
+            forwarded = receive_value<ForwardedSignal>(command_.messages);
+            if (!forwarded) { // it was killed: PROGRAM goes on
+                command_ = {};
+                ::setsid();
             }
         }
-        if (polled[1].revents != 0) {
-            // Acted on when we have seen what PROGRAM has done meanwhile.
-            forwarded = receive_value<ForwardedSignal>(command.messages);
-            if (!forwarded) {
-                command = {}; // it was killed: PROGRAM goes on
-            }
+    }
+}
+
+/// Whether no child is left.
+bool Parent::reap()
+{
+    int wait_status = 0;
+    pid_t pid = 0;
+    while ((pid = ::waitpid(-1, &wait_status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0) {
+        if (pid == child_) {
+            see(decode(wait_status));
+        }
+    }
+    return pid < 0 && errno == ECHILD;
+}
+
+/// The command may be gone: then there is nobody to tell.
+void Parent::see(const ProgramStatus &news)
+{
+    switch (news.kind) {
+    case ProgramStatus::Kind::stopped:
+        stops_.stopped();
+        tell(command_, news);
+        break;
+    case ProgramStatus::Kind::continued:
+        if (stops_.continued()) {
+            tell(command_, news);
+        }
+        break;
+    default:
+        child_ = 0;
+        ended_ = news;
+        ::setsid(); // what stays behind is no part of the job
+    }
+}
+
+void Parent::act_on(const ForwardedSignal &forwarded)
+{
+    switch (forwarded.kind) {
+    case ForwardedSignal::Kind::signal:
+        judge(forwarded);
+        break;
+    case ForwardedSignal::Kind::do_stops_last:
+        if (stops_.lasts(forwarded.stops)) {
+            tell(command_, {ProgramStatus::Kind::still_stopped, forwarded.question, false});
+        }
+        break;
+    case ForwardedSignal::Kind::no_more:
+        pass_on_own(witness_.answered(forwarded.question));
+        if (undecided_ && !witness_.may_have_lost(undecided_->signal)) {
+            pass_on(*std::exchange(undecided_, std::nullopt), false);
+        }
+        break;
+    }
+}
+
+void Parent::judge(const ForwardedSignal &forwarded)
+{
+    const int number = forwarded.signal.number;
+    const bool for_group = witness_.has(forwarded.signal);
+    if (!for_group && witness_.may_have_lost(forwarded.signal)) {
+        undecided_ = forwarded;
+        return;
+    }
+    if (for_group && undecided_ && take_each_other_back(undecided_->signal.number, number)) {
+        undecided_.reset(); // it was the group's, and this one came after it
+    }
+    pass_on(forwarded, for_group);
+}
+
+void Parent::pass_on(const ForwardedSignal &forwarded, bool for_group)
+{
+    const bool has_it = for_group && ::getpgid(child_) == ::getpgrp();
+    if (forwarded.signal.number == SIGCONT ? stops_.wants(forwarded, has_it) : !has_it) {
+        hand_on(forwarded.signal, child_);
+    }
+}
+
+/// What was sent to us alone. Only an init has got something to hand on, from its own namespace:
+/// from outside, somebody ends each process of a control group, say.
+void Parent::pass_on_own(const std::vector<SentSignal> &signals)
+{
+    for (const SentSignal &signal : signals) {
+        if (::getpid() == 1 && signal.pid != 0 && child_ > 0) {
+            hand_on(signal, child_);
         }
     }
 }
@@ -230,7 +351,7 @@ void reap(unsigned depth, ReaperLink command, const std::function<void()> &progr
         }
         if (init > 0) {
             command = {};
-            reap_until_alone(init, {});
+            reap_around(init);
         }
         if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
             fail_for(command.messages,
@@ -241,6 +362,12 @@ void reap(unsigned depth, ReaperLink command, const std::function<void()> &progr
         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
         fail_for(command.messages, "--pidns: a fresh /proc: " + reason());
     }
+    std::optional<Parent> parent;
+    try {
+        parent.emplace();
+    } catch (const std::system_error &error) {
+        fail_for(command.messages, error.what());
+    }
     const pid_t child = ::fork();
     if (child < 0) {
         fail_for(command.messages, "fork: " + reason());
@@ -250,7 +377,7 @@ void reap(unsigned depth, ReaperLink command, const std::function<void()> &progr
         program();
         ::_exit(own_failure);
     }
-    reap_until_alone(child, std::move(command));
+    parent->run(child, std::move(command));
 }
 
 } // namespace clone2::cli

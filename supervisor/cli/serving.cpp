@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/serving.hpp"
 
+#include "base/thread.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/signals.hpp"
 #include "service/server.hpp"
 
 #include <sys/prctl.h>
@@ -109,6 +111,17 @@ void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
     }
 }
 
+/// Continues the reaper whenever it is stopped. By its pid, the wait takes no tracee's stop.
+void keep_going(pid_t reaper)
+{
+    Thread([reaper] {
+        siginfo_t info{};
+        while (::waitid(P_PID, static_cast<id_t>(reaper), &info, WSTOPPED) == 0 || errno == EINTR) {
+            wake_reaper(reaper);
+        }
+    }).detach();
+}
+
 /// Runs the loop as long as the process lives.
 void run_until_end_of(pid_t process, EventLoop &loop)
 {
@@ -141,6 +154,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         close_others({program.get(), command.get(), log.fd.get()});
         (void)!::chdir("/"); // no file system is kept busy
         raise_limits();
+        keep_going(reaper);
         const auto procfs = std::make_shared<const Procfs>();
         CallAudit audit(options, std::move(log), diagnostics);
         Service service(procfs, diagnostics,

@@ -84,17 +84,6 @@ std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message
     return fd;
 }
 
-sigset_t forwarded_signals()
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH,
-                             SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU}) {
-        sigaddset(&set, signal);
-    }
-    return set;
-}
-
 struct sigaction ignore_file_limit()
 {
     struct sigaction ignore {

@@ -3,6 +3,7 @@
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
+#include "cli/signals.hpp"
 
 #include <csignal>
 #include <optional>
@@ -32,18 +33,22 @@ struct ReaperLink {
     Fd bell;
 };
 
-/// From the reaper to the command: PROGRAM stopped, still is (the answer), goes on, or ended.
+/// From the reaper to the command: PROGRAM stopped, still is (the answer), goes on, or ended; or
+/// the reaper has got signals and asks for those that the command has got.
 struct ProgramStatus {
-    enum class Kind { stopped, still_stopped, continued, exited, killed } kind = Kind::exited;
-    int value = 0; ///< signal, exit status, or which question is answered
+    enum class Kind { stopped, still_stopped, continued, exited, killed, asked_for_signals };
+    Kind kind = Kind::exited;
+    int value = 0; ///< signal, exit status, which question is answered, or asked
     /// It has left no process behind: the serving process ends, too.
     bool alone = false;
 };
 
-/// From the command to the reaper: a signal for PROGRAM.
+/// From the command to the reaper: a signal for PROGRAM; or none, but the question whether the last
+/// of `stops` lasts; or that all has been handed on which was there when the reaper asked.
 struct ForwardedSignal {
-    /// -N: none, but question N, whether the last of `stops` lasts.
-    int number = 0;
+    enum class Kind { signal, do_stops_last, no_more } kind = Kind::signal;
+    SentSignal signal;
+    int question = 0; ///< its number
     /// How many stops of PROGRAM the command had heard of. A SIGCONT is for these.
     unsigned stops = 0;
     bool goes_on = false; ///< it had heard that the last of these is over
@@ -76,9 +81,6 @@ std::optional<T> receive_value(const Fd &socket)
     }
     return value;
 }
-
-/// The signals that the command hands on to PROGRAM.
-[[nodiscard]] sigset_t forwarded_signals();
 
 /// A limit on the size of files is PROGRAM's: what we can't write for it is an error, not our end.
 /// What the caller had set.

@@ -34,10 +34,12 @@ class Keyboard(harness.Case):
         return self.wait(lambda: procs.named(comm), f"a process {comm}")[0]
 
     def stopped(self, comm):
-        """Waits until this process and its whole job (process group) have stopped."""
+        """Waits until this process and its whole job (process group) have stopped. The reaper, which
+        is in it, does not stop."""
         def all_stopped():
             return [p for p in procs.named(comm) if all(
-                q.state in "TZX" for q in procs.everything() if q.pgrp == p.pgrp)]
+                q.state in "TZX" for q in procs.everything()
+                if q.pgrp == p.pgrp and q.comm != procs.REAP)]
         return self.wait(all_stopped, f"{comm} to stop")[0]
 
     def test_interrupt_ends_program(self):
@@ -121,19 +123,19 @@ class Keyboard(harness.Case):
         tracing.let_go(reaper)
         self.wait(lambda: self.pending(held) & 1 << signal.SIGWINCH - 1, "the reaper's work")
 
-    def stopped_job(self):
+    def stopped_job(self, *options):
         """An interactive shell's job, stopped by Ctrl-Z: terminal, pids of job, PROGRAM, reaper."""
         t = terminal.shell(self)
-        t.send('$S -- sleep 1000\n')
+        t.send(f"$S {' '.join(options)} -- sleep 1000\n")
         sleep = self.program("sleep")
         t.key("Z")
         t.expect(r"Stopped")
         self.stopped("sleep")
         return t, sleep.pgrp, sleep.pid, procs.named(procs.REAP)[0].pid
 
-    def background_job(self):
+    def background_job(self, *options):
         """The same, running in the background."""
-        t, job, sleep, reaper = self.stopped_job()
+        t, job, sleep, reaper = self.stopped_job(*options)
         t.send("bg\n")
         self.going_on(sleep, job)
         self.handed_on(job)
@@ -223,13 +225,16 @@ class Keyboard(harness.Case):
         os.kill(sleep, signal.SIGKILL)
         self.ended(t, 137)
 
-    def test_program_of_stopped_group_is_killed(self):
+    def test_program_of_stopped_group_is_killed(self, *options):
         # SIGSTOP of all: the wrapper has not stopped by itself, and wakes all the same.
-        t, job, sleep, _ = self.background_job()
+        t, job, sleep, _ = self.background_job(*options)
         os.killpg(job, signal.SIGSTOP)
         self.stopped("sleep")
         os.kill(sleep, signal.SIGKILL)
         self.ended(t, 137)
+
+    def test_program_of_stopped_group_with_pid_namespace_is_killed(self):
+        self.test_program_of_stopped_group_is_killed("--pidns")
 
     def test_stopped_group_goes_on_at_once(self):
         # The wrapper reads of the stop when it is past: it must not stop once more.
@@ -469,6 +474,27 @@ class WithoutTerminal(harness.Case):
         self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to go on")
         os.kill(sleep, signal.SIGTERM)
         self.assertEqual(self.finish(child), 143)
+
+    def test_process_group_of_its_own(self):
+        # Its parent is in its session, but in another group, as without us: it can be stopped.
+        for options in ((), ("--pidns",)):
+            with self.subTest(options=options):
+                child = self.start(harness.SUPERVISE, *options, "--", harness.PYTHON, "-c",
+                                   "import os; os.setpgid(0, 0); "
+                                   "os.execvp('sleep', ['sleep', '1000'])", preexec_fn=os.setpgrp)
+                sleep = self.wait(lambda: procs.named("sleep"), "PROGRAM")[0].pid
+                os.kill(sleep, signal.SIGTSTP)
+                self.wait(lambda: procs.get(sleep).state == "T", "the stop")
+                os.kill(sleep, signal.SIGCONT)
+                self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to go on")
+                os.kill(sleep, signal.SIGTERM)
+                self.assertEqual(self.finish(child), -signal.SIGTERM)
+
+    def test_group_without_a_shell(self):
+        # Its other members' parents are in the group or another session: orphaned, as without us.
+        child = self.start("setsid", "sh", "-c", '"$0" -- sh -c \'kill -TSTP $$; exit 8\'; exit $?',
+                           harness.SUPERVISE)
+        self.assertEqual(self.finish(child), 8)
 
     def test_orphaned_process_group(self):
         # SIGTSTP's default action is void in an orphaned group: the wrapper must not hang on it.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Signals sent to the command reach PROGRAM, each once, and nothing else of it."""
+import ctypes
 import os
 import signal
 import subprocess
@@ -7,30 +8,72 @@ import time
 
 import harness
 import procs
+import tracing
 
-FORWARDED = ["TERM", "HUP", "USR1", "USR2", "INT", "QUIT", "ALRM", "WINCH", "CONT", "TSTP"]
+# 32 and 33 are the C library's own.
+FORWARDED = sorted(signal.valid_signals()
+                   - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGRTMAX, 32, 33})
+# Of several that wait the lowest number is taken first, so this one comes after all others.
+LAST = signal.SIGRTMAX
 
+# Prints every signal that it gets, LAST ends it. "group": it is in a process group of its own.
 CATCH = """
-import signal as s, sys
-w = [getattr(s, 'SIG' + n) for n in sys.argv[1:]]
-s.pthread_sigmask(s.SIG_BLOCK, w)
+import os, signal as s, sys
+s.pthread_sigmask(s.SIG_BLOCK, s.valid_signals())
+if 'group' in sys.argv: os.setpgid(0, 0)
 print('ready', flush=True)
 while True:
-    name = s.Signals(s.sigwaitinfo(w).si_signo).name[3:]
-    print(name, flush=True)
-    if name == 'XCPU': sys.exit(44)
+    number = s.sigwaitinfo(s.valid_signals() - {s.SIGCHLD}).si_signo
+    print(int(number), flush=True)
+    if number == s.SIGRTMAX: sys.exit(44)
+"""
+
+# Sends signals to its init and to its process group, and prints what it gets.
+INSIDE = """
+import os, signal as s
+s.pthread_sigmask(s.SIG_BLOCK, s.valid_signals())
+print('ready', flush=True)
+for whom, number in (1, s.SIGUSR1), (0, s.SIGUSR2), (1, s.SIGRTMAX):
+    os.kill(whom, number)
+    print(int(s.sigwaitinfo(s.valid_signals() - {s.SIGCHLD}).si_signo), flush=True)
+"""
+
+# Prints sender and value of one SIGRTMIN+3: siginfo_t of x86-64.
+QUEUED = """
+import ctypes, signal as s, struct
+s.pthread_sigmask(s.SIG_BLOCK, [s.SIGRTMIN + 3])
+print('ready', flush=True)
+info, mask = ctypes.create_string_buffer(128), (ctypes.c_ulong * 16)(1 << s.SIGRTMIN + 2)
+assert ctypes.CDLL(None).sigwaitinfo(mask, info) == s.SIGRTMIN + 3
+print(*struct.unpack('i4xi', info[8:12] + b'....' + info[16:20]), *struct.unpack('Q', info[24:32]))
 """
 
 
 class Forwarding(harness.Case):
-    def catcher(self, *options):
-        """The wrapper with a PROGRAM that prints every signal; XCPU, sent directly, ends it."""
-        child = subprocess.Popen([harness.SUPERVISE, *options, "--", harness.PYTHON, "-c", CATCH,
-                                  "XCPU", *FORWARDED], stdout=subprocess.PIPE, text=True,
-                                 stdin=subprocess.DEVNULL)
+    def catcher(self, *options, program=CATCH, arguments=()):
+        """The wrapper, in a process group of its own, with this PROGRAM when it is ready."""
+        child = subprocess.Popen([harness.SUPERVISE, *options, "--", harness.PYTHON, "-c", program,
+                                  *arguments], stdout=subprocess.PIPE, text=True,
+                                 stdin=subprocess.DEVNULL, preexec_fn=os.setpgrp)
         self.addCleanup(child.stdout.close)
         self.assertEqual(child.stdout.readline(), "ready\n")
         return child
+
+    def each_once(self, send, child, numbers):
+        """Each of these signals, sent when the one before has come, comes once."""
+        got = []
+        for number in numbers:
+            send(child.pid, number)
+            got.append(int(child.stdout.readline()))
+        self.assertIsNone(child.poll())
+        self.ends_after(child, got, numbers)
+
+    def ends_after(self, child, got, wanted):
+        """Nothing more came than is wanted."""
+        os.kill(child.pid, LAST)
+        got += map(int, child.stdout.read().split())
+        self.assertEqual(got, [*map(int, wanted), LAST])
+        self.assertEqual(self.finish(child), 44)
 
     def program(self, child):
         mine = [p for p in procs.everything()
@@ -39,18 +82,115 @@ class Forwarding(harness.Case):
 
     def test_each_once(self):
         for options in ((), ("--pidns",)):
-            with self.subTest(options=options):
-                child = self.catcher(*options)
-                wanted = FORWARDED * 5
+            for send in (os.kill, os.killpg):
+                for arguments in ((), ("group",)):
+                    with self.subTest(options=options, send=send, arguments=arguments):
+                        child = self.catcher(*options, arguments=arguments)
+                        self.each_once(send, child, FORWARDED * 5)
+                        child = self.catcher(*options, arguments=arguments)
+                        self.each_once(send, child,
+                                       [number for number in FORWARDED for _ in range(20)])
+
+    def test_value(self):
+        libc = ctypes.CDLL(None)
+        for options in ((), ("--pidns",)):
+            child = self.catcher(*options, program=QUEUED)
+            libc.sigqueue(child.pid, signal.SIGRTMIN + 3, ctypes.c_void_p(0x1234567890))
+            sender = str(os.getpid())  # as the wrapper sees it
+            self.assertEqual(child.stdout.read().split(), ["-1", sender, str(0x1234567890)])
+            self.assertEqual(self.finish(child), 0)
+
+    def test_each_that_ends_a_program(self):
+        ignored = {signal.SIGCONT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGURG,
+                   signal.SIGWINCH}
+        for number in [*FORWARDED, LAST]:
+            if number in ignored:
+                continue
+            with self.subTest(number=number):
+                child = self.start(harness.SUPERVISE, "--", "prlimit", "--core=0", "sleep", "1000")
+                self.wait(lambda: procs.named("sleep"), "PROGRAM")
+                os.kill(child.pid, number)
+                self.assertEqual(self.finish(child), -number)
+                self.assertEqual(procs.named("sleep"), [])
+
+    def held(self, child):
+        """The wrapper and the reaper, in any order."""
+        return child.pid, procs.named(procs.REAP)[0].pid
+
+    def test_to_the_group_while_one_is_held(self):
+        # Whoever is late finds less of standard signals than PROGRAM has got; it is none too many.
+        for number in (signal.SIGUSR1, signal.SIGRTMIN + 3):
+            for who in (0, 1):
+                with self.subTest(number=number, who=who):
+                    child = self.catcher()
+                    tid = self.held(child)[who]
+                    other = self.held(child)[1 - who]
+                    tracing.hold(tid)
+                    got = []
+                    for _ in range(5):
+                        os.killpg(child.pid, number)
+                        got.append(int(child.stdout.readline()))
+                        self.wait(lambda: self.took_all(other), "the other one")
+                    tracing.let_go(tid)
+                    self.ends_after(child, got, [number] * 5)
+
+    @staticmethod
+    def took_all(pid):
+        return int(procs.status(pid)["ShdPnd"], 16) == 0 and procs.get(pid).state == "S"
+
+    def test_alone_after_one_to_the_group(self):
+        # What is still known of the group's must not swallow the next.
+        child = self.catcher()
+        got = []
+        for _ in range(50):
+            for send in (os.killpg, os.kill):
+                send(child.pid, signal.SIGUSR1)
+                got.append(int(child.stdout.readline()))
+                self.wait(lambda: all(map(self.took_all, self.held(child))), "both")
+        self.ends_after(child, got, [signal.SIGUSR1] * 100)
+
+    def test_to_all_but_the_wrapper(self):
+        # What only the reaper and PROGRAM got is not the wrapper's next one.
+        child = self.catcher()
+        os.kill(self.held(child)[1], signal.SIGUSR1)
+        self.wait(lambda: all(map(self.took_all, self.held(child))), "both")
+        self.each_once(os.kill, child, [signal.SIGUSR1])
+
+    def test_stops_and_continuations_before_one_looks(self):
+        # Each takes the other out of what is pending, and so out of what one of the two has got.
+        stop, go_on = signal.SIGTSTP, signal.SIGCONT
+        for who, sent in ((1, [(os.killpg, stop), (os.killpg, go_on)]),
+                          (1, [(os.killpg, go_on), (os.killpg, stop)]),
+                          (0, [(os.killpg, stop), (os.kill, go_on)]),
+                          (0, [(os.killpg, go_on), (os.kill, stop)])):
+            with self.subTest(who=who, sent=sent):
+                child = self.catcher()
+                held = self.held(child)
+                tracing.hold(held[who])
                 got = []
-                for name in wanted:
-                    os.kill(child.pid, getattr(signal, "SIG" + name))
-                    got.append(child.stdout.readline().strip())
-                time.sleep(0.3)  # a second copy of the last one would have come by now
-                os.kill(self.program(child), signal.SIGXCPU)
-                got += child.stdout.read().split()
-                self.assertEqual(got, wanted + ["XCPU"])
-                self.assertEqual(self.finish(child), 44)
+                for send, number in sent:
+                    send(child.pid, number)
+                    if send is os.killpg:
+                        got.append(int(child.stdout.readline()))
+                        self.wait(lambda: self.took_all(held[1 - who]), "the other one")
+                tracing.let_go(held[who])
+                if len(got) < len(sent):
+                    got.append(int(child.stdout.readline()))
+                self.ends_after(child, got, [number for _, number in sent])
+
+    def test_to_the_init_from_within(self):
+        child = self.catcher("--pidns", program=INSIDE)
+        got = list(map(int, child.stdout.read().split()))
+        self.assertEqual(got, [signal.SIGUSR1, signal.SIGUSR2, LAST])
+        self.assertEqual(self.finish(child), 0)
+
+    def test_what_stays_behind_is_not_in_the_group(self):
+        child = self.start(harness.SUPERVISE, "--", "sh", "-c", "setsid sleep 1000 & exec true",
+                           preexec_fn=os.setpgrp)
+        self.assertEqual(self.finish(child), 0)
+        self.wait(lambda: procs.named("sleep"), "the one that stays")
+        self.assertNotEqual(procs.named(procs.REAP), [])
+        self.assertRaises(ProcessLookupError, os.killpg, child.pid, 0)
 
     def test_term_ends_program_and_wrapper(self):
         child = self.start(harness.SUPERVISE, "--", "sleep", "1000")
@@ -61,10 +201,10 @@ class Forwarding(harness.Case):
 
     def test_term_at_once(self):
         # At any moment of starting up: the wrapper dies of it, or PROGRAM does; none stays behind.
-        for delay in range(20):
-            child = self.start(harness.SUPERVISE, "--", "sleep", "1000")
-            time.sleep(delay / 1000)
-            child.terminate()
+        for delay in range(40):
+            child = self.start(harness.SUPERVISE, "--", "sleep", "1000", preexec_fn=os.setpgrp)
+            time.sleep(delay // 2 / 1000)
+            (os.kill, os.killpg)[delay % 2](child.pid, signal.SIGTERM)
             self.assertEqual(self.finish(child), -signal.SIGTERM)
         self.wait(lambda: not procs.named("sleep"), "the end of every PROGRAM")
         self.wait(lambda: not procs.named(procs.SERVE), "the end of every serving process")

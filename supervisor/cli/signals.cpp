@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#include "cli/signals.hpp"
+
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <system_error>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+/// In sigqueue(3)'s value. A plain SIGCONT could be the group's.
+constexpr int wake_up = 0x434c4f4e;
+
+} // namespace
+
+sigset_t forwarded_signals()
+{
+    sigset_t set;
+    sigfillset(&set);
+    for (const int signal : {SIGKILL, SIGSTOP, SIGCHLD}) {
+        sigdelset(&set, signal);
+    }
+    return set;
+}
+
+bool is_stop(int signal)
+{
+    return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
+bool take_each_other_back(int one, int other)
+{
+    return (one == SIGCONT && is_stop(other)) || (other == SIGCONT && is_stop(one));
+}
+
+Fd open_signals(const sigset_t &set)
+{
+    Fd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals) {
+        throw std::system_error(errno, std::generic_category(), "signalfd()");
+    }
+    return signals;
+}
+
+std::optional<SentSignal> read_signal(const Fd &signals)
+{
+    signalfd_siginfo info{};
+    if (::read(signals.get(), &info, sizeof info) != sizeof info) {
+        return std::nullopt;
+    }
+    return SentSignal{static_cast<int>(info.ssi_signo), info.ssi_code, info.ssi_pid, info.ssi_uid,
+                      info.ssi_ptr};
+}
+
+void hand_on(const SentSignal &signal, pid_t process)
+{
+    if (signal.code == SI_QUEUE) {
+        siginfo_t info{};
+        info.si_signo = signal.number;
+        info.si_code = SI_QUEUE;
+        info.si_pid = static_cast<pid_t>(signal.pid);
+        info.si_uid = signal.uid;
+        // As it is: a number or a pointer.
+        info.si_value.sival_ptr = reinterpret_cast<void *>(signal.value); // NOLINT(*-int-to-ptr)
+        if (::syscall(SYS_rt_sigqueueinfo, process, signal.number, &info) == 0) {
+            return;
+        }
+    }
+    ::kill(process, signal.number); // also where there is no room in the queue
+}
+
+void wait_for_the_group()
+{
+    // The kernel goes through the group with a read lock on all processes, of which setpgid() takes
+    // the write lock before it sees that there is no such process (pids are below 2^22).
+    (void)::setpgid(INT_MAX, INT_MAX);
+}
+
+bool is_wake_up(const SentSignal &signal)
+{
+    return signal.number == SIGCONT && signal.code == SI_QUEUE &&
+           static_cast<int>(signal.value) == wake_up;
+}
+
+void wake_reaper(pid_t reaper)
+{
+    sigval value{};
+    value.sival_int = wake_up;
+    (void)::sigqueue(reaper, SIGCONT, value);
+}
+
+} // namespace clone2::cli
