@@ -258,7 +258,8 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     if (waiting_ == Waiting::shared) {
         held.emplace();
     }
-    Result<Tracee> seized = Tracee::seize(notification.tid, waiting_);
+    Seizures::Entry entry(seizures_, notification.tid);
+    Result<Tracee> seized = entry.seize(source, notification, waiting_);
     if (!seized) {
         return gone_or(source, notification, seized.error());
     }
@@ -268,6 +269,7 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
     // learn that the tid is still the caller's. With it, the answer's success says so.
     if (!answered && !source.still_valid(notification.id)) {
+        entry.let_go(tracee);
         return Redirected::gone;
     }
     if (const Result<void> interrupted = tracee.interrupt(); !interrupted) {
@@ -282,7 +284,11 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
     }
     if (answered) {
         if (const Result<void> sent = source.answer(notification.id, answer); !sent) {
-            return gone_or(source, notification, sent.error());
+            if (source.still_valid(notification.id)) {
+                return sent.error();
+            }
+            entry.let_go(tracee);
+            return Redirected::gone;
         }
     }
     if (const Result<void> stopped = tracee.wait_for_stop(); !stopped) {

@@ -4,6 +4,7 @@
 #include "base/procfs.hpp"
 #include "base/result.hpp"
 #include "executor/images.hpp"
+#include "executor/seizures.hpp"
 #include "executor/slots.hpp"
 #include "executor/tracee.hpp"
 #include "executor/trampoline.hpp"
@@ -163,6 +164,7 @@ private:
 
     std::shared_ptr<const Procfs> procfs_;
     Waiting waiting_;
+    Seizures seizures_;
     Signature signature_;
     SlotFinder slots_;
     ImageHints hints_;

@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <linux/audit.h>
 #include <mutex>
 #include <sstream>
@@ -198,6 +199,34 @@ std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
         }
     }
     return listener.wait_killable();
+}
+
+/// Calls of a leader that has lost its tid: what seemed to wait there turns out to be gone.
+class StaleSource final : public NotificationSource
+{
+public:
+    Result<Notification> receive() override { return Error{"fake", 0, ENOENT}; }
+    [[nodiscard]] bool still_valid(std::uint64_t) const override { return !gone_; }
+    Result<void> answer(std::uint64_t, std::int64_t) override
+    {
+        gone_ = true;
+        return Error{"fake", 0, ENOENT};
+    }
+    [[nodiscard]] std::optional<bool> wait_killable() const override { return true; }
+    void learn_wait_killable(bool) override {}
+
+private:
+    bool gone_ = false;
+};
+
+bool is_traced(pid_t pid)
+{
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    std::string word;
+    while (status >> word && word != "TracerPid:") {
+    }
+    pid_t tracer = 0;
+    return status >> tracer && tracer != 0;
 }
 
 } // namespace
@@ -618,4 +647,39 @@ TEST_CASE("Executor: a report out of another supervisor's code is known, and any
     }
     CHECK(foreign == 4);
     CHECK(WEXITSTATUS(target.status()) == 0);
+}
+
+TEST_CASE("Service: a call of the new program, whose tid another thread of ours still takes for a "
+          "thread's that an exec has discarded")
+{
+    Sockets sockets = make_sockets();
+    Child target([&] {
+        CloneStruct args = args_of(sigchld, 0);
+        return install_and_send(sockets.theirs.get(), nr) && make_and_reap(args, 7) ? 0 : 1;
+    });
+    sockets.theirs.reset();
+    ReceivedListener received = receive_listener(sockets.ours.get());
+    REQUIRE(received.fd);
+    Listener listener(std::move(received.fd), received.wait_killable);
+    const auto call = listener.receive();
+    REQUIRE(call.has_value());
+    Bench bench;
+    StaleSource stale;
+    Notification old = *call;
+    old.id = ~call->id;
+    // It can't detach before the target stops, which waits for the answer to its call.
+    std::thread other([&] { serve(bench, stale, old); });
+    while (!is_traced(target.pid())) {
+        std::this_thread::yield();
+    }
+    serve(bench, listener, *call);
+    other.join();
+    while (listener.pending() != Listener::Pending::hung_up) {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        REQUIRE(poll(&entry, 1, -1) == 1);
+        if (const auto notification = listener.receive()) {
+            serve(bench, listener, *notification);
+        }
+    }
+    CHECK(target.wait() == 0);
 }

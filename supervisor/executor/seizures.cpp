@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "executor/seizures.hpp"
+
+#include "executor/trampoline.hpp"
+
+#include <cerrno>
+
+namespace clone2
+{
+
+Seizures::Entry::Entry(Seizures &all, pid_t tid) : all_(all), tid_(tid)
+{
+    const Lock lock(all_.mutex_);
+    place_ = all_.entries_.insert(all_.entries_.end(), this);
+}
+
+Seizures::Entry::~Entry()
+{
+    const Lock lock(all_.mutex_);
+    all_.entries_.erase(place_);
+    all_.changed_.notify_all();
+}
+
+Seizures::Entry *Seizures::other(const Entry &entry) const
+{
+    for (Entry *const candidate : entries_) {
+        if (candidate != &entry && candidate->tid_ == entry.tid_) {
+            return candidate;
+        }
+    }
+    return nullptr;
+}
+
+Result<Tracee> Seizures::Entry::seize(NotificationSource &source, const Notification &notification,
+                                      Waiting waiting)
+{
+    for (bool others = true;;) {
+        Result<Tracee> seized = Tracee::seize(tid_, waiting);
+        if (seized || seized.error().err != EPERM || !others) {
+            return seized;
+        }
+        // Once more also where there are none: one may just have gone.
+        others = wait_for_others(source, notification);
+        if (!source.still_valid(notification.id)) {
+            return Error{"ptrace(PTRACE_SEIZE)", tid_, ESRCH};
+        }
+    }
+}
+
+bool Seizures::Entry::wait_for_others(NotificationSource &source, const Notification &notification)
+{
+    Lock lock(all_.mutex_);
+    bool waited = false;
+    while (Entry *const tracer = all_.other(*this)) {
+        // Under the lock: it looks for `again_` when the target has stopped, after this answer.
+        if (tracer->wrong_ && !tracer->again_ && source.answer(notification.id, -ENOSYS)) {
+            tracer->again_ = notification;
+            return true;
+        }
+        if (!source.still_valid(notification.id)) {
+            return true;
+        }
+        waited = true;
+        all_.changed_.wait(lock);
+    }
+    return waited;
+}
+
+void Seizures::Entry::let_go(Tracee &tracee)
+{
+    if (!tracee.interrupt()) {
+        return;
+    }
+    {
+        const Lock lock(all_.mutex_);
+        wrong_ = true;
+        all_.changed_.notify_all();
+    }
+    if (!tracee.wait_for_stop()) {
+        return;
+    }
+    std::optional<Notification> again;
+    {
+        const Lock lock(all_.mutex_);
+        wrong_ = false;
+        again = again_;
+    }
+    if (again) {
+        (void)arch::reissue(tracee, *again, again->nr, true);
+    }
+    (void)tracee.detach();
+}
+
+} // namespace clone2
