@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -242,7 +243,7 @@ class ServiceManager:
         self.path = case.path("notify.sock")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
-        self.socket.settimeout(0.2)
+        self.socket.setblocking(False)
         self.lock = threading.Lock()
         self.states, self.store, self.stop = [], [], False
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -251,21 +252,28 @@ class ServiceManager:
 
     def _run(self):
         while not self.stop:
+            if select.select([self.socket], [], [], 0.2)[0]:
+                with self.lock:
+                    self._take()
+
+    def _take(self):
+        """All that has been sent so far."""
+        while True:
             try:
                 message, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
-            except TimeoutError:
-                continue
-            lines = message.decode().split("\n")
-            fields = dict(line.split("=", 1) for line in lines)
-            with self.lock:
-                self.states.append(message.decode())
-                if fields.get("FDSTORE") == "1":
-                    self.store += [(fields["FDNAME"], fd) for fd in fds]
-                elif fields.get("FDSTOREREMOVE") == "1":
-                    for name, fd in self.store:
-                        if name == fields["FDNAME"]:
-                            os.close(fd)
-                    self.store = [(n, fd) for n, fd in self.store if n != fields["FDNAME"]]
+            except BlockingIOError:
+                return
+            for fd in fds:
+                os.set_inheritable(fd, False)
+            fields = dict(line.split("=", 1) for line in message.decode().split("\n"))
+            self.states.append(message.decode())
+            if fields.get("FDSTORE") == "1":
+                self.store += [(fields["FDNAME"], fd) for fd in fds]
+            elif fields.get("FDSTOREREMOVE") == "1":
+                for name, fd in self.store:
+                    if name == fields["FDNAME"]:
+                        os.close(fd)
+                self.store = [(n, fd) for n, fd in self.store if n != fields["FDNAME"]]
 
     def _end(self):
         self.stop = True
@@ -286,6 +294,7 @@ class ServiceManager:
     def start(self, name, *options, sockets=()):
         """An agent that is given what is stored, and `sockets`."""
         with self.lock:
+            self._take()  # systemd, too, reads what a service has sent before it takes note of its end
             passed = [("listen", s.fileno()) for s in sockets] + list(self.store)
         names = ":".join(n for n, _ in passed)
         fds = [fd for _, fd in passed]

@@ -4,9 +4,11 @@
 threads and namespaces, get signals, are stopped and continued. No target may see a wrong result,
 crash, hang or leave a process behind.
 
-  python3 tests/chaos/chaos.py [--seconds S | --kills N] [--seed SEED] [--jobs J] [--first N]
+  python3 tests/chaos/chaos.py [--mode wrapper|agent|all] [--seconds S | --kills N]
+                                [--seed SEED] [--jobs J] [--first N]
 
-Ends after S seconds (60) or when N processes of supervisors have been killed. All decisions follow
+Ends after S seconds (60) or when N processes of supervisors have been killed; with `all`, half of that
+is for wrappers, and half for agents, which come and go as a service manager lets them. All decisions follow
 from the seed, which is printed; session N of a seed always does the same, at moments that the machine
 decides. A failure prints the command that repeats it from that session on, and where its files are.
 
@@ -23,6 +25,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
+import agent  # noqa: E402
 import harness  # noqa: E402
 import wrapper  # noqa: E402
 
@@ -30,9 +33,11 @@ import wrapper  # noqa: E402
 class Run:
     """Takes sessions one after the other on several threads, until it is enough."""
 
-    def __init__(self, arguments):
-        self.seed, self.kills_wanted = arguments.seed, arguments.kills
-        self.end = time.monotonic() + arguments.seconds if arguments.seconds else None
+    def __init__(self, arguments, mode, share):
+        self.mode, self.make = mode, {"wrapper": wrapper.Session, "agent": agent.Session}[mode]
+        self.seed, self.kills_wanted = arguments.seed, arguments.kills // share
+        self.jobs = arguments.jobs
+        self.end = time.monotonic() + arguments.seconds / share
         self.directory = tempfile.mkdtemp(prefix="clone2-chaos.")
         os.chmod(self.directory, 0o755)
         self.lock = threading.Lock()
@@ -51,7 +56,7 @@ class Run:
 
     def work(self):
         while (number := self._take()) is not None:
-            session = wrapper.Session(self, number)
+            session = self.make(self, number)
             failure = None
             try:
                 session.run()
@@ -68,6 +73,7 @@ class Run:
 
 def parse():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--mode", choices=["wrapper", "agent", "all"], default="all")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CLONE2_SEED")
@@ -77,30 +83,37 @@ def parse():
     return parser.parse_args()
 
 
-def main():
-    arguments = parse()
-    harness.own_namespace()
-    print(f"seed {arguments.seed}", flush=True)
-    run = Run(arguments)
+def perform(arguments, mode, share):
+    run = Run(arguments, mode, share)
     began = time.monotonic()
-    threads = [threading.Thread(target=run.work) for _ in range(arguments.jobs)]
+    threads = [threading.Thread(target=run.work) for _ in range(run.jobs)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(f"{run.sessions} wrappers, {run.kills} kills, {run.calls} calls, {run.unanswered} ENOSYS "
-          f"in {time.monotonic() - began:.0f} s")
-    # Or nothing was tested: calls before the kill succeed, later ones don't.
+    print(f"{mode}: {run.sessions} sessions, {run.kills} kills, {run.calls} calls, {run.unanswered} "
+          f"ENOSYS in {time.monotonic() - began:.0f} s", flush=True)
+    # Or nothing was tested: most calls before the kill succeed, and some meet it.
     if not run.failures and not run.calls > run.unanswered > 0:
         run.failures.append((arguments.first, "too few calls"))
     for number, text in run.failures:
-        print(f"FAIL {text}\n     its files: {run.directory}/w{number}")
-        print(f"     repeat: {sys.executable} {os.path.abspath(__file__)} --seed {run.seed} "
-              f"--first {number} --jobs {arguments.jobs} --kills 1000")
+        print(f"FAIL {text}\n     its files: {run.directory}/{mode[0]}{number}")
+        print(f"     repeat: {sys.executable} {os.path.abspath(__file__)} --mode {mode} "
+              f"--seed {run.seed} --first {number} --jobs {run.jobs} --kills 1000", flush=True)
     if not run.failures:
         shutil.rmtree(run.directory)
-    print(f"{run.sessions - len(run.failures)} passed, {len(run.failures)} failed, 0 skipped")
-    sys.exit(1 if run.failures else 0)
+    return run.sessions - len(run.failures), len(run.failures)
+
+
+def main():
+    arguments = parse()
+    harness.own_namespace()
+    print(f"seed {arguments.seed}", flush=True)
+    modes = ["wrapper", "agent"] if arguments.mode == "all" else [arguments.mode]
+    results = [perform(arguments, mode, len(modes)) for mode in modes]
+    passed, failed = map(sum, zip(*results))
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 import signal
 import struct
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
 import harness  # noqa: E402
@@ -13,6 +14,8 @@ import procs  # noqa: E402
 EXEC = os.path.normpath(os.environ.get("CLONE2_CHAOS_EXEC")
                         or os.path.join(harness.BUILD, "tests/chaos/clone2-chaos-exec"))
 NEW_PID_NAMESPACE = 0x20000000 | signal.SIGCHLD
+
+PATIENCE = 150  # seconds: what takes longer hangs (`endure` itself gives up after 60)
 
 # What no process may die of.
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT,
@@ -25,19 +28,23 @@ class Failure(AssertionError):
     pass
 
 
-def members(mark):
-    """The live processes whose environment has this mark, from `exec` on."""
-    found = []
-    for p in procs.everything():
-        if p.state in "ZX":
-            continue
+def _environment(p):
+    """What it was executed with. In the midst of `exec` there is nothing for a moment."""
+    for _ in range(200):
         try:
             with open(f"/proc/{p.pid}/environ", "rb") as file:
-                if mark in file.read().split(b"\0"):
-                    found.append(p)
+                text = file.read()
         except OSError:
-            pass
-    return found
+            return []
+        if text or not procs.alive(p.pid):
+            return text.split(b"\0")
+        time.sleep(.005)
+    return []
+
+
+def members(mark):
+    """The live processes whose environment has this mark."""
+    return [p for p in procs.everything() if p.state not in "ZX" and mark in _environment(p)]
 
 
 def is_target(p):
@@ -47,6 +54,59 @@ def is_target(p):
             os.path.realpath(harness.SUPERVISE), os.path.realpath(harness.SHIM))
     except OSError:
         return False
+
+
+def send(p, number):
+    """Whether it was still there."""
+    try:
+        os.kill(p.pid, number)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def end_all(mark):
+    while left := members(mark):
+        for p in left:
+            send(p, signal.SIGKILL)
+        time.sleep(.01)
+
+
+def disturb(rng, mark, target):
+    """Something that no target minds; the processes that are left stopped."""
+    # Drawn in any case: what follows must not depend on the moment.
+    what, which = rng.choice(["none", "signals", "stop", "leave stopped"]), rng.random()
+    number, count = rng.choice(target.signals), rng.randint(1, 30)
+    found = [p for p in members(mark) if is_target(p)]
+    if what == "none" or not found:
+        return []
+    p = found[int(which * len(found))]
+    if what == "signals":
+        # A shell or unshare(1) doesn't handle what clone2-call handles.
+        if p.comm == "clone2-call" or number in (signal.SIGWINCH, signal.SIGURG):
+            for _ in range(count):
+                send(p, number)
+        return []
+    send(p, signal.SIGSTOP)
+    if what == "leave stopped":
+        return [p]
+    time.sleep(which / 100)
+    send(p, signal.SIGCONT)
+    return []
+
+
+def evidence(mark, target):
+    """Where what is left of it hangs, and what it has said."""
+    lines = []
+    for p in members(mark):
+        lines.append(repr(p))
+        for task in os.listdir(f"/proc/{p.pid}/task"):
+            try:
+                with open(f"/proc/{p.pid}/task/{task}/stack") as file:
+                    lines.append(f"  {task}: " + " ".join(w.split()[1].split("+")[0] for w in file))
+            except OSError:
+                pass
+    return [*lines, "stdout: " + target.read("out")[-2000:], "stderr: " + target.read("err")[-2000:]]
 
 
 class Target:
@@ -60,6 +120,7 @@ class Target:
         self.counters_file = os.path.join(directory, "counters")
         self.ends = True        # by itself
         self.endures = False    # prints what `endure` prints
+        self.threads = 1        # that call at once
         self.single = False     # one process, one thread: its size can be compared
         self.signals = [signal.SIGWINCH, signal.SIGURG]  # what may be sent to it
         self.kind = rng.choice(["endure", "endure", "threads", "exec", "exec", "call", "namespace",
@@ -69,6 +130,7 @@ class Target:
 
     def _endure(self, rng, threads=1):
         self.endures = True
+        self.threads = threads
         more = ["returns"] if self.returns else []
         return [harness.CONFORMANCE, "endure", str(self.seconds), str(threads), *more]
 
@@ -76,7 +138,8 @@ class Target:
         return self._endure(rng, rng.randint(2, 8))
 
     def _exec(self, rng):
-        return [EXEC, self.counters_file, str(self.seconds), str(rng.randint(1, 6))]
+        self.threads = rng.randint(1, 6)
+        return [EXEC, self.counters_file, str(self.seconds), str(self.threads)]
 
     def _call(self, rng, *more):
         self.ends, self.single = False, True

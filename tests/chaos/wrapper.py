@@ -9,9 +9,8 @@ import time
 
 import harness
 import procs
-from targets import CRASHES, Failure, Target, is_target, members
-
-PATIENCE = 150  # seconds: what takes longer hangs (`endure` itself gives up after 60)
+from targets import (CRASHES, PATIENCE, Failure, Target, disturb, end_all, evidence, is_target,
+                     members, send)
 
 
 class Session:
@@ -47,35 +46,17 @@ class Session:
         try:
             self._run()
         except Failure as failure:
-            raise Failure(f"{self}\n{failure}\n{self._evidence()}") from None
+            raise Failure(f"{self}\n{failure}\n" + "\n".join(evidence(self.mark, self.target)))\
+                from None
         finally:
-            self._end_all()
+            end_all(self.mark)
         shutil.rmtree(self.directory)
-
-    def _evidence(self):
-        lines = []
-        for p in members(self.mark):
-            lines.append(repr(p))
-            for task in os.listdir(f"/proc/{p.pid}/task"):
-                try:
-                    with open(f"/proc/{p.pid}/task/{task}/stack") as file:
-                        lines.append(f"  {task}: " + " ".join(w.split("+")[0] for w in file))
-                except OSError:
-                    pass
-        return "\n".join([*lines, "stdout: " + self.target.read("out")[-2000:],
-                          "stderr: " + self.target.read("err")[-2000:]])
 
     def _wait(self, condition, what):
         value = procs.wait_for(condition, PATIENCE)
         if not value:
             raise Failure(f"waited {PATIENCE} s for {what}")
         return value
-
-    def _end_all(self):
-        while left := members(self.mark):
-            for p in left:
-                _send(p, signal.SIGKILL)
-            time.sleep(.01)
 
     def _run(self):
         with open(os.path.join(self.directory, "out"), "w") as out, \
@@ -107,34 +88,12 @@ class Session:
         stopped = []
         for _ in range(self.rng.randint(1, 4)):
             time.sleep(self.rng.random() * late / 2)
-            stopped += self._disturb()
+            stopped += disturb(self.rng, self.mark, self.target)
         for p in self._victims():
-            self.kills += _send(p, signal.SIGKILL)
+            self.kills += send(p, signal.SIGKILL)
         time.sleep(self.rng.random() * late / 4)
         for p in stopped:
-            _send(p, signal.SIGCONT)
-
-    def _disturb(self):
-        """Something that no target minds; the processes that are left stopped."""
-        what, which = self.rng.choice(["none", "signals", "stop", "leave stopped"]), self.rng.random()
-        number = self.rng.choice(self.target.signals)
-        count = self.rng.randint(1, 30)
-        targets = [p for p in members(self.mark) if is_target(p)]
-        if what == "none" or not targets:
-            return []
-        p = targets[int(which * len(targets))]
-        if what == "signals":
-            # A shell or unshare(1) doesn't handle what clone2-call handles.
-            if p.comm == "clone2-call" or number in (signal.SIGWINCH, signal.SIGURG):
-                for _ in range(count):
-                    _send(p, number)
-            return []
-        _send(p, signal.SIGSTOP)
-        if what == "leave stopped":
-            return [p]
-        time.sleep(which / 100)
-        _send(p, signal.SIGCONT)
-        return []
+            send(p, signal.SIGCONT)
 
     def _end_target(self):
         """A target that calls until it is killed must still be able to."""
@@ -152,7 +111,7 @@ class Session:
 
     def _terminated(self):
         for p in self._targets():
-            _send(p, signal.SIGTERM if p.comm != "unshare" else signal.SIGKILL)
+            send(p, signal.SIGTERM if p.comm != "unshare" else signal.SIGKILL)
         return self.child.poll() is not None and not members(self.mark)
 
     def _end_wrapper(self):
@@ -174,11 +133,3 @@ class Session:
         counted = self.target.counters()
         if told or counted:
             self.calls, self.unanswered = told or (counted[0], counted[2])
-
-
-def _send(p, number):
-    try:
-        os.kill(p.pid, number)
-        return 1
-    except ProcessLookupError:
-        return 0
