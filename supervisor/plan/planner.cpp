@@ -15,6 +15,8 @@ constexpr std::uint64_t exit_signal_mask = 0xff;
 constexpr std::uint64_t legacy_flags = 0xffffffff;
 constexpr std::uint64_t clone_detached = 0x00400000; // no longer in every linux/sched.h
 constexpr std::uint64_t last_signal = 64;
+constexpr std::uint64_t new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                         CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 constexpr std::uint32_t max_set_tid = 32; // the kernel's MAX_PID_NS_LEVEL
 
 /// clone3 wants base and size. A realistic size: it also sizes a CET shadow stack.
@@ -167,7 +169,8 @@ Plan plan(const Request &request, const std::optional<Facts> &facts)
     return call;
 }
 
-Refusal judge_failure(std::uint32_t nr_pids, const Facts &facts, int clone3_err)
+Refusal judge_failure(std::uint64_t flags, std::uint32_t nr_pids, const Facts &facts,
+                      int clone3_err)
 {
     if (auto refusal = check_level(nr_pids, facts)) {
         return *refusal;
@@ -182,7 +185,15 @@ Refusal judge_failure(std::uint32_t nr_pids, const Facts &facts, int clone3_err)
         return Refusal{EINVAL, nr_pids > 0 ? "flags or pids out of range (see clone(2))"
                                            : "flags (see clone(2))"};
     case EPERM:
-        return Refusal{EPERM, "flags need a privilege (see clone(2))"};
+        if ((flags & new_namespaces) != 0) {
+            return Refusal{EPERM,
+                           "flags need a privilege (see clone(2)), or another seccomp filter "
+                           "refuses clone3 to the target"};
+        }
+        return Refusal{EPERM, "clone3 is refused to the target, by another seccomp filter or a "
+                              "security module"};
+    case EAGAIN:
+        return Refusal{EAGAIN, "too many processes (see clone(2))"};
     case ENOSYS:
         return Refusal{ENOSYS, "clone3 is refused to the target, by a kernel before 5.5 or by "
                                "another seccomp filter"};

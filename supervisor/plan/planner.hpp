@@ -59,6 +59,7 @@ using Plan = std::variant<Refusal, CloneCall>;
 
 /// The call's errno where clone3 failed with `clone3_err`: the kernel decides in another order
 /// than SPEC.md, so what comes first there is looked at again.
-[[nodiscard]] Refusal judge_failure(std::uint32_t nr_pids, const Facts &facts, int clone3_err);
+[[nodiscard]] Refusal judge_failure(std::uint64_t flags, std::uint32_t nr_pids, const Facts &facts,
+                                    int clone3_err);
 
 } // namespace clone2

@@ -322,7 +322,7 @@ void Service::serve_report(const Call &call, Observation::Report report)
                 facts = target->facts(report.call.nr_pids);
             }
         }
-        Refusal refusal = judge_failure(report.call.nr_pids, facts, err);
+        Refusal refusal = judge_failure(report.call.request_flags, report.call.nr_pids, facts, err);
         if (refusal.err == EBUSY && try_other_pids(call, report, refusal)) {
             return;
         }

@@ -81,7 +81,7 @@ Verdict final_verdict(const Plan &planned, const Request &request, const Facts &
     }
     const auto &call = std::get<CloneCall>(planned);
     if (const int err = clone3_refusal(call, request, facts); err != 0) {
-        return judge_failure(request.nr_pids, facts, err).err;
+        return judge_failure(request.flags, request.nr_pids, facts, err).err;
     }
     return effect_of(call);
 }

@@ -245,10 +245,20 @@ TEST_CASE("judge_failure: every errno, in the order of SPEC.md")
                 if (nr_pids > 2) {
                     wanted = EINVAL;
                 }
-                const Refusal refusal = judge_failure(nr_pids, facts, err);
+                const Refusal refusal = judge_failure(0, nr_pids, facts, err);
                 CHECK(refusal.err == wanted);
                 CHECK_FALSE(refusal.why.empty());
             }
         }
     }
+}
+
+TEST_CASE("judge_failure: the flags are to blame for EPERM only where they need a privilege")
+{
+    const Facts facts{1, true};
+    const auto why = [&](std::uint64_t flags) { return judge_failure(flags, 1, facts, EPERM).why; };
+    CHECK(why(0x00000011).find("flags") == std::string::npos);
+    CHECK(why(0x00000011).find("seccomp filter") != std::string::npos);
+    CHECK(why(0x20000011).find("flags") != std::string::npos); // CLONE_NEWPID
+    CHECK(why(0x20000011).find("seccomp filter") != std::string::npos);
 }
