@@ -21,6 +21,13 @@ namespace clone2
 namespace
 {
 
+/// Whether ptrace may do what has failed: a kernel may let nobody write through /proc/TID/mem where
+/// the program itself could not (proc_mem.force_override, 6.12), and a filter may forbid it.
+bool may_be_poked(const Result<void> &written)
+{
+    return !written && !written.error().target_gone();
+}
+
 std::int64_t as_result(std::uint64_t value)
 {
     return static_cast<std::int64_t>(value);
@@ -303,7 +310,8 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
             return Redirected::gone;
         }
         // Else the call would be made again, to come here again.
-        error.answered = answered || arch::end_interrupted(tracee, notification, answer);
+        error.answered =
+            answered || arch::end_call(tracee, notification, false, answer).has_value();
         return error;
     }
     (void)tracee.detach();
@@ -445,26 +453,45 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     call.saved_args = {report.call.args[0], report.call.args[1]};
     const AreaHeader header{signature_, report.image.code.value()};
     const std::vector<std::byte> bytes = arch::encode_slot(call, lease->slot());
-    const std::array<WaitingWrite, 2> writes{
-        {{lease->slot(), bytes}, {report.image.area, const_bytes_of(header)}}};
-    if (auto written = write_waiting(*procfs_, source, notification, writes); !written) {
-        return written;
+    // Also, for a successor of ours: where the area is, and that the boot slot is free.
+    const std::uint64_t area = report.image.area.value();
+    const std::int32_t nobody = 0;
+    const std::array<WaitingWrite, 4> writes{
+        {{lease->slot(), bytes},
+         {report.image.area, const_bytes_of(header)},
+         {report.image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
+         {report.slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
+    const auto answer = static_cast<std::int64_t>(lease->slot().value());
+    if (auto done = write_and_answer(source, notification, writes, answer); !done) {
+        return done;
     }
-    leave_word(source, notification, report.image, report.slot);
     hints_.remember(tid, report.image);
     slot_users_.end(tid, report.slot);
-    return source.answer(notification.id, static_cast<std::int64_t>(lease->slot().value()));
+    return {};
 }
 
-void Executor::leave_word(NotificationSource &source, const Notification &notification,
-                          const Image &image, RemotePtr boot_slot) const
+Result<void> Executor::write_and_answer(NotificationSource &source,
+                                        const Notification &notification,
+                                        std::span<const WaitingWrite> writes, std::int64_t answer)
 {
-    const std::uint64_t area = image.area.value();
-    const std::int32_t nobody = 0;
-    const std::array<WaitingWrite, 2> writes{
-        {{image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
-         {boot_slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
-    (void)write_waiting(*procfs_, source, notification, writes);
+    const Result<void> written = write_waiting(*procfs_, source, notification, writes);
+    if (written) {
+        return source.answer(notification.id, answer);
+    }
+    if (!may_be_poked(written)) {
+        return written;
+    }
+    // ENOSYS is what stays in force if we die before the last step.
+    const Result<Redirected> done =
+        stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+            for (const auto &[to, from] : writes) {
+                if (auto poked = tracee.poke_text(to, from); !poked) {
+                    return poked;
+                }
+            }
+            return arch::end_call(tracee, notification, answered, answer);
+        });
+    return done ? Result<void>() : done.error();
 }
 
 Result<void> Executor::finish_boot_sparely(NotificationSource &source,
@@ -495,12 +522,13 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     call.saved_args = {report.call.args[0], report.call.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, *slot);
     const WaitingWrite write{*slot, bytes};
-    if (!write_waiting(*procfs_, source, notification, {&write, 1})) {
+    const auto answer = static_cast<std::int64_t>(slot->value());
+    if (auto done = write_and_answer(source, notification, {&write, 1}, answer); !done) {
         slot_users_.end(tid, *slot);
-        return out_of_memory;
+        return done;
     }
     slot_users_.end(tid, report.slot);
-    return source.answer(notification.id, static_cast<std::int64_t>(slot->value()));
+    return {};
 }
 
 Result<void> Executor::finish(NotificationSource &source, const Notification &notification,
@@ -535,10 +563,7 @@ Result<void> Executor::retry(NotificationSource &source, const Notification &not
 {
     const std::vector<std::byte> bytes = arch::encode_slot(report.call, report.slot);
     const WaitingWrite write{report.slot, bytes};
-    if (auto written = write_waiting(*procfs_, source, notification, {&write, 1}); !written) {
-        return written;
-    }
-    return source.answer(notification.id, 0);
+    return write_and_answer(source, notification, {&write, 1}, 0);
 }
 
 } // namespace clone2

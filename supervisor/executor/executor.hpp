@@ -152,12 +152,12 @@ private:
     [[nodiscard]] Result<Redirected> redirect(NotificationSource &source,
                                               const Notification &notification, RemotePtr code,
                                               std::uint64_t entry, RemotePtr slot, Write write);
+    /// Writes to a waiting target, and answers it. At a stop where its memory can't be written
+    /// else.
+    Result<void> write_and_answer(NotificationSource &source, const Notification &notification,
+                                  std::span<const WaitingWrite> writes, std::int64_t answer);
     Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
-    /// Writes down in the target where the area is, for a successor of ours, and that the boot slot
-    /// is free. What fails here is missed by a successor only.
-    void leave_word(NotificationSource &source, const Notification &notification,
-                    const Image &image, RemotePtr boot_slot) const;
     /// Writes the code, unless it is there.
     Result<void> write_code(Tracee &tracee, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;

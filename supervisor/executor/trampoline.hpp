@@ -143,10 +143,10 @@ namespace arch
                                                 const Notification &notification, RemotePtr entry,
                                                 RemotePtr slot);
 
-/// Ends the call of a tracee whose notification was cut short by the stop, with `result`. False: it
-/// is elsewhere by now.
-[[nodiscard]] bool end_interrupted(const Tracee &tracee, const Notification &notification,
-                                   std::int64_t result);
+/// Ends the call of a stopped tracee with `result`, in place of what it was answered, or not
+/// `answered`: its notification was cut short by the stop. ESTALE: it is elsewhere by now.
+[[nodiscard]] Result<void> end_call(const Tracee &tracee, const Notification &notification,
+                                    bool answered, std::int64_t result);
 
 } // namespace arch
 } // namespace clone2

@@ -9,7 +9,7 @@ import refused
 from agents import SHIM, Agent
 
 # The agent starts, and says for each connection or call what it may not do.
-NAMED_LATER = ("ioctl", "seccomp", "accept4", "ptrace", "process_vm_readv", "pwrite64")
+NAMED_LATER = ("ioctl", "seccomp", "accept4", "ptrace", "process_vm_readv")
 # PROGRAM itself, not clone2-shim, can't do without these.
 OF_PROGRAM = ("clone3", "wait4", "close", "pread64", "mmap", "mprotect", "openat", "newfstatat",
               "arch_prctl", "write")

@@ -28,7 +28,7 @@ CALLS = {
 # What a message calls it where that is not its own name.
 SPOKEN = {"rt_sigaction": "sigaction", "rt_sigprocmask": "sigprocmask", "clone": "fork",
           "signalfd4": "signalfd", "readlinkat": "readlink", "accept4": "accept",
-          "unshare": "new namespaces", "mount": "mounts private", "pwrite64": "/proc/mem"}
+          "unshare": "new namespaces", "mount": "mounts private"}
 # Without these no dynamic program starts: the C library itself has ended it.
 LOADER = ("read", "close", "mmap", "mprotect", "pread64", "arch_prctl", "openat", "newfstatat")
 # A thread can't end: nothing that could be done about it (exit, 60). Without futex (202) the C library

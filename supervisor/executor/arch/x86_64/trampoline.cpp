@@ -399,16 +399,23 @@ Result<void> redirect_interrupted(const Tracee &tracee, const Notification &noti
     return {};
 }
 
-bool end_interrupted(const Tracee &tracee, const Notification &notification, std::int64_t result)
+Result<void> end_call(const Tracee &tracee, const Notification &notification, bool answered,
+                      std::int64_t result)
 {
     user_regs_struct regs{};
-    if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0 ||
-        !is_cut_short(regs, notification)) {
-        return false;
+    if (::ptrace(PTRACE_GETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_GETREGS)", tracee.tid());
+    }
+    if (answered ? regs.rip != notification.instruction_pointer
+                 : !is_cut_short(regs, notification)) {
+        return Error{"ptrace(PTRACE_GETREGS)", tracee.tid(), ESTALE};
     }
     regs.orig_rax = ~0ULL; // no system call to restart any more
     regs.rax = static_cast<unsigned long long>(result);
-    return ::ptrace(PTRACE_SETREGS, tracee.tid(), nullptr, &regs) == 0;
+    if (::ptrace(PTRACE_SETREGS, tracee.tid(), nullptr, &regs) != 0) {
+        return last_error("ptrace(PTRACE_SETREGS)", tracee.tid());
+    }
+    return {};
 }
 
 } // namespace clone2::arch
