@@ -3,7 +3,7 @@
 
 #include "base/printable.hpp"
 
-#include <algorithm>
+#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -65,6 +65,152 @@ std::int64_t integer_or_zero(const json &object, const char *name)
     return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
 }
 
+/// Takes from a message what matters here, and builds nothing of the rest: a message of the largest
+/// size may hold a hundred thousand values. Of a key that comes twice the last one counts.
+class StateReader
+{
+public:
+    ProcessState found;
+    bool fds_are_array = false;
+    std::size_t listeners = 0; ///< "seccompFd" in "fds"
+    std::string why;           ///< refused; empty: it is no JSON
+
+    bool null() { return other_fd(); }
+    bool boolean(bool /*value*/) { return other_fd(); }
+    bool number_integer(std::int64_t value) { return integer(value); }
+    bool number_unsigned(std::uint64_t value) { return integer(static_cast<std::int64_t>(value)); }
+    bool number_float(double /*value*/, const std::string & /*text*/) { return other_fd(); }
+    bool binary(json::binary_t & /*value*/) { return other_fd(); }
+
+    bool string(std::string &value)
+    {
+        if (depth_ == 1 && at(1, "metadata")) {
+            found.subject.metadata = std::move(value);
+        } else if (in_fds()) {
+            if (value == "seccompFd" && listeners++ == 0) {
+                found.listener_index = found.fd_count;
+            }
+            ++found.fd_count;
+        } else if (depth_ == 2 && at(1, "state") && at(2, "id")) {
+            found.subject.container = std::move(value);
+        } else if (in_annotations()) {
+            if (found.subject.annotations.size() >= max_annotations) {
+                why =
+                    "the message has more than " + std::to_string(max_annotations) + " annotations";
+                return false;
+            }
+            found.subject.annotations.insert_or_assign(std::move(annotation_), std::move(value));
+        }
+        return scalar();
+    }
+
+    bool start_object(std::size_t /*elements*/) { return enter(true); }
+    bool end_object() { return leave(); }
+    bool start_array(std::size_t /*elements*/) { return enter(false); }
+    bool end_array() { return leave(); }
+
+    bool key(std::string &name)
+    {
+        if (in_annotations()) {
+            found.subject.annotations.erase(name);
+            annotation_ = std::move(name);
+            return true;
+        }
+        if (depth_ <= path_.size()) {
+            path_[depth_ - 1] = std::move(name);
+            forget();
+        }
+        return true;
+    }
+
+    bool parse_error(std::size_t /*at*/, const std::string & /*token*/,
+                     const json::exception & /*error*/)
+    {
+        return false;
+    }
+
+private:
+    /// Whether we are in the member of this name of the object at this depth.
+    [[nodiscard]] bool at(std::size_t depth, const char *name) const
+    {
+        return path_[depth - 1] == name;
+    }
+    [[nodiscard]] bool in_fds() const { return depth_ == 2 && at(1, "fds") && fds_are_array; }
+    [[nodiscard]] bool in_annotations() const
+    {
+        return depth_ == 3 && at(1, "state") && at(2, "annotations") && third_is_object_;
+    }
+
+    /// What an earlier member of this name has said.
+    void forget()
+    {
+        if (depth_ == 2 && at(1, "state")) {
+            if (at(2, "id")) {
+                found.subject.container.clear();
+            } else if (at(2, "annotations")) {
+                found.subject.annotations.clear();
+            }
+        } else if (depth_ == 1 && at(1, "fds")) {
+            fds_are_array = false;
+            listeners = found.fd_count = found.listener_index = 0;
+        } else if (depth_ == 1 && at(1, "pid")) {
+            found.subject.pid = 0;
+        } else if (depth_ == 1 && at(1, "metadata")) {
+            found.subject.metadata.clear();
+        } else if (depth_ == 1 && at(1, "state")) {
+            found.subject.container.clear();
+            found.subject.annotations.clear();
+        }
+    }
+
+    bool integer(std::int64_t value)
+    {
+        if (depth_ == 1 && at(1, "pid")) {
+            found.subject.pid = value;
+        }
+        return other_fd();
+    }
+    bool scalar() { return depth_ > 0 || refuse_root(); }
+    bool other_fd()
+    {
+        found.fd_count += in_fds() ? 1 : 0;
+        return scalar();
+    }
+    bool refuse_root()
+    {
+        why = "the message is not a JSON object";
+        return false;
+    }
+    bool enter(bool object)
+    {
+        if (depth_ == 0 && !object) {
+            return refuse_root();
+        }
+        found.fd_count += in_fds() ? 1 : 0;
+        if (depth_ == 1 && at(1, "fds")) {
+            fds_are_array = !object;
+        }
+        ++depth_;
+        if (depth_ == 3) {
+            third_is_object_ = object;
+        }
+        if (depth_ <= path_.size()) {
+            path_[depth_ - 1].clear();
+        }
+        return true;
+    }
+    bool leave()
+    {
+        --depth_;
+        return true;
+    }
+
+    std::size_t depth_ = 0;
+    std::array<std::string, 3> path_; ///< the keys on the way to where we are
+    std::string annotation_;
+    bool third_is_object_ = false; ///< what was entered last at depth 3
+};
+
 json parse(std::string_view text)
 {
     return json::parse(text, nullptr, false);
@@ -82,39 +228,34 @@ std::string Subject::name() const
 
 std::variant<ProcessState, ProtocolError> parse_process_state(std::string_view text)
 {
-    const json document = parse(text);
-    if (document.is_discarded()) {
-        return ProtocolError{"the message is not JSON"};
+    StateReader reader;
+    if (!json::sax_parse(text, &reader)) {
+        return ProtocolError{reader.why.empty() ? "the message is not JSON" : reader.why};
     }
-    if (!document.is_object()) {
-        return ProtocolError{"the message is not a JSON object"};
-    }
-    const json *const fds = member(document, "fds");
-    if (fds == nullptr || !fds->is_array()) {
+    if (!reader.fds_are_array) {
         return ProtocolError{"the message has no array \"fds\""};
     }
-    ProcessState state;
-    state.fd_count = fds->size();
-    const auto listener = std::find(fds->begin(), fds->end(), "seccompFd");
-    if (listener == fds->end()) {
+    if (reader.listeners == 0) {
         return ProtocolError{"the message has no \"seccompFd\" in \"fds\""};
     }
-    if (std::count(fds->begin(), fds->end(), "seccompFd") != 1) {
+    if (reader.listeners != 1) {
         return ProtocolError{"the message has more than one \"seccompFd\" in \"fds\""};
     }
-    state.listener_index = static_cast<std::size_t>(listener - fds->begin());
-    Subject &subject = state.subject;
-    subject.pid = integer_or_zero(document, "pid");
-    subject.metadata = string_or_empty(document, "metadata");
-    if (const json *const inner = member(document, "state")) {
-        if (inner->is_object()) {
-            subject.container = string_or_empty(*inner, "id");
-            subject.annotations = string_map(member(*inner, "annotations"));
-        }
-    }
-    subject.nr = number_of_shim(subject.metadata);
-    state.from_shim = subject.nr.has_value();
+    ProcessState state = std::move(reader.found);
+    state.subject.nr = number_of_shim(state.subject.metadata);
+    state.from_shim = state.subject.nr.has_value();
     return state;
+}
+
+std::size_t bytes_kept(const Subject &subject)
+{
+    // A map's node and its two texts take so much beside what is in them, about.
+    constexpr std::size_t of_one = 160;
+    std::size_t bytes = sizeof subject + subject.container.size() + subject.metadata.size();
+    for (const auto &[key, value] : subject.annotations) {
+        bytes += of_one + key.size() + value.size();
+    }
+    return bytes;
 }
 
 std::string encode_subject(const Subject &subject)

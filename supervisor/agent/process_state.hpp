@@ -48,6 +48,12 @@ constexpr std::size_t max_message = std::size_t{1} << 20;
 /// Descriptors in one message.
 constexpr std::size_t max_fds = 16;
 
+/// Annotations in one message.
+constexpr std::size_t max_annotations = 4096;
+
+/// About what a subject takes of the agent's memory.
+[[nodiscard]] std::size_t bytes_kept(const Subject &subject);
+
 /// For the time after a restart. Pure.
 [[nodiscard]] std::string encode_subject(const Subject &subject);
 [[nodiscard]] std::optional<Subject> decode_subject(std::string_view text);

@@ -123,6 +123,45 @@ TEST_CASE("process state: where the listener is, what is missing, what is strang
     CHECK(why("") == "the message is not JSON");
 }
 
+TEST_CASE("process state: of a key that comes twice the last one counts, nested ones are others")
+{
+    const ProcessState state = good(R"({
+        "fds": ["a", "seccompFd"], "pid": 1, "metadata": "old",
+        "state": {"id": "old", "annotations": {"old": "x"}},
+        "x": {"fds": [1, 2], "state": {"id": "x"}, "pid": 9, "metadata": "x"},
+        "fds": [{"seccompFd": "seccompFd"}, ["seccompFd"], "seccompFd", null, 1.5, true],
+        "pid": 2, "metadata": null,
+        "state": {"x": {"id": "y", "annotations": {"y": "y"}}, "id": "new", "y": ["id", {"id": "z"}],
+                  "annotations": {"a": "1", "b": [], "c": {"d": "e"}, "f": "2", "a": 3, "g": "4",
+                                  "g": "5"}, "z": {"annotations": 1}}
+    })");
+    CHECK(state.fd_count == 6);
+    CHECK(state.listener_index == 2);
+    CHECK(state.subject.pid == 2);
+    CHECK(state.subject.metadata.empty());
+    CHECK(state.subject.container == "new");
+    CHECK(state.subject.annotations == std::map<std::string, std::string>{{"f", "2"}, {"g", "5"}});
+    CHECK(good(R"({"fds":["seccompFd"],"state":{"annotations":["a",{"b":"c"}]}})")
+              .subject.annotations.empty());
+    CHECK(good(R"({"fds":["seccompFd"],"state":{"annotations":{"a":"b"}},"state":null})")
+              .subject.annotations.empty());
+}
+
+TEST_CASE("process state: annotations without end are refused, and count by what they take")
+{
+    const auto with = [](std::size_t annotations) {
+        std::string text = R"({"fds":["seccompFd"],"state":{"annotations":{"x":"")";
+        for (std::size_t i = 1; i < annotations; ++i) {
+            text += ",\"" + std::to_string(i) + "\":\"\"";
+        }
+        return text + "}}}";
+    };
+    const ProcessState state = good(with(max_annotations));
+    CHECK(state.subject.annotations.size() == max_annotations);
+    CHECK(bytes_kept(state.subject) >= max_annotations * 96);
+    CHECK(why(with(max_annotations + 1)) == "the message has more than 4096 annotations");
+}
+
 TEST_CASE("process state: clone2-shim is known by its metadata")
 {
     const auto nr = [](const std::string &metadata) {
