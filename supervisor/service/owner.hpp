@@ -6,7 +6,9 @@
 #include "plan/planner.hpp"
 #include "request/request.hpp"
 
+#include <cstdint>
 #include <optional>
+#include <sys/types.h>
 
 namespace clone2
 {
@@ -49,6 +51,12 @@ public:
     /// The last target of one of its listeners is gone, or gives_up(): the last that is heard of
     /// that listener. `fd`: the number that it had. May add listeners.
     virtual void ended(int /*fd*/) {}
+
+    /// Whose calls these are: between users the threads that calls hold up are shared out (Budget).
+    [[nodiscard]] virtual uid_t user() const { return 0; }
+    /// Its user's calls hold up so many threads that further ones wait. Told once until that has
+    /// changed. Must not block.
+    virtual void calls_wait(std::uint64_t /*held*/) {}
 
     /// Where its calls are told.
     [[nodiscard]] AuditSink &audit() const { return audit_; }

@@ -3,11 +3,16 @@
 
 #include "base/thread.hpp"
 
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <exception>
 #include <limits>
+#include <vector>
 
 namespace clone2
 {
@@ -27,8 +32,6 @@ constexpr unsigned quiet_rounds = 20;
 constexpr std::uint64_t calls_between_looks = 32;
 /// Handlers in one such look: there may always be another, too.
 constexpr unsigned handlers_in_look = 64;
-/// Threads that one listener's calls may hold up, so that threads are left for the others'.
-constexpr unsigned max_serving = 256;
 
 } // namespace
 
@@ -44,7 +47,7 @@ void Server::add_listener(Fd fd, std::optional<bool> wait_killable,
 
 void Server::arm(const std::shared_ptr<Served> &served)
 {
-    if (served->armed || served->ended) {
+    if (served->armed || served->waiting || served->ended) {
         return;
     }
     // Its handler waits for the lock, which we have.
@@ -163,16 +166,79 @@ void Server::serve_again(Lock &lock)
     again_.pop_front();
     if (served->listener.still_valid(notification.id)) {
         serve(lock, served, notification);
+    } else {
+        call_is_through(lock, served);
     }
+}
+
+/// Of its user's part a listener gets as much as stays free there, too.
+bool Server::may_take(const Served &served)
+{
+    const uid_t user = served.owner->user();
+    if (!calls_.fits(user, 1)) {
+        return false;
+    }
+    const std::uint64_t with_it = calls_.of(user) + 1;
+    return served.calls == 0 || served.calls + 1 + with_it <= calls_.allowance(user);
+}
+
+void Server::let_wait(const std::shared_ptr<Served> &served)
+{
+    if (!served->waiting) {
+        waiting_.push_back(served);
+        served->waiting = true;
+    }
+    const uid_t user = served->owner->user();
+    if (told_to_wait_.insert(user).second) {
+        served->owner->calls_wait(calls_.of(user));
+    }
+}
+
+void Server::call_is_through(Lock &lock, const std::shared_ptr<Served> &served)
+{
+    const uid_t user = served->owner->user();
+    calls_.remove(user, 1);
+    --served->calls;
+    if (calls_.of(user) == 0) {
+        told_to_wait_.erase(user);
+    }
+    wake_waiting();
+    if (served->ended && served->calls == 0) {
+        tell_end(lock, served);
+    }
+}
+
+/// One more for each user that may have it; its listeners take turns. What is woken and then has
+/// no call wakes the next.
+void Server::wake_waiting()
+{
+    std::set<uid_t> looked_at;
+    std::erase_if(waiting_, [&](const std::shared_ptr<Served> &one) {
+        const uid_t its_user = one->owner->user();
+        if (looked_at.contains(its_user)) {
+            return false;
+        }
+        if (!may_take(*one)) {
+            if (!calls_.fits(its_user, 1)) {
+                looked_at.insert(its_user);
+            }
+            return false;
+        }
+        looked_at.insert(its_user);
+        one->waiting = false;
+        make_ready(one);
+        return true;
+    });
 }
 
 void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
 {
     served->ended = true;
     std::erase(listeners_, served);
-    if (served->serving == 0) {
+    wake_waiting();
+    if (served->calls == 0) {
         tell_end(lock, served);
-    } // else the last one that serves a call of it does
+    } // else the last call of it does
 }
 
 void Server::take(Lock &lock)
@@ -180,14 +246,16 @@ void Server::take(Lock &lock)
     const std::shared_ptr<Served> served = ready_.front();
     ready_.pop_front();
     served->ready = false;
-    if (served->serving >= max_serving) {
-        return; // one that ends will look
+    if (!may_take(*served)) {
+        let_wait(served); // a call that ends makes it ready
+        return;
     }
     // Looked at under the lock, so that RECV finds what was seen: an older kernel's RECV waits
     // for ever where all targets are gone.
     switch (served->listener.pending()) {
     case Listener::Pending::none:
         arm(served);
+        wake_waiting();
         return;
     case Listener::Pending::hung_up:
         diagnostics_.info("the last target is gone");
@@ -221,6 +289,8 @@ void Server::take(Lock &lock)
             call_worker();
         }
     }
+    calls_.add(served->owner->user(), 1);
+    ++served->calls;
     serve(lock, served, *notification);
 }
 
@@ -228,7 +298,6 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
                    const Notification &notification)
 {
     ++serving_;
-    ++served->serving;
     if (!watching_) {
         watching_ = true;
         wake_watchdog_.notify_one();
@@ -237,18 +306,15 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
     const Service::Served result = see_through(served, notification);
     lock.lock();
     --serving_;
-    --served->serving;
     ++served_;
-    if (served->ended && served->serving == 0) {
-        tell_end(lock, served);
-        return;
-    }
     arm(served);
     if (result == Service::Served::later) {
         loop_.after(again_after, [this, served, notification] {
             const Lock guard(mutex_);
             again_.emplace_back(served, notification);
         });
+    } else {
+        call_is_through(lock, served);
     }
 }
 
@@ -322,7 +388,7 @@ void Server::watch_over()
             quiet = leading_ ? quiet + 1 : 0;
             // Held up. Whatever only the held-up threads would look after is now for others.
             for (const std::shared_ptr<Served> &served : listeners_) {
-                if (!served->armed && served->serving < max_serving) {
+                if (!served->armed && !served->waiting) {
                     make_ready(served);
                 }
             }
@@ -352,6 +418,23 @@ std::size_t Server::listener_count()
 {
     const Lock lock(mutex_);
     return listeners_.size();
+}
+
+bool Server::serves(int fd)
+{
+    std::vector<int> fds;
+    {
+        const Lock lock(mutex_);
+        for (const std::shared_ptr<Served> &served : listeners_) {
+            fds.push_back(served->listener.fd());
+        }
+    }
+    // One that is closed meanwhile is no listener's descriptor any more, or a newer one's, which
+    // only our caller adds.
+    const pid_t self = ::getpid();
+    return std::any_of(fds.begin(), fds.end(), [&](int other) {
+        return ::syscall(SYS_kcmp, self, self, KCMP_FILE, fd, other) == 0;
+    });
 }
 
 void Server::run(Until until, const std::function<void()> &begin)

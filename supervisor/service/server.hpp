@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "base/budget.hpp"
 #include "base/diagnostics.hpp"
 #include "base/fd.hpp"
 #include "listener/listener.hpp"
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -26,15 +28,20 @@ namespace clone2
 /// handing over to another thread: that is the fast way as long as there is one call at a time.
 /// Another thread joins in when there is a second call waiting. A call may hold up its thread for
 /// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
-/// nothing is being served, then sees to it that somebody else is the leader.
+/// nothing is being served, then sees to it that somebody else is the leader. How many calls may be
+/// under way at once is shared out between users, and each user's part between its listeners; the
+/// further ones wait in the kernel.
 ///
 /// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a
 /// time.
 class Server
 {
 public:
-    Server(EventLoop &loop, Service &service, Diagnostics &diagnostics)
-        : loop_(loop), service_(service), diagnostics_(diagnostics)
+    static constexpr std::uint64_t default_calls = 1024;
+    /// `calls`: so many may be under way at once, at least 4.
+    Server(EventLoop &loop, Service &service, Diagnostics &diagnostics,
+           std::uint64_t calls = default_calls)
+        : loop_(loop), service_(service), diagnostics_(diagnostics), calls_(calls)
     {
     }
 
@@ -62,6 +69,8 @@ public:
     std::size_t serve_pending(std::size_t most);
     /// How many listeners there are now.
     [[nodiscard]] std::size_t listener_count();
+    /// Whether the listener behind this descriptor is served already. For the thread that adds.
+    [[nodiscard]] bool serves(int fd);
 
 private:
     struct Served {
@@ -74,10 +83,11 @@ private:
         Listener listener;
         std::shared_ptr<ListenerOwner> owner;
         std::unique_ptr<EventLoop::Watch> watch;
-        bool armed = false; ///< the event loop watches it
-        bool ready = false; ///< in ready_
+        bool armed = false;   ///< the event loop watches it
+        bool ready = false;   ///< in ready_
+        bool waiting = false; ///< in waiting_
         bool ended = false;
-        unsigned serving = 0; ///< threads that serve a call of it
+        unsigned calls = 0; ///< received and not through
     };
     using Lock = std::unique_lock<std::mutex>;
 
@@ -88,6 +98,10 @@ private:
     bool leading(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
     void serve_again(Lock &lock);
+    [[nodiscard]] bool may_take(const Served &served);
+    void let_wait(const std::shared_ptr<Served> &served);
+    void wake_waiting();
+    void call_is_through(Lock &lock, const std::shared_ptr<Served> &served);
     void take(Lock &lock);
     void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);
     [[nodiscard]] Service::Served see_through(const std::shared_ptr<Served> &served,
@@ -112,6 +126,9 @@ private:
     /// To be served another time.
     std::deque<std::pair<std::shared_ptr<Served>, Notification>> again_;
     std::deque<std::shared_ptr<Served>> listeners_;
+    Budget calls_;                                ///< under way, by user
+    std::deque<std::shared_ptr<Served>> waiting_; ///< until one of calls_ is through
+    std::set<uid_t> told_to_wait_;                ///< users of whom calls_wait() was told
     unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
     unsigned parked_ = 0;      ///< threads in wake_worker_
     unsigned called_ = 0;      ///< of these, woken but not yet running
