@@ -41,6 +41,8 @@ constexpr std::size_t max_peers = 256;
 constexpr unsigned accepts_per_turn = 32;
 /// After accept() failed for want of descriptors or memory.
 constexpr std::chrono::milliseconds accept_pause{200};
+/// Peers that have no uid here.
+constexpr auto nobody_at_all = static_cast<uid_t>(-1);
 /// The names under which listeners are kept.
 constexpr std::string_view stored_prefix = "clone2-";
 
@@ -62,6 +64,20 @@ std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
     return {};
 }
 
+/// What a listener takes of our memory.
+std::uint64_t memory_of(const Subject &subject)
+{
+    constexpr std::uint64_t of_listener = 4096;
+    return of_listener + bytes_kept(subject);
+}
+
+/// What its note takes, with the subject once as text and once more as it is.
+std::uint64_t memory_of_note(const Subject &subject)
+{
+    constexpr std::uint64_t of_table = 8192 + 4096;
+    return of_table + 2 * bytes_kept(subject);
+}
+
 /// A name that no earlier agent has used.
 std::string new_stored_name()
 {
@@ -80,7 +96,8 @@ Agent::Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSin
     : loop_(loop), server_(server), diagnostics_(diagnostics),
       config_(std::move(config)), shared_{audit, diagnostics, policy_, std::move(procfs),
                                           config_.nr},
-      socket_(std::move(socket)), watch_(loop.watch(socket_.fd()))
+      ledger_(std::make_shared<Ledger>(config_.totals, diagnostics)), socket_(std::move(socket)),
+      watch_(loop.watch(socket_.fd()))
 {
     if (const std::string error = load_policy(); !error.empty()) {
         throw std::runtime_error(error);
@@ -174,6 +191,7 @@ bool Agent::accept_one()
                                     : "a uid that the agent's user namespace doesn't map";
         diagnostics_.warn("a peer with " + who + " was turned away (--allow-uid)");
         send_line(socket.get(), who + " may not use this agent (see --allow-uid)");
+        discard(uid.value_or(nobody_at_all), {{}, std::move(socket), {}});
         return true;
     }
     admit(std::move(socket), *uid);
@@ -182,15 +200,19 @@ bool Agent::accept_one()
 
 void Agent::admit(Fd socket, uid_t uid)
 {
-    make_room();
+    if (!make_room(uid)) {
+        send_line(socket.get(), Ledger::refusal(Resource::descriptors, uid));
+        discard(uid, {{}, std::move(socket), {}});
+        return;
+    }
     const std::uint64_t id = next_peer_++;
     try {
-        peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid));
+        peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid, *ledger_));
     } catch (const std::system_error &error) { // fs.epoll.max_user_watches
         diagnostics_.warn(std::string("a connection was closed: ") + error.what());
         return;
     }
-    ++open_peers_;
+    ++open_peers_[uid];
     sweep();
     wait_for_more(id);
 }
@@ -214,7 +236,8 @@ void Agent::sweep()
             const auto spent = now - peer->since;
             switch (peer->phase) {
             case Peer::Phase::silent:
-                if (spent >= (open_peers_ > few_peers ? time_for_first_byte : patience)) {
+                if (spent >= (open_peers_[peer->connection.uid()] > few_peers ? time_for_first_byte
+                                                                              : patience)) {
                     shut_down(*peer, "it never spoke");
                 }
                 break;
@@ -241,21 +264,30 @@ void Agent::shut_down(Peer &peer, const char *why)
 {
     if (peer.ended == nullptr) {
         peer.ended = why;
-        --open_peers_;
+        --open_peers_[peer.connection.uid()];
         ::shutdown(peer.connection.fd(), SHUT_RDWR);
     }
 }
 
-/// Too many at once: whoever is here longest has had its time.
-void Agent::make_room()
+/// Too many of a user at once: the one that is here longest has had its time. False: there is no
+/// room, and none to be made.
+bool Agent::make_room(uid_t uid)
 {
-    if (open_peers_ < max_peers) {
-        return;
+    // Connections may take but a part of a user's descriptors: they are to bring more.
+    const std::uint64_t most =
+        std::min<std::uint64_t>(max_peers, ledger_->allowance(Resource::descriptors, uid) / 4 + 1);
+    const bool fits = ledger_->fits(Resource::descriptors, uid, 1);
+    if (fits && open_peers_[uid] < most) {
+        return true;
     }
-    const auto oldest = std::find_if(peers_.begin(), peers_.end(), [](const auto &peer) {
-        return peer.second->ended == nullptr;
+    const auto oldest = std::find_if(peers_.begin(), peers_.end(), [&](const auto &peer) {
+        return peer.second->ended == nullptr && peer.second->connection.uid() == uid;
     });
+    if (oldest == peers_.end()) {
+        return fits;
+    }
     shut_down(*oldest->second, "too many connections");
+    return true;
 }
 
 void Agent::wait_for_more(std::uint64_t id)
@@ -278,7 +310,17 @@ void Agent::on_readable(std::uint64_t id)
         }
         return;
     }
-    switch (peer.connection.read()) {
+    const uid_t uid = peer.connection.uid();
+    const Connection::Progress progress = peer.connection.read();
+    peer.descriptors.set(1 + peer.connection.fd_count());
+    peer.memory.set(peer.connection.text().size());
+    for (const Resource resource : {Resource::descriptors, Resource::memory}) {
+        if (!ledger_->fits(resource, uid, 0)) {
+            drop(id, Ledger::refusal(resource, uid));
+            return;
+        }
+    }
+    switch (progress) {
     case Connection::Progress::more:
         if (peer.phase == Peer::Phase::silent) {
             enter(peer, Peer::Phase::speaking);
@@ -289,34 +331,87 @@ void Agent::on_readable(std::uint64_t id)
         drop(id, peer.connection.why());
         break;
     case Connection::Progress::message:
-        take_message(id, peer);
+        complete_[uid].push_back(id);
+        handle_messages();
         break;
     }
+}
+
+/// One message, and then whatever else there is to do: a large one takes milliseconds.
+void Agent::handle_messages()
+{
+    if (complete_.empty() || std::exchange(handling_, true)) {
+        return;
+    }
+    loop_.after(std::chrono::milliseconds(0), [this] {
+        handling_ = false;
+        auto next = complete_.upper_bound(last_turn_);
+        if (next == complete_.end()) {
+            next = complete_.begin();
+        }
+        last_turn_ = next->first;
+        const std::uint64_t id = next->second.front();
+        next->second.pop_front();
+        if (next->second.empty()) {
+            complete_.erase(next);
+        }
+        Peer &peer = *peers_.at(id);
+        if (peer.ended != nullptr) {
+            drop(id, peer.ended);
+        } else {
+            take_message(id, peer);
+        }
+        handle_messages();
+    });
 }
 
 /// `why`: empty where nothing is wrong.
 void Agent::drop(std::uint64_t id, const std::string &why)
 {
-    Peer &peer = *peers_.at(id);
+    const auto found = peers_.find(id);
+    const std::unique_ptr<Peer> peer = std::move(found->second);
+    peers_.erase(found);
+    const uid_t uid = peer->connection.uid();
     if (!why.empty()) {
-        diagnostics_.warn("a connection of uid " + std::to_string(peer.connection.uid()) +
-                          " was closed: " + why);
+        diagnostics_.warn("a connection of uid " + std::to_string(uid) + " was closed: " + why);
     }
-    disposal_.take(peer.connection.take_fds());
-    open_peers_ -= peer.ended == nullptr ? 1 : 0;
-    peers_.erase(id);
+    if (peer->ended == nullptr) {
+        --open_peers_[uid];
+    }
+    if (open_peers_[uid] == 0) {
+        open_peers_.erase(uid);
+    }
+    peer->watch.reset();
+    discard(uid, {peer->connection.take_fds(), peer->connection.take_socket(), {}});
+}
+
+/// Closes it, here where that can't take time.
+void Agent::discard(uid_t uid, Waste waste)
+{
+    if (waste.connection && empty_for_good(waste.connection.get())) {
+        waste.connection.reset();
+    }
+    if (waste.connection || !waste.fds.empty()) {
+        waste.charge.emplace(ledger_->hold(Resource::descriptors, uid,
+                                           waste.fds.size() + (waste.connection ? 1 : 0)));
+        disposal_.take(uid, std::move(waste));
+    }
 }
 
 void Agent::take_message(std::uint64_t id, Peer &peer)
 {
-    const auto parsed = parse_process_state(peer.connection.text());
+    auto parsed = parse_process_state(peer.connection.take_text());
+    peer.memory.set(0);
     if (const auto *error = std::get_if<ProtocolError>(&parsed)) {
         drop(id, error->why);
         return;
     }
-    const auto &state = std::get<ProcessState>(parsed);
-    const std::string error = take_listener(peer.connection, peer.connection.take_fds(), state);
-    if (state.from_shim) {
+    auto &state = std::get<ProcessState>(parsed);
+    const bool from_shim = state.from_shim;
+    const std::string error =
+        take_listener(peer.connection, peer.connection.take_fds(), std::move(state));
+    peer.descriptors.set(1);
+    if (from_shim) {
         peer.connection.answer(error.empty() ? "ok" : error);
         drop(id, error);
         return;
@@ -333,56 +428,80 @@ void Agent::take_message(std::uint64_t id, Peer &peer)
 
 /// Empty: it is served. Else why not.
 std::string Agent::take_listener(const Connection &connection, std::vector<Fd> fds,
-                                 const ProcessState &state)
+                                 ProcessState state)
 {
     std::string error = why_not(fds, state);
     Fd listener;
     if (error.empty()) {
         std::swap(listener, fds[state.listener_index]);
     }
-    disposal_.take(std::move(fds));
+    discard(connection.uid(), {std::move(fds), {}, {}});
     if (!error.empty()) {
         return error;
     }
-    Subject subject = state.subject;
-    subject.uid = connection.uid();
-    return serve_listener(std::move(listener), subject);
+    state.subject.uid = connection.uid();
+    return serve_listener(std::move(listener), std::move(state.subject));
 }
 
-std::string Agent::serve_listener(Fd listener, const Subject &subject)
+std::string Agent::serve_listener(Fd listener, Subject subject)
 {
-    std::optional<ListenerNote> note =
-        manager_.there() ? ListenerNote::create(subject) : std::nullopt;
+    if (server_.serves(listener.get())) {
+        return "this listener is served already";
+    }
+    const uid_t uid = subject.uid;
+    std::vector<Charge> charges;
+    const auto charge = [&](Resource resource, std::uint64_t amount) {
+        std::optional<Charge> taken = ledger_->take(resource, uid, amount);
+        if (taken) {
+            charges.push_back(std::move(*taken));
+        }
+        return taken.has_value();
+    };
+    for (const auto &[resource, amount] : {std::pair{Resource::listeners, std::uint64_t{1}},
+                                           {Resource::descriptors, 1},
+                                           {Resource::memory, memory_of(subject)}}) {
+        if (!charge(resource, amount)) {
+            return Ledger::refusal(resource, uid);
+        }
+    }
+    const bool keep = manager_.there() && charge(Resource::kept, 1) &&
+                      charge(Resource::descriptors, 1) &&
+                      charge(Resource::memory, memory_of_note(subject));
+    std::optional<ListenerNote> note = keep ? ListenerNote::create(subject) : std::nullopt;
     std::string stored_as;
     if (note) {
         const std::string name = new_stored_name();
         const std::array kept{listener.get(), note->fd()};
         if (manager_.notify("FDSTORE=1\nFDNAME=" + name, kept)) {
             stored_as = name;
-        } else {
-            diagnostics_.warn(subject.name() + ": the service manager can't keep its listener");
         }
     }
+    if (manager_.there() && stored_as.empty()) {
+        diagnostics_.warn(subject.name() + ": the service manager can't keep its listener");
+    }
+    const std::string who = subject.name();
     try {
         const int fd = listener.get();
-        server_.add_listener(std::move(listener), std::nullopt,
-                             make_owner(subject, fd, std::move(note), stored_as));
+        const auto owner = make_owner(std::move(subject), fd, std::move(note), stored_as);
+        owner->hold(std::move(charges));
+        server_.add_listener(std::move(listener), std::nullopt, owner);
     } catch (const std::system_error &failure) {
         if (!stored_as.empty()) {
             manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
         }
         return failure.what();
     }
-    diagnostics_.info(subject.name() + ": its listener is served");
+    diagnostics_.info(who + ": its listener is served");
     return {};
 }
 
-std::shared_ptr<Owner> Agent::make_owner(const Subject &subject, int listener,
+std::shared_ptr<Owner> Agent::make_owner(Subject subject, int listener,
                                          std::optional<ListenerNote> note,
                                          const std::string &stored_as)
 {
-    return std::make_shared<Owner>(shared_, subject, listener, std::move(note),
-                                   [this, name = subject.name(), stored_as] {
+    const std::string name = subject.name();
+    return std::make_shared<Owner>(shared_, std::move(subject), listener, std::move(note),
+                                   [this, name, stored_as] {
                                        if (!stored_as.empty()) {
                                            manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
                                        }
@@ -402,7 +521,7 @@ void Agent::restore(std::vector<PassedFd> kept)
         } else {
             diagnostics_.warn("a descriptor named \"" + printable(name) +
                               "\" was passed, which is neither a socket nor a listener of ours");
-            disposal_.take(std::move(fds));
+            discard(0, {std::move(fds), {}, {}});
         }
     }
 }
@@ -434,8 +553,18 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
     const unsigned failed = note ? note->fail_orphans(listener.get()) : 0;
     const int fd = listener.get();
     try {
-        server_.add_listener(std::move(listener), std::nullopt,
-                             make_owner(subject, fd, std::move(note), name));
+        // What an earlier agent has let in stays.
+        std::vector<Charge> charges;
+        for (const auto &[resource, amount] :
+             {std::pair{Resource::listeners, std::uint64_t{1}},
+              {Resource::descriptors, 2},
+              {Resource::kept, 1},
+              {Resource::memory, memory_of(subject) + memory_of_note(subject)}}) {
+            charges.push_back(ledger_->hold(resource, subject.uid, amount));
+        }
+        const auto owner = make_owner(subject, fd, std::move(note), name);
+        owner->hold(std::move(charges));
+        server_.add_listener(std::move(listener), std::nullopt, owner);
     } catch (const std::system_error &failure) {
         diagnostics_.warn(subject.name() + ": " + failure.what());
         return;

@@ -3,6 +3,7 @@
 
 #include "agent/connection.hpp"
 #include "agent/disposal.hpp"
+#include "agent/ledger.hpp"
 #include "agent/listening_socket.hpp"
 #include "agent/owner.hpp"
 #include "agent/service_manager.hpp"
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -32,6 +34,7 @@ public:
         std::set<uid_t> allowed;   ///< peers beside root and our own uid
         std::string policy_path;   ///< empty: none
         bool results_known = true; ///< false: the kernel makes the calls
+        Ledger::Totals totals;     ///< what all peers together may use
     };
     /// Throws std::runtime_error where the policy can't be read.
     Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSink &audit,
@@ -51,8 +54,10 @@ public:
 
 private:
     struct Peer {
-        Peer(EventLoop &loop, Fd socket, uid_t uid)
-            : connection(std::move(socket), uid), watch(loop.watch(connection.fd()))
+        Peer(EventLoop &loop, Fd socket, uid_t uid, Ledger &ledger)
+            : connection(std::move(socket), uid), watch(loop.watch(connection.fd())),
+              descriptors(ledger.hold(Resource::descriptors, uid, 1)),
+              memory(ledger.hold(Resource::memory, uid, 0))
         {
         }
         Connection connection;
@@ -64,6 +69,8 @@ private:
             taken     ///< its listener is served
         } phase = Phase::silent;
         std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+        Charge descriptors;
+        Charge memory;
         const char *ended = nullptr; ///< why it was shut down by us
     };
     /// In the order in which they came.
@@ -76,15 +83,17 @@ private:
     void enter(Peer &peer, Peer::Phase phase);
     void sweep();
     void shut_down(Peer &peer, const char *why);
-    void make_room();
+    [[nodiscard]] bool make_room(uid_t uid);
     void wait_for_more(std::uint64_t id);
     void on_readable(std::uint64_t id);
     void drop(std::uint64_t id, const std::string &why);
+    void discard(uid_t uid, Waste waste);
+    void handle_messages();
     void take_message(std::uint64_t id, Peer &peer);
     [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
-                                            const ProcessState &state);
-    [[nodiscard]] std::string serve_listener(Fd listener, const Subject &subject);
-    [[nodiscard]] std::shared_ptr<Owner> make_owner(const Subject &subject, int listener,
+                                            ProcessState state);
+    [[nodiscard]] std::string serve_listener(Fd listener, Subject subject);
+    [[nodiscard]] std::shared_ptr<Owner> make_owner(Subject subject, int listener,
                                                     std::optional<ListenerNote> note,
                                                     const std::string &stored_as);
     void restore_one(const std::string &name, std::vector<Fd> fds);
@@ -97,13 +106,18 @@ private:
     PolicyHolder policy_;
     Owner::Shared shared_;
     ServiceManager manager_;
+    std::shared_ptr<Ledger> ledger_;
     Disposal disposal_;
     ListeningSocket socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
     Peers peers_;
-    std::size_t open_peers_ = 0; ///< those that we have not shut down
+    std::map<uid_t, std::size_t> open_peers_; ///< by user, those that we have not shut down
+    /// Those whose message is complete, by user: users take turns.
+    std::map<uid_t, std::deque<std::uint64_t>> complete_;
+    uid_t last_turn_ = 0;
     std::uint64_t next_peer_ = 0;
     bool sweeping_ = false; ///< a sweep will come
+    bool handling_ = false; ///< handle_messages() will come
     bool stopped_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 namespace clone2::agent
 {
@@ -17,7 +18,8 @@ namespace
 
 constexpr std::size_t piece_size = 16384;
 constexpr unsigned pieces_per_turn = 8;
-constexpr std::size_t scm_max_fd = 253; // include/net/scm.h: one message can't have more
+constexpr unsigned pieces_in_socket = 64; // more than a socket's buffer holds, unless root made it
+constexpr std::size_t scm_max_fd = 253;   // include/net/scm.h: one message can't have more
 
 /// Takes over all descriptors of a message, so that none is left open whatever comes next.
 std::vector<Fd> received_fds(msghdr &header)
@@ -38,7 +40,78 @@ std::vector<Fd> received_fds(msghdr &header)
     return fds;
 }
 
+struct Received {
+    ssize_t size;
+    std::vector<Fd> fds;
+    bool truncated; ///< not all descriptors
+};
+
+Received receive(int socket, std::span<char> piece)
+{
+    iovec data{piece.data(), piece.size()};
+    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(scm_max_fd * sizeof(int))> control;
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t n = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0) {
+        return {n, {}, false};
+    }
+    return {n, received_fds(header), (header.msg_flags & MSG_CTRUNC) != 0};
+}
+
+enum class Thrown { away, nothing_there, ended, has_fds };
+
+/// Receives a piece without the descriptors of others.
+Thrown throw_away(int socket)
+{
+    std::array<char, piece_size> piece;
+    iovec data{piece.data(), piece.size()};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    // A look ends with the first descriptors, and without room for them it only says so.
+    const ssize_t seen = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_PEEK);
+    if (seen < 0) {
+        return errno == EAGAIN || errno == EINTR ? Thrown::nothing_there : Thrown::ended;
+    }
+    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+        return Thrown::has_fds;
+    }
+    if (seen == 0) {
+        return Thrown::ended;
+    }
+    (void)::recv(socket, piece.data(), static_cast<std::size_t>(seen), MSG_DONTWAIT);
+    return Thrown::away;
+}
+
 } // namespace
+
+bool empty_for_good(int socket)
+{
+    (void)::shutdown(socket, SHUT_RDWR); // nothing comes in any more
+    for (unsigned i = 0; i < pieces_in_socket; ++i) {
+        const Thrown thrown = throw_away(socket);
+        if (thrown != Thrown::away) {
+            return thrown != Thrown::has_fds;
+        }
+    }
+    return false;
+}
+
+std::vector<Fd> receive_rest(int socket)
+{
+    (void)::shutdown(socket, SHUT_RDWR);
+    std::array<char, piece_size> piece;
+    for (;;) {
+        Received received = receive(socket, piece);
+        if (received.size <= 0 || !received.fds.empty()) {
+            return std::move(received.fds);
+        }
+    }
+}
 
 Connection::Progress Connection::fail(const std::string &why)
 {
@@ -50,18 +123,10 @@ Connection::Progress Connection::read_once(bool &again)
 {
     again = false;
     std::array<char, piece_size> piece;
-    iovec data{piece.data(), piece.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(scm_max_fd * sizeof(int))> control;
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    const ssize_t n = ::recvmsg(socket_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    auto [n, fds, truncated] = receive(socket_.get(), piece);
     if (n < 0) {
         return errno == EAGAIN || errno == EINTR ? Progress::more : fail(std::strerror(errno));
     }
-    std::vector<Fd> fds = received_fds(header);
     const bool first = std::exchange(first_, false);
     if (!fds.empty()) {
         const bool allowed = fds_.empty() && first;
@@ -73,7 +138,7 @@ Connection::Progress Connection::read_once(bool &again)
             return fail("descriptors came with another than the first message");
         }
     }
-    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    if (truncated) {
         return fail("not all descriptors could be received (the limit of open files?)");
     }
     if (fds_.size() > max_fds) {
@@ -114,12 +179,10 @@ Connection::Progress Connection::read()
 
 bool Connection::drain()
 {
-    std::array<char, piece_size> piece;
     for (unsigned i = 0; i < pieces_per_turn; ++i) {
-        // recv(2): descriptors that come along are not even installed.
-        const ssize_t n = ::recv(socket_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
-        if (n <= 0) {
-            return n < 0 && (errno == EAGAIN || errno == EINTR);
+        const Thrown thrown = throw_away(socket_.get());
+        if (thrown != Thrown::away) {
+            return thrown == Thrown::nothing_there;
         }
     }
     return true;

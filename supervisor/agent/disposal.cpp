@@ -1,47 +1,69 @@
 // SPDX-License-Identifier: MIT
 #include "agent/disposal.hpp"
 
+#include "agent/connection.hpp"
 #include "base/thread.hpp"
 
+#include <sys/socket.h>
+
+#include <system_error>
 #include <utility>
 
 namespace clone2::agent
 {
 
-Disposal::Disposal() : state_(std::make_shared<State>())
+namespace
 {
-    Thread([state = state_] { work(state); }).detach();
+
+void close_one(Fd fd)
+{
+    // Not for us: what is unsent then is sent in the background.
+    const linger none{};
+    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    fd.reset();
 }
 
-Disposal::~Disposal()
+void close_all(Waste waste)
+{
+    do {
+        for (Fd &fd : waste.fds) {
+            close_one(std::move(fd));
+        }
+        waste.fds = waste.connection ? receive_rest(waste.connection.get()) : std::vector<Fd>();
+    } while (!waste.fds.empty());
+    waste.connection.reset();
+}
+
+} // namespace
+
+void Disposal::take(uid_t user, Waste waste)
 {
     const std::lock_guard lock(state_->mutex);
-    state_->ended = true;
-    state_->wake.notify_one();
-}
-
-void Disposal::take(std::vector<Fd> fds)
-{
-    if (fds.empty()) {
+    State::Queue &queue = state_->users[user];
+    queue.waste.push_back(std::move(waste));
+    if (queue.worked_on) {
         return;
     }
-    const std::lock_guard lock(state_->mutex);
-    for (Fd &fd : fds) {
-        state_->fds.push_back(std::move(fd));
+    try {
+        Thread([state = state_, user] { work(state, user); }).detach();
+        queue.worked_on = true;
+    } catch (const std::system_error &) { // it counts as the user's until there is one
     }
-    state_->wake.notify_one();
 }
 
-void Disposal::work(const std::shared_ptr<State> &state)
+void Disposal::work(const std::shared_ptr<State> &state, uid_t user)
 {
     std::unique_lock lock(state->mutex);
-    while (!state->ended) {
-        state->wake.wait(lock, [&] { return state->ended || !state->fds.empty(); });
-        std::vector<Fd> fds = std::exchange(state->fds, {});
+    const auto own = state->users.find(user);
+    std::deque<Waste> &waste = own->second.waste;
+    while (!waste.empty()) {
+        Waste one = std::move(waste.front());
+        waste.pop_front();
         lock.unlock();
-        fds.clear();
+        close_all(std::move(one));
         lock.lock();
     }
+    state->users.erase(own);
 }
 
 } // namespace clone2::agent

@@ -1,39 +1,50 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "agent/ledger.hpp"
 #include "base/fd.hpp"
 
-#include <condition_variable>
+#include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace clone2::agent
 {
 
-/// Closes descriptors that a peer has sent, on a thread of its own: close(2) of a file on FUSE or
-/// of a socket that lingers waits for whoever made it, for any time. Thread-safe.
+/// What a peer leaves behind.
+struct Waste {
+    std::vector<Fd> fds;
+    Fd connection; ///< with descriptors in it that were not received, perhaps
+    std::optional<Charge> charge;
+};
+
+/// Closes descriptors that peers have sent. The last close(2) of a socket that lingers, or of a
+/// file on FUSE, waits for whoever made it, for any time: each user has a thread of its own for
+/// that, as long as there is something to close, and holds up nobody else's. What is not closed
+/// counts as the user's. Thread-safe.
 class Disposal
 {
 public:
-    Disposal();
-    Disposal(const Disposal &) = delete;
-    Disposal &operator=(const Disposal &) = delete;
-    /// Does not wait for a close that hangs: the process's end does it.
-    ~Disposal();
+    Disposal() : state_(std::make_shared<State>()) {}
 
-    void take(std::vector<Fd> fds);
+    void take(uid_t user, Waste waste);
 
 private:
     struct State {
         std::mutex mutex;
-        std::condition_variable wake;
-        std::vector<Fd> fds;
-        bool ended = false;
+        struct Queue {
+            std::deque<Waste> waste;
+            bool worked_on = false; ///< else there was no thread for it; the next take() asks again
+        };
+        /// A close that hangs when the process ends is not waited for.
+        std::map<uid_t, Queue> users;
     };
-    static void work(const std::shared_ptr<State> &state);
+    static void work(const std::shared_ptr<State> &state, uid_t user);
 
-    std::shared_ptr<State> state_; ///< shared with the thread, which may stay behind
+    std::shared_ptr<State> state_; ///< shared with the threads, which may stay behind
 };
 
 } // namespace clone2::agent

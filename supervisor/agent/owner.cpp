@@ -90,8 +90,15 @@ bool Owner::gives_up()
     return true;
 }
 
+void Owner::calls_wait(std::uint64_t held)
+{
+    shared_.diagnostics.warn("uid " + std::to_string(subject_.uid) + ": " + std::to_string(held) +
+                             " calls are under way and held up, further ones wait (--budget)");
+}
+
 void Owner::ended(int /*fd*/)
 {
+    charges_.clear();
     on_end_();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/child_count.hpp"
+#include "agent/ledger.hpp"
 #include "agent/listener_note.hpp"
 #include "agent/policy.hpp"
 #include "agent/process_state.hpp"
@@ -13,6 +14,8 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
+#include <vector>
 
 namespace clone2::agent
 {
@@ -95,7 +98,11 @@ public:
     void end_receive() override;
     [[nodiscard]] bool gives_up() override;
     void ended(int fd) override;
+    [[nodiscard]] uid_t user() const override { return subject_.uid; }
+    void calls_wait(std::uint64_t held) override;
 
+    /// What the listener uses up, until this ends. Once, before it is served.
+    void hold(std::vector<Charge> charges) { charges_ = std::move(charges); }
     [[nodiscard]] const Subject &subject() const { return subject_; }
 
 private:
@@ -104,6 +111,7 @@ private:
     const int listener_;
     std::optional<ListenerNote> note_;
     std::function<void()> on_end_;
+    std::vector<Charge> charges_;
     std::atomic<bool> told_invisible_{false};
     std::atomic<bool> told_number_{false};
 };

@@ -11,6 +11,7 @@
 #include "cli/wire.hpp"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <initializer_list>
 #include <mutex>
@@ -186,6 +188,30 @@ agent::ListeningSocket listening_socket(const Options &options,
     return agent::ListeningSocket::passed(std::move(socket));
 }
 
+/// What the limit of open files leaves beside our own and what calls under way open.
+std::uint64_t descriptors_for_peers()
+{
+    constexpr std::uint64_t of_calls = 4096;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur - std::min<std::uint64_t>(limit.rlim_cur / 4, of_calls);
+}
+
+/// How many listeners the service manager keeps, with a note each ($FDSTORE, systemd 254).
+std::uint64_t kept_listeners(std::uint64_t otherwise)
+{
+    const char *const text = std::getenv("FDSTORE");
+    const unsigned long long fds = text != nullptr ? std::strtoull(text, nullptr, 10) : 0;
+    return fds != 0 ? fds / 2 : otherwise;
+}
+
+agent::Ledger::Totals totals(const BudgetTotals &budget)
+{
+    return {budget.listeners,
+            budget.descriptors != 0 ? budget.descriptors : descriptors_for_peers(),
+            budget.memory << 20U, kept_listeners(budget.listeners)};
+}
+
 int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                 QueuedDiagnostics &diagnostics)
 {
@@ -195,7 +221,7 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     Service service(procfs, diagnostics, kernel_nr);
     const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
     DrainLimit limit(audit, diagnostics);
-    Server server(*loop, service, diagnostics);
+    Server server(*loop, service, diagnostics, options.budget.calls);
     agent::ListeningSocket socket = listening_socket(options, passed);
     ucred own{}; // a peer is known by this call
     socklen_t size = sizeof own;
@@ -206,7 +232,8 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                        {options.nr,
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
                         options.policy.value_or(""),
-                        !kernel_nr},
+                        !kernel_nr,
+                        totals(options.budget)},
                        std::move(socket));
     const Signals signals(*loop, server, agent, audit, limit);
     agent.restore(std::move(passed));

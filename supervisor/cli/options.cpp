@@ -61,6 +61,12 @@ constexpr std::array texts{
         "text matches as a whole, or up to a '*' at its end. SIGHUP reads it again; a file "
         "with an error changes nothing. max_children: processes made by clone2 through one "
         "listener and alive at once; threads, zombies and children of fork don't count"},
+    OptionText{
+        0, "budget", "NAME=N[,...]", listening,
+        "with --listen: what all peers together may use: listeners=8192, calls=1024 (under way at "
+        "once), memory=256 (MiB), descriptors (default what the limit of open files leaves). A "
+        "user gets as much as stays free for others: alone at most half. What is beyond that is "
+        "refused, calls wait, and a warning says so"},
     OptionText{'v', "verbose", nullptr, running | listening, "say what is going on, on stderr"},
     OptionText{'q', "quiet", nullptr, running | listening, "no warnings"},
     OptionText{0, "check", "[=FEATURE]", checking,
@@ -220,6 +226,29 @@ std::optional<std::vector<uid_t>> parse_uids(const std::string &text)
     return uids;
 }
 
+/// "calls=64,memory=16".
+bool parse_budget(const std::string &text, BudgetTotals &budget)
+{
+    constexpr std::uint64_t most = 1ULL << 32U;
+    const std::array names{
+        std::pair{"listeners", &budget.listeners}, std::pair{"calls", &budget.calls},
+        std::pair{"descriptors", &budget.descriptors}, std::pair{"memory", &budget.memory}};
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        const std::size_t equals = std::min(text.find('=', at), comma);
+        const auto name = choose(text.substr(at, equals - at), names);
+        // Half of it has to be shared out.
+        const auto value = parse_number<std::uint64_t>(
+            text.substr(std::min(equals + 1, comma), comma - std::min(equals + 1, comma)), 4, most);
+        if (!name || !value) {
+            return false;
+        }
+        **name = *value;
+        at = comma + 1;
+    }
+    return true;
+}
+
 /// Options that mean nothing with what else is asked for.
 std::optional<UsageError> conflict(const std::vector<Given> &given, Mode mode,
                                    const Options &options)
@@ -315,6 +344,10 @@ std::optional<UsageError> apply(const Given &one, Options &options)
             return bad;
         }
         options.allowed_uids.insert(options.allowed_uids.end(), uids->begin(), uids->end());
+    } else if (name == "budget") {
+        if (!parse_budget(value, options.budget)) {
+            return bad;
+        }
     } else if (name == "stats") {
         options.stats = true;
     } else if (name == "wait-all") {

@@ -6,6 +6,7 @@
 #include "base/kernel_clone2.hpp"
 #include "loop/event_loop.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,6 +30,14 @@ enum class Provider {
     kernel      ///< the kernel's own clone2, or nobody
 };
 
+/// What all peers of an agent together may use.
+struct BudgetTotals {
+    std::uint64_t listeners = 8192;
+    std::uint64_t calls = 1024;    ///< under way at once
+    std::uint64_t descriptors = 0; ///< 0: what the limit of open files leaves
+    std::uint64_t memory = 256;    ///< MiB
+};
+
 /// The command line, decoded.
 struct Options {
     int nr = default_nr;
@@ -46,6 +55,7 @@ struct Options {
     std::optional<std::string> listen;
     std::vector<uid_t> allowed_uids;
     std::optional<std::string> policy;
+    BudgetTotals budget;
 };
 
 /// Other things to do than running a program.

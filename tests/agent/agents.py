@@ -97,8 +97,17 @@ class Agent:
 
     def is_in(self, number):
         """Whether a thread of it is in this system call now."""
-        return any(tracing.system_call(self.pid, tid) == str(number)
-                   for tid in tracing.tasks(self.pid))
+        return self.threads_in(number) > 0
+
+    def threads_in(self, number):
+        """How many threads are in this system call now."""
+        found = 0
+        for tid in tracing.tasks(self.pid):
+            try:
+                found += tracing.system_call(self.pid, tid) == str(number)
+            except FileNotFoundError:  # it has ended
+                pass
+        return found
 
     def reads_memory(self):
         """Whether a thread of it is reading a target's memory now."""
@@ -193,6 +202,13 @@ class Target:
                 libc.syscall(nr, held_page(), None)
                 ours.sendall(b"%d" % -ctypes.get_errno())
                 continue
+            if request.startswith(b"processes held"):
+                for _ in range(int(request.split()[2])):
+                    if os.fork() == 0:
+                        libc.syscall(nr, held_page(), None)
+                        os._exit(0)
+                ours.sendall(b"1")
+                continue
             pids = [int(word) for word in request.split()]
             flags = pids.pop(0)
             array = (ctypes.c_int * max(1, len(pids)))(*pids)
@@ -209,6 +225,11 @@ class Target:
     def ask_held(self):
         """A call whose arguments nobody can read: whoever tries waits."""
         self.ours.sendall(b"held")
+
+    def hold_many(self, count):
+        """So many children of it make such a call each."""
+        self.ours.sendall(b"processes held %d" % count)
+        self.answer()
 
     def answer(self):
         return int(self.ours.recv(64))

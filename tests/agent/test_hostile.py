@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Peers that mean no good: each is closed and told of, and the others are served meanwhile."""
+import contextlib
 import errno
 import fcntl
 import os
@@ -108,12 +109,21 @@ class Hostile(harness.Case):
         agent.serves()
         self.wait(lambda: agent.fds() == before, "no descriptor kept")
 
-    def test_file_whose_close_hangs(self):
-        # A socket that lingers: its last close waits for a peer who does not read.
-        agent = Agent(self)
+    @staticmethod
+    @contextlib.contextmanager
+    def user(uid):
+        os.seteuid(uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    @staticmethod
+    def lingering_socket(case):
+        """A socket whose last close waits for a peer who does not read."""
         server = socket.create_server(("127.0.0.1", 0))
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self.addCleanup(server.close)
+        case.addCleanup(server.close)
         client = socket.create_connection(server.getsockname())
         client.setblocking(False)
         try:
@@ -123,13 +133,74 @@ class Hostile(harness.Case):
             pass
         client.setblocking(True)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
-        # Closed here while it is on its way: the agent's close is the last.
+        return client
+
+    def wrapped(self):
+        """A socket that has a lingering one in its queue: what it is closed with nobody sees."""
+        inner = self.lingering_socket(self)
+        ours, theirs = socket.socketpair()
+        socket.send_fds(theirs, [b"x"], [inner.fileno()])
+        inner.close()
+        theirs.close()
+        return ours
+
+    def send_on_the_way(self, agent, message, files):
+        """Sends files and closes them here first: the agent's close is the last."""
         agent.child.send_signal(signal.SIGSTOP)
-        peer = agent.send(agents.state(), [client.fileno()])
-        client.close()
+        peer = agent.send(message, [file.fileno() for file in files])
+        for file in files:
+            file.close()
         agent.child.send_signal(signal.SIGCONT)
+        return peer
+
+    def test_socket_that_lingers(self):
+        # Its last close would wait for a peer who does not read: not in the agent.
+        agent = Agent(self)
+        before = agent.fds()
+        peer = self.send_on_the_way(agent, agents.state(), [self.lingering_socket(self)])
         self.refused(agent, peer, "no seccomp listener")
+        self.wait(lambda: agent.fds() == before, "its end")
+
+    def test_descriptors_that_are_not_received(self):
+        # In a connection that is closed with them in it, and behind a message.
+        self.need_root()
+        agent = Agent(self)
+        before = agent.fds()
+        for stranger in (True, False):
+            target = Target(self)
+            agent.child.send_signal(signal.SIGSTOP)
+            os.chmod(agent.path, 0o666)
+            with self.user(harness.NOBODY if stranger else 0):
+                peer = agent.connect()
+            socket.send_fds(peer, [agents.state()], [] if stranger else [target.listener])
+            inner = self.lingering_socket(self)
+            socket.send_fds(peer, [b" "], [inner.fileno()])
+            inner.close()
+            agent.child.send_signal(signal.SIGCONT)
+            ended(peer)
+            agent.serves()
+            target.close()
+            self.wait(lambda: agent.fds() == before, "their end")
+
+    def test_file_whose_close_hangs(self):
+        # A user's hanging closes are its own: they count as its descriptors, and others' are closed.
+        self.need_root()
+        agent = Agent(self, "--allow-uid", str(harness.NOBODY), "--budget", "descriptors=64")
+        hanging = self.wrapped()
+        with self.user(harness.NOBODY):
+            peer = self.send_on_the_way(agent, agents.state(), [hanging])
+        self.assertEqual(ended(peer), b"")
         self.wait(lambda: agent.is_in(3), "a close that waits")
+        with self.user(harness.NOBODY), open("/dev/null") as null:
+            for _ in range(10):
+                with contextlib.suppress(BrokenPipeError):  # refused as it comes
+                    ended(agent.send(agents.state(), [null.fileno()] * 4))
+        agent.says("uid 65534 has used up its share of descriptors")
+        self.assertTrue(agent.is_in(3))
+        read, write = os.pipe()
+        ended(agent.send(agents.state(), [write]))
+        os.close(write)
+        self.assertEqual(os.read(read, 1), b"", "another user's is closed")
         agent.serves()
         self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
 
@@ -235,11 +306,13 @@ class Hostile(harness.Case):
         return bool(poll.poll(0))
 
     def test_more_descriptors_than_there_are(self):
-        # Where the agent runs out of descriptors it says so and is there again afterwards.
+        # A user's connections end before the agent has no descriptor left, the oldest first.
         agent = Agent(self, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
                                                                  (64, 64)))
         peers = [agent.connect() for _ in range(100)]
-        agent.says("Too many open files")
+        agent.says("too many connections")
+        agent.serves()
+        self.assertNotIn("Too many open files", agent.err())
         for peer in peers:
             peer.close()
         agent.serves()
@@ -280,8 +353,9 @@ class Hostile(harness.Case):
         target = Target(self)
         other = os.dup(target.listener)
         target.give(agent)
-        agent.send(agents.state(), [other])
+        peer = agent.send(agents.state(), [other])
         os.close(other)
+        self.refused(agent, peer, "this listener is served already")
         for pid in range(7000, 7050):
             self.assertEqual(target.call(pid), pid)
 

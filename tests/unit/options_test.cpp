@@ -236,16 +236,36 @@ TEST_CASE("options: the agent")
     CHECK(agent.listen == "/s");
     CHECK(agent.allowed_uids == std::vector<uid_t>{1, 2, 3});
     CHECK(agent.policy == "f");
+    CHECK(agent.budget.calls == 1024);
+    const Options small = options(
+        {"--listen=s", "--budget=calls=64,memory=16", "--budget", "listeners=4,descriptors=100"});
+    CHECK(small.budget.calls == 64);
+    CHECK(small.budget.memory == 16);
+    CHECK(small.budget.listeners == 4);
+    CHECK(small.budget.descriptors == 100);
     CHECK(agent.program.empty());
     CHECK_FALSE(options({"p"}).listen.has_value());
-    for (const Words &words :
-         {Words{"--listen"}, Words{"--listen="}, Words{"--listen=s", "p"},
-          Words{"--listen=s", "--pidns"}, Words{"--listen=s", "--wait-all"},
-          Words{"--listen=s", "--exit-status=128"}, Words{"--listen=s", "--allow-uid="},
-          Words{"--listen=s", "--allow-uid=1,"}, Words{"--listen=s", "--allow-uid=,1"},
-          Words{"--listen=s", "--allow-uid=-1"}, Words{"--listen=s", "--allow-uid=4294967295"},
-          Words{"--listen=s", "--policy="}, Words{"--listen=s", "--provider=kernel"},
-          Words{"--allow-uid=1", "p"}, Words{"--policy=f", "p"}}) {
+    for (const Words &words : {Words{"--listen"},
+                               Words{"--listen="},
+                               Words{"--listen=s", "p"},
+                               Words{"--listen=s", "--pidns"},
+                               Words{"--listen=s", "--wait-all"},
+                               Words{"--listen=s", "--exit-status=128"},
+                               Words{"--listen=s", "--allow-uid="},
+                               Words{"--listen=s", "--allow-uid=1,"},
+                               Words{"--listen=s", "--allow-uid=,1"},
+                               Words{"--listen=s", "--allow-uid=-1"},
+                               Words{"--listen=s", "--allow-uid=4294967295"},
+                               Words{"--listen=s", "--policy="},
+                               Words{"--listen=s", "--provider=kernel"},
+                               Words{"--listen=s", "--budget="},
+                               Words{"--listen=s", "--budget=calls"},
+                               Words{"--listen=s", "--budget=calls=3"},
+                               Words{"--listen=s", "--budget=calls=4,"},
+                               Words{"--listen=s", "--budget=kept=9"},
+                               Words{"--budget=calls=9", "p"},
+                               Words{"--allow-uid=1", "p"},
+                               Words{"--policy=f", "p"}}) {
         CHECK(refused(words));
     }
     CHECK(options({"--listen=s", "--provider=kernel", "-n337"}).provider == Provider::kernel);
@@ -277,6 +297,7 @@ TEST_CASE("options: each with each thing to do has an effect or is an error")
                               Example{"listen", "=s"},
                               Example{"allow-uid", "=1"},
                               Example{"policy", "=f"},
+                              Example{"budget", "=calls=64"},
                               Example{"verbose", ""},
                               Example{"quiet", ""},
                               Example{"check", ""},
@@ -298,7 +319,7 @@ TEST_CASE("options: each with each thing to do has an effect or is an error")
             return mode == running || mode == (name == "check" ? checking : printing) ||
                    (name == "check" && mode == listening);
         }
-        if (name == "allow-uid" || name == "policy") {
+        if (name == "allow-uid" || name == "policy" || name == "budget") {
             return mode == listening;
         }
         if (name == "pidns" || name == "wait-all" || name == "exit-status") {
