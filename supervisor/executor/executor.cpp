@@ -521,9 +521,11 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     call.nr = report.call.nr;
     call.saved_args = {report.call.args[0], report.call.args[1]};
     const std::vector<std::byte> bytes = arch::encode_slot(call, *slot);
-    const WaitingWrite write{*slot, bytes};
+    const std::int32_t nobody = 0;
+    const std::array<WaitingWrite, 2> writes{
+        {{*slot, bytes}, {report.slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
     const auto answer = static_cast<std::int64_t>(slot->value());
-    if (auto done = write_and_answer(source, notification, {&write, 1}, answer); !done) {
+    if (auto done = write_and_answer(source, notification, writes, answer); !done) {
         slot_users_.end(tid, *slot);
         return done;
     }
