@@ -23,7 +23,8 @@ constexpr std::uint64_t magic = 0x31656e6f6c632d61; // another version of us has
 constexpr std::size_t max_note = std::size_t{4} << 20;
 /// Calls of one listener that can be under way at once and be noted.
 constexpr std::size_t slots = 1024;
-/// Received but not yet noted, when the agent was killed in between: at most one for each thread.
+/// Received but not yet noted, when the agent was killed in between: one, for each is noted before
+/// the next is received. Its id is not the next one where callers have died that waited.
 constexpr std::uint64_t ids_after = 64;
 /// The size must not change under our mapping.
 constexpr unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;

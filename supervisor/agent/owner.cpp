@@ -25,11 +25,15 @@ Owner::Owner(const Shared &shared, Subject subject, int listener, std::optional<
 {
 }
 
-std::optional<Refusal> Owner::screen(const Notification &notification)
+void Owner::received(const Notification &notification)
 {
     if (note_) {
         note_->received(listener_, notification.id);
     }
+}
+
+std::optional<Refusal> Owner::screen(const Notification &notification)
+{
     if (notification.tid == 0) {
         // The kernel gives 0 where the caller has no pid in our pid namespace.
         const std::string why = "the caller is in a pid namespace that the agent can't see";

@@ -91,6 +91,7 @@ public:
     Owner(const Shared &shared, Subject subject, int listener, std::optional<ListenerNote> note,
           std::function<void()> on_end);
 
+    void received(const Notification &notification) override;
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
     [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
     [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;

@@ -24,6 +24,10 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
+    /// The kernel has handed this notification out. Told before the next one of the same listener
+    /// is received: where the process is killed in between, only the newest has not been told.
+    /// Must not block.
+    virtual void received(const Notification & /*notification*/) {}
     /// A reason to refuse a call unseen, by its notification alone; asked first, for each, also
     /// for those by which a target reports. Without a text it is no clone2 call, and not told to
     /// audit(). Must not block.

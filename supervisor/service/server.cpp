@@ -281,6 +281,7 @@ void Server::take(Lock &lock)
         make_ready(served); // that one died; there may be others
         return;
     }
+    served->owner->received(*notification);
     if (served->listener.pending() == Listener::Pending::notification) {
         make_ready(served);
         // More threads than CPUs would only get in each other's way; if all are held up, the
