@@ -25,31 +25,35 @@ NR = 387
 
 SYS_SECCOMP, PROCESS_VM_READV, TIMER_SETTIME = 317, 310, 223  # x86-64
 NOTIF_RECV, NOTIF_SEND = 0xc0502100, 0xc0182101
-SET_MODE_FILTER, NEW_LISTENER = 1, 8
+SET_MODE_FILTER, NEW_LISTENER, WAIT_KILLABLE_RECV = 1, 8, 32
 PR_SET_NO_NEW_PRIVS = 38
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def install_filter(nr=NR):
+def install_filter(nr=NR, flags=0):
     """The filter on this thread; its listener, or -errno."""
     steps = [(0x20, 0, 0, 0), (0x15, 0, 1, nr), (0x06, 0, 0, 0x7fc00000), (0x06, 0, 0, 0x7fff0000)]
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(buffer))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    fd = libc.syscall(SYS_SECCOMP, SET_MODE_FILTER, NEW_LISTENER, program)
+    fd = libc.syscall(SYS_SECCOMP, SET_MODE_FILTER, NEW_LISTENER | flags, program)
     return fd if fd >= 0 else -ctypes.get_errno()
 
 
 def held_page():
-    """The address of a page behind userfaultfd(2) that nobody ever fills."""
+    """A page behind userfaultfd(2), which nobody fills unasked: the descriptor, the address."""
     fd = libc.syscall(323, os.O_CLOEXEC)  # userfaultfd, x86-64
     assert fd >= 0
     fcntl.ioctl(fd, 0xc018aa3f, struct.pack("QQQ", 0xaa, 0, 0))  # UFFDIO_API
     libc.mmap.restype = ctypes.c_void_p
     page = libc.mmap(None, ctypes.c_size_t(4096), 3, 0x22, -1, ctypes.c_long(0))
     fcntl.ioctl(fd, 0xc020aa00, struct.pack("QQQQ", page, 4096, 1, 0))  # UFFDIO_REGISTER, missing
-    return ctypes.c_void_p(page)
+    return fd, page
+
+
+def clone_struct(flags, nr_pids):
+    return struct.pack("QQIIIIQ", flags | signal.SIGCHLD, 0, nr_pids, 0, 0, 0, 0)
 
 
 def state(fds=("seccompFd",), container="web", metadata=None, annotations=None, **more):
@@ -159,65 +163,12 @@ def ended(peer):
         text += piece
 
 
-class Target:
-    """A process under a filter of its own, which calls clone2 when it is told to. Its listener is
-    the test's to give away."""
+class Caller:
+    """The test's end of a thread that calls clone2 when it is told to."""
 
-    def __init__(self, case, nr=NR, before=None):
-        ours, theirs = socket.socketpair()
+    def __init__(self, ours):
+        self.ours = ours
         ours.settimeout(harness.RUN_SECONDS)
-        self.ours, self.case = ours, case
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 1
-            try:
-                # What other targets' ends depend on is theirs and the test's alone.
-                os.closerange(3, theirs.fileno())
-                os.closerange(theirs.fileno() + 1, 1 << 16)
-                if before:
-                    before()
-                status = self._child(theirs, nr)
-            finally:
-                os._exit(status)
-        theirs.close()
-        message, fds, _, _ = socket.recv_fds(ours, 16, 1)
-        case.assertEqual(message, b"here", "the filter was not installed")
-        self.listener = fds[0]
-        case.addCleanup(self.close)
-
-    @staticmethod
-    def _child(ours, nr):
-        listener = install_filter(nr)
-        if listener < 0:
-            ours.sendall(b"refused")
-            return 1
-        socket.send_fds(ours, [b"here"], [listener])
-        os.close(listener)
-        # Two frames of C are enough: fork-like, and the child ends at once.
-        while True:
-            request = ours.recv(4096)
-            if not request:
-                return 0
-            if request == b"held":
-                libc.syscall(nr, held_page(), None)
-                ours.sendall(b"%d" % -ctypes.get_errno())
-                continue
-            if request.startswith(b"processes held"):
-                for _ in range(int(request.split()[2])):
-                    if os.fork() == 0:
-                        libc.syscall(nr, held_page(), None)
-                        os._exit(0)
-                ours.sendall(b"1")
-                continue
-            pids = [int(word) for word in request.split()]
-            flags = pids.pop(0)
-            array = (ctypes.c_int * max(1, len(pids)))(*pids)
-            args = struct.pack("QQIIIIQ", flags | signal.SIGCHLD, 0, len(pids), 0, 0, 0, 0)
-            result = libc.syscall(nr, args, array)
-            if result == 0:
-                signal.pause()
-                os._exit(0)
-            ours.sendall(b"%d" % (result if result >= 0 else -ctypes.get_errno()))
 
     def ask(self, *pids, flags=0):
         self.ours.sendall(b" ".join(b"%d" % number for number in (flags, *pids)))
@@ -231,6 +182,18 @@ class Target:
         self.ours.sendall(b"processes held %d" % count)
         self.answer()
 
+    def ask_later(self, *pids):
+        """A call whose arguments can't be read until the function is called that this returns."""
+        self.ours.sendall(b" ".join(b"%d" % number for number in (-1, *pids)))
+        message, fds, _, _ = socket.recv_fds(self.ours, 64, 1)
+        page = ctypes.create_string_buffer(clone_struct(0, len(pids)), 4096)
+
+        def fill():
+            fcntl.ioctl(fds[0], 0xc028aa03,  # UFFDIO_COPY
+                        struct.pack("QQQQq", int(message), ctypes.addressof(page), 4096, 0, 0))
+            os.close(fds[0])
+        return fill
+
     def answer(self):
         return int(self.ours.recv(64))
 
@@ -238,6 +201,93 @@ class Target:
         """The child's pid, or -errno. The child sleeps until it is killed."""
         self.ask(*pids, flags=flags)
         return self.answer()
+
+    def thread(self):
+        """One more thread of the target that calls."""
+        ours, theirs = socket.socketpair()
+        socket.send_fds(self.ours, [b"thread"], [theirs.fileno()])
+        theirs.close()
+        caller = Caller(ours)
+        caller.tid = caller.answer()
+        return caller
+
+
+def serve_caller(ours, nr):
+    """The other end: calls as it is told."""
+    while True:
+        # Two frames of C are enough: fork-like, and the child ends at once.
+        request, fds, _, _ = socket.recv_fds(ours, 4096, 1)
+        if not request:
+            return 0
+        if request == b"held":
+            libc.syscall(nr, ctypes.c_void_p(held_page()[1]), None)
+            ours.sendall(b"%d" % -ctypes.get_errno())
+            continue
+        if request.startswith(b"processes held"):
+            for _ in range(int(request.split()[2])):
+                if os.fork() == 0:
+                    libc.syscall(nr, ctypes.c_void_p(held_page()[1]), None)
+                    os._exit(0)
+            ours.sendall(b"1")
+            continue
+        if request == b"thread":
+            theirs = socket.socket(fileno=fds[0])
+
+            def serve():
+                theirs.sendall(b"%d" % threading.get_native_id())
+                serve_caller(theirs, nr)
+            threading.Thread(target=serve, daemon=True).start()
+            continue
+        pids = [int(word) for word in request.split()]
+        flags = pids.pop(0)
+        array = (ctypes.c_int * max(1, len(pids)))(*pids)
+        args = clone_struct(max(flags, 0), len(pids))
+        if flags < 0:
+            fd, page = held_page()
+            socket.send_fds(ours, [b"%d" % page], [fd])
+            args = ctypes.c_void_p(page)
+        result = libc.syscall(nr, args, array)
+        if result == 0:
+            signal.pause()
+            os._exit(0)
+        ours.sendall(b"%d" % (result if result >= 0 else -ctypes.get_errno()))
+
+
+class Target(Caller):
+    """A process under a filter of its own, which calls clone2 when it is told to. Its listener is
+    the test's to give away."""
+
+    def __init__(self, case, nr=NR, before=None, flags=0):
+        ours, theirs = socket.socketpair()
+        super().__init__(ours)
+        self.case = case
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 1
+            try:
+                # What other targets' ends depend on is theirs and the test's alone.
+                os.closerange(3, theirs.fileno())
+                os.closerange(theirs.fileno() + 1, 1 << 16)
+                if before:
+                    before()
+                status = self._child(theirs, nr, flags)
+            finally:
+                os._exit(status)
+        theirs.close()
+        message, fds, _, _ = socket.recv_fds(ours, 16, 1)
+        case.assertEqual(message, b"here", "the filter was not installed")
+        self.listener = fds[0]
+        case.addCleanup(self.close)
+
+    @staticmethod
+    def _child(ours, nr, flags):
+        listener = install_filter(nr, flags)
+        if listener < 0:
+            ours.sendall(b"refused")
+            return 1
+        socket.send_fds(ours, [b"here"], [listener])
+        os.close(listener)
+        return serve_caller(ours, nr)
 
     def give(self, agent, **kw):
         """Hands the listener to an agent, as a runtime does, and forgets it."""

@@ -2,7 +2,7 @@
 //
 // "endure SECONDS [THREADS [returns]]": calls without pause, for drivers that end the provider
 // meanwhile. A provider that has gone leaves ENOSYS behind, for good unless it is one that returns;
-// anything else that is wrong is a failure.
+// anything else that is wrong is a failure. SIGTERM ends it early.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -112,6 +112,12 @@ static void endure_all(int threads)
     _exit(0);
 }
 
+static void stop(int number)
+{
+    (void)number;
+    __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
+}
+
 int endure_main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
@@ -132,6 +138,7 @@ int endure_main(int argc, char **argv)
     if (pid == 0)
         endure_all(threads);
     int status = 0;
+    signal(SIGTERM, stop);
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (now() > state->end + PATIENCE) {
             kill(pid, SIGKILL);
