@@ -44,7 +44,7 @@ struct Verdict {
 };
 
 /// Which calls are served: the first rule that matches decides; a call that none matches is
-/// refused. Pure.
+/// refused. It guides programs that cooperate and confines nobody: see SECURITY.md. Pure.
 class Policy
 {
 public:

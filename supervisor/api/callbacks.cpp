@@ -114,6 +114,7 @@ void CallbackOwner::record(const CallRecord &record)
     event.latency_us = record.latency_us;
     event.time_ns = record.time_ns;
     event.comm = record.comm.c_str();
+    event.doubt = record.doubt.empty() ? nullptr : record.doubt.c_str();
     event.level = record.level ? static_cast<int>(*record.level) : -1;
     call(callbacks_, callbacks_.options.event, &event);
 }

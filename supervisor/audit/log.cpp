@@ -60,6 +60,9 @@ std::string format_text(const CallRecord &record)
     } else {
         line += std::to_string(record.result);
     }
+    if (!record.doubt.empty()) {
+        line += " [" + record.doubt + "]";
+    }
     return line + " <" + std::to_string(record.latency_us) + " us>\n";
 }
 
@@ -84,6 +87,9 @@ std::string format_json(const CallRecord &record)
     if (record.result < 0) {
         line["error"] = errno_name(static_cast<int>(-record.result));
         line["why"] = record.why;
+    }
+    if (!record.doubt.empty()) {
+        line["doubt"] = record.doubt;
     }
     line["us"] = record.latency_us;
     return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";

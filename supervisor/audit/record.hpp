@@ -22,8 +22,11 @@ struct CallRecord {
     std::vector<pid_t> pids; ///< as asked, oldest namespace first, at most 33
     /// The kernel's own clone2 makes the call: its result is not known here.
     bool passed_to_kernel = false;
-    std::int64_t result = 0;     ///< a pid in the caller's namespace, or -errno
-    std::string why;             ///< for an errno: the reason, one clause
+    std::int64_t result = 0; ///< a pid in the caller's namespace, or -errno
+    std::string why;         ///< for an errno: the reason, one clause
+    /// One clause where the target's report is not what it was sent to do; else empty. Without it,
+    /// too, a result is the target's word.
+    std::string doubt;
     std::int64_t latency_us = 0; ///< from the notification's arrival to the answer
 };
 

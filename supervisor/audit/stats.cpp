@@ -14,6 +14,18 @@ namespace
 
 constexpr std::uint64_t steps = 8; // buckets per power of two
 
+/// A map's key may come from a target: only what is an errno to the kernel (MAX_ERRNO) is one.
+constexpr std::int64_t highest_errno = 4095;
+constexpr int no_errno = -1;
+
+std::string describe(int key)
+{
+    if (key == no_errno) {
+        return "no errno";
+    }
+    return key == 0 ? "success" : errno_name(key);
+}
+
 std::size_t bucket_of(std::uint64_t value)
 {
     if (value < steps) {
@@ -42,7 +54,9 @@ void Stats::add(std::optional<std::int64_t> result, std::int64_t latency_us)
         bucket_of(static_cast<std::uint64_t>(std::max<std::int64_t>(latency_us, 0)));
     const std::lock_guard lock(mutex_);
     if (result) {
-        ++by_errno_[*result < 0 ? static_cast<int>(-*result) : 0];
+        ++by_errno_[*result >= 0                ? 0
+                    : *result >= -highest_errno ? static_cast<int>(-*result)
+                                                : no_errno];
     } else {
         ++passed_;
     }
@@ -74,8 +88,7 @@ std::string Stats::summary() const
     const std::lock_guard lock(mutex_);
     std::string text = "clone2 calls: " + std::to_string(count_) + "\n";
     for (const auto &[err, count] : by_errno_) {
-        text += "  " + (err == 0 ? std::string("success") : errno_name(err)) + ": " +
-                std::to_string(count) + "\n";
+        text += "  " + describe(err) + ": " + std::to_string(count) + "\n";
     }
     if (passed_ > 0) {
         text += "  passed to the kernel: " + std::to_string(passed_) + "\n";

@@ -31,7 +31,7 @@ private:
     [[nodiscard]] std::int64_t percentile_locked(unsigned percent) const;
 
     mutable std::mutex mutex_;
-    std::map<int, std::uint64_t> by_errno_; ///< 0: success
+    std::map<int, std::uint64_t> by_errno_; ///< 0: success, -1: none there is
     std::uint64_t passed_ = 0;              ///< to the kernel
     std::array<std::uint64_t, buckets> histogram_{};
     std::uint64_t count_ = 0;

@@ -84,6 +84,14 @@ int main()
         "once. A FIFO is opened\n"
         "without waiting for its reader. At the end what waits to be written, as to a pipe\n"
         "that nobody reads, is given up after three seconds.\n"
+        ".PP\n"
+        "The log and the statistics say what PROGRAM's own processes report of how a call\n"
+        "ended: a hostile one can report what it likes. A result that can't be one is logged\n"
+        "as EBADMSG, and what was not planned so has a doubt behind its result, in brackets.\n"
+        ".PP\n"
+        "A policy guides programs that cooperate and confines nobody: a program that may\n"
+        "choose pids may call clone3 itself. What confines is to take CAP_SYS_ADMIN and\n"
+        "CAP_CHECKPOINT_RESTORE away.\n"
         ".SH SEE ALSO\n"
         ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
     std::fputs(page.c_str(), stdout);

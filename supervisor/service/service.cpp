@@ -32,6 +32,33 @@ unsigned extra_entries(const CloneCall &call)
     return (call.flags & CLONE_NEWPID) != 0 && call.set_tid_size > 0 ? 1 : 0;
 }
 
+constexpr std::int64_t highest_errno = 4095;  // MAX_ERRNO of the kernel
+constexpr std::int64_t highest_pid = 1 << 22; // PID_MAX_LIMIT
+
+bool is_past(std::int64_t monotonic_ns)
+{
+    return monotonic_ns >= 0 && monotonic_ns <= now_ns(CLOCK_MONOTONIC);
+}
+
+/// All of a report is the target's word. This can't have been planned, or no clone3 has this
+/// result.
+bool is_nonsense(const Observation::Report &report)
+{
+    const std::int64_t result = report.result;
+    const bool is_result =
+        (result < 0 && result >= -highest_errno) || (result > 0 && result <= highest_pid);
+    return !is_result || report.call.nr_pids > max_pids || !is_past(report.call.started_ns);
+}
+
+/// What was planned, in place of what the slot says.
+void take_over(const Executor::Order &order, SlotCall &slot)
+{
+    slot.call = order.call;
+    slot.request_flags = order.request_flags;
+    slot.nr_pids = order.nr_pids;
+    slot.started_ns = order.started_ns;
+}
+
 /// The pids that were asked for, oldest first, out of what became of them.
 std::vector<pid_t> asked_pids(const SlotCall &slot)
 {
@@ -211,6 +238,7 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
                                 seen.request.nr_pids, call.owner.audit().wants_successes(),
                                 call.started_ns};
+    planned_.remember(call.notification.tid, order);
     const Result<Redirected> started = executor_.start(call.source, call.notification, order, seen);
     if (!started) {
         give_up(call, started.error(), &seen.request);
@@ -244,6 +272,7 @@ void Service::serve_boot_report(const Call &call, const Observation::BootReport 
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
                                 seen->request.nr_pids, call.owner.audit().wants_successes(),
                                 call.started_ns};
+    planned_.remember(tid, order);
     const Result<void> done = executor_.finish_boot(call.source, call.notification, report, order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
@@ -300,6 +329,11 @@ bool Service::try_other_pids(const Call &call, Observation::Report &report, Refu
         refusal = {EBUSY, "no free pid found"};
         return false;
     }
+    const SlotCall &slot = report.call;
+    planned_.remember(
+        call.notification.tid,
+        {slot.call, slot.request_flags, slot.nr_pids, slot.report_success, slot.started_ns},
+        slot.attempts);
     return executor_.retry(call.source, call.notification, report).has_value();
 }
 
@@ -309,11 +343,22 @@ void Service::serve_report(const Call &call, Observation::Report report)
         return;
     }
     CallRecord record;
+    const std::optional<PlannedCalls::Planned> planned = planned_.take(call.notification.tid);
+    const bool changed = planned && !planned->is(report.call);
+    if (!planned) {
+        record.doubt = "the target reports a call that is not known here";
+    } else if (changed) {
+        record.doubt = "the target has changed what was planned";
+        take_over(planned->order, report.call);
+    }
     record.flags = report.call.request_flags;
     record.nr_pids = report.call.nr_pids;
     record.pids = asked_pids(report.call);
     record.result = report.result;
-    if (report.result < 0) {
+    if (is_nonsense(report)) {
+        record.result = -EBADMSG;
+        record.why = "the target reports nonsense";
+    } else if (report.result < 0) {
         const auto err = static_cast<int>(-report.result);
         Facts facts{max_pids, true};
         if (report.call.nr_pids != 0) {
@@ -323,7 +368,7 @@ void Service::serve_report(const Call &call, Observation::Report report)
             }
         }
         Refusal refusal = judge_failure(report.call.request_flags, report.call.nr_pids, facts, err);
-        if (refusal.err == EBUSY && try_other_pids(call, report, refusal)) {
+        if (refusal.err == EBUSY && !changed && try_other_pids(call, report, refusal)) {
             return;
         }
         record.result = -refusal.err;
@@ -331,7 +376,9 @@ void Service::serve_report(const Call &call, Observation::Report report)
     }
     const std::int64_t result = record.result;
     Call whole = call;
-    whole.started_ns = report.call.started_ns;
+    if (is_past(report.call.started_ns)) {
+        whole.started_ns = report.call.started_ns;
+    }
     audit(whole, std::move(record));
     (void)executor_.finish(call.source, call.notification, report, result);
 }

@@ -7,6 +7,7 @@
 #include "executor/executor.hpp"
 #include "listener/listener.hpp"
 #include "service/owner.hpp"
+#include "service/planned_calls.hpp"
 #include "target/namespaces.hpp"
 #include "target/pid_picker.hpp"
 
@@ -80,6 +81,7 @@ private:
     NamespaceInspector inspector_;
     PidPicker picker_;
     Executor executor_;
+    PlannedCalls planned_;
 };
 
 } // namespace clone2

@@ -177,6 +177,16 @@ TEST_CASE("both formats: hostile names stay within one line")
     }
 }
 
+TEST_CASE("both formats: a doubt is part of the line")
+{
+    CallRecord record = ordinary();
+    CHECK_FALSE(json::parse(format_json(record)).contains("doubt"));
+    record.doubt = "not what was planned";
+    CHECK(format_text(record).find(") = 9876 [not what was planned] <135 us>\n") !=
+          std::string::npos);
+    CHECK(json::parse(format_json(record)).at("doubt") == "not what was planned");
+}
+
 TEST_CASE("both formats: hostile reasons stay within one line")
 {
     // A policy file's text is its author's, a reason may quote a caller.

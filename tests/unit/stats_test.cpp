@@ -131,14 +131,29 @@ TEST_CASE("Stats: the summary counts each result")
     for (int i = 0; i < 55; ++i) {
         stats.add(-EPERM, 100);
     }
-    stats.add(-4711, 100);
+    stats.add(-4011, 100);
     const std::string text = stats.summary();
     INFO(text);
-    for (const char *part : {"1234", "77", "55", "EBUSY", "EPERM", "4711"}) {
+    for (const char *part : {"1234", "77", "55", "EBUSY", "EPERM", "4011"}) {
         CHECK(text.find(part) != std::string::npos);
     }
     CHECK(text.find("EINVAL") == std::string::npos);
     CHECK(text.back() == '\n');
+}
+
+TEST_CASE("Stats: what is no errno is counted in one place")
+{
+    Stats stats;
+    for (std::int64_t i = 4096; i < 14096; ++i) {
+        stats.add(-i, 100);
+    }
+    stats.add(std::numeric_limits<std::int64_t>::min(), 100);
+    stats.add(-4095, 100);
+    const std::string text = stats.summary();
+    INFO(text);
+    CHECK(text.find("no errno: 10001\n") != std::string::npos);
+    CHECK(text.find("errno 4095: 1\n") != std::string::npos);
+    CHECK(std::count(text.begin(), text.end(), '\n') == 4);
 }
 
 TEST_CASE("Stats: threads in parallel lose nothing")

@@ -70,7 +70,11 @@ struct clone2_request {
     uint32_t pids_count; /**< entries in `pids`: nr_pids, or 0 where they could not be read */
 };
 
-/** A call has been seen through. */
+/**
+ * A call has been seen through. How it ended is reported by the target's own code, in the target's
+ * own memory: a hostile target can report what it likes, also calls that never were. What can't be
+ * a result at all becomes -EBADMSG; what is not as planned has a `doubt`.
+ */
 struct clone2_event {
     size_t size;
     const struct clone2_request *request;
@@ -82,6 +86,8 @@ struct clone2_event {
      * chosen them: not for a terminal as they are. */
     const char *comm;
     int level; /**< #CLONE2_WITH_DETAILS: nesting level of its pid namespace; else -1 */
+    /** One clause where the target's report is not of what it was sent to do; else NULL. */
+    const char *doubt;
 };
 
 /** Why a listener is not served any more. */
@@ -122,7 +128,9 @@ struct clone2_supervisor_options {
      * a string of less than #CLONE2_REASON_SIZE bytes, for the event. Asked once more where the
      * program makes its first call: don't count here.
      *
-     * This is no sandbox: whoever refuses clone2 should know that clone(2) is another call.
+     * This is no sandbox. It guides programs that cooperate and confines nobody: a program that
+     * may choose pids may call clone3 itself, and another thread of it may change a call after it
+     * was allowed. What confines is to take CAP_SYS_ADMIN and CAP_CHECKPOINT_RESTORE away.
      */
     int (*policy)(void *user, const struct clone2_request *request, char *reason);
 
