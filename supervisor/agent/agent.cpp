@@ -164,7 +164,9 @@ void Agent::accept_some()
     if (stopped_) {
         return;
     }
-    for (unsigned i = 0; i < accepts_per_turn; ++i) {
+    // Where one had to go for another, it goes before the next one comes.
+    crowded_ = false;
+    for (unsigned i = 0; i < accepts_per_turn && !crowded_; ++i) {
         if (accept_one()) {
             continue;
         }
@@ -280,6 +282,7 @@ bool Agent::make_room(uid_t uid)
     if (fits && open_peers_[uid] < most) {
         return true;
     }
+    crowded_ = true;
     const auto oldest = std::find_if(peers_.begin(), peers_.end(), [&](const auto &peer) {
         return peer.second->ended == nullptr && peer.second->connection.uid() == uid;
     });

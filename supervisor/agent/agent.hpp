@@ -118,6 +118,7 @@ private:
     std::uint64_t next_peer_ = 0;
     bool sweeping_ = false; ///< a sweep will come
     bool handling_ = false; ///< handle_messages() will come
+    bool crowded_ = false;  ///< an accepted connection was one too many
     bool stopped_ = false;
 };
 

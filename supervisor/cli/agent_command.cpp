@@ -193,7 +193,9 @@ std::uint64_t descriptors_for_peers()
 {
     constexpr std::uint64_t of_calls = 4096;
     rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        limit.rlim_cur = 1024; // the usual one
+    }
     return limit.rlim_cur - std::min<std::uint64_t>(limit.rlim_cur / 4, of_calls);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,6 +93,12 @@ void try_waiting(Tries &tries)
     tries.add("waitid()", ::waitid(P_PID, static_cast<id_t>(self), &info, WEXITED | WNOHANG),
               ECHILD);
     tries.add("poll()", ::poll(nullptr, 0, 0));
+    // Asio does without the descriptor, but not without this call on it.
+    const Fd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
+    const itimerspec never{};
+    if (timer) {
+        tries.add("timerfd_settime()", ::timerfd_settime(timer.get(), 0, &never, nullptr));
+    }
     std::uint32_t word = 0;
     tries.add("getrandom()", ::getrandom(&word, sizeof word, GRND_NONBLOCK), EAGAIN);
 }

@@ -59,9 +59,12 @@ class Before:
         self.pid, self.number, self.first = pid, str(number), first
         self.traced = {}
         for tid in tasks(pid):
-            if system_call(pid, tid) != str(sleeping):
-                hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
-                self.traced[tid] = 0
+            try:
+                if system_call(pid, tid) != str(sleeping):
+                    hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
+                    self.traced[tid] = 0
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended
         self._go_on(list(self.traced))
 
     def _go_on(self, tids):
