@@ -540,23 +540,40 @@ Result<void> Executor::finish(NotificationSource &source, const Notification &no
         // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
         return source.answer(notification.id, result < 0 ? result : 1);
     }
+    return leave(source, notification, report.call, report.slot, arch::owner_offset(), result);
+}
+
+Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
+                                   const Observation::BootReport &report, int err)
+{
+    SlotCall call;
+    call.return_address = report.call.return_address;
+    call.saved_args = {report.call.args[0], report.call.args[1]};
+    return leave(source, notification, call, report.slot, arch::boot_owner_offset(), -err);
+}
+
+Result<void> Executor::leave(NotificationSource &source, const Notification &notification,
+                             const SlotCall &call, RemotePtr slot, std::uint64_t owner,
+                             std::int64_t result)
+{
     // When the target is back in its program in one step, the slot is free without a doubt. If we
     // die before, our code takes it there.
-    const Result<Redirected> left = stop_and(
-        source, notification, result < 0 ? result : 1, [&](Tracee &tracee, bool) -> Result<void> {
-            if (auto done = arch::leave(tracee, report.call, result); !done) {
+    const std::int64_t answer = result < 0 ? result : 1;
+    const Result<Redirected> left =
+        stop_and(source, notification, answer, [&](Tracee &tracee, bool) -> Result<void> {
+            if (auto done = arch::leave(tracee, call, result); !done) {
                 return done;
             }
             // For a successor of ours. It is out of the slot, so a death before this costs the slot
             // only.
             const std::int32_t nobody = 0;
-            (void)tracee.poke_text(report.slot + arch::owner_offset(), const_bytes_of(nobody));
+            (void)tracee.poke_text(slot + owner, const_bytes_of(nobody));
             return {};
         });
     if (!left) {
-        return source.answer(notification.id, result < 0 ? result : 1);
+        return source.answer(notification.id, answer);
     }
-    slot_users_.end(notification.tid, report.slot);
+    slot_users_.end(notification.tid, slot);
     return {};
 }
 

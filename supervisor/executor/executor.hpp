@@ -114,10 +114,14 @@ public:
     [[nodiscard]] Result<Redirected> pass_to_kernel(NotificationSource &source,
                                                     const Notification &notification, int nr);
 
-    /// Answers a boot report: into the call. (An errno leads out of it.) Where the target had no
+    /// Answers a boot report: into the call. Where the target had no
     /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
     Result<void> finish_boot(NotificationSource &source, const Notification &notification,
                              const Observation::BootReport &report, const Order &order);
+
+    /// Answers a boot report with an errno: out of the call, and its slot is free.
+    Result<void> refuse_boot(NotificationSource &source, const Notification &notification,
+                             const Observation::BootReport &report, int err);
 
     /// Answers a report: the call's final result, a pid or -errno.
     Result<void> finish(NotificationSource &source, const Notification &notification,
@@ -156,6 +160,11 @@ private:
     /// else.
     Result<void> write_and_answer(NotificationSource &source, const Notification &notification,
                                   std::span<const WaitingWrite> writes, std::int64_t answer);
+    /// Takes the target, whose report from this read-only slot is answered, back to its program
+    /// with the result, and frees the slot. `owner`: offset in the slot.
+    Result<void> leave(NotificationSource &source, const Notification &notification,
+                       const SlotCall &call, RemotePtr slot, std::uint64_t owner,
+                       std::int64_t result);
     Result<void> finish_boot_sparely(NotificationSource &source, const Notification &notification,
                                      const Observation::BootReport &report, const Order &order);
     /// Writes the code, unless it is there.

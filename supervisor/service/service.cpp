@@ -247,8 +247,9 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
     return *started == Redirected::refused ? Served::later : Served::yes;
 }
 
-void Service::serve_boot_report(const Call &call, const Observation::BootReport &report)
+void Service::serve_boot_report(Call call, const Observation::BootReport &report)
 {
+    call.boot = &report;
     const pid_t tid = call.notification.tid;
     // The call is planned anew: between the two looks its arguments may have changed.
     const Result<Observation::ProgramCall> seen = executor_.read_request(tid, report.call.args);
@@ -389,7 +390,11 @@ void Service::refuse(const Call &call, const Request *request, const Refusal &re
         return;
     }
     report_refusal(call, request, refusal);
-    (void)call.source.answer(call.notification.id, -refusal.err);
+    if (call.boot != nullptr) {
+        (void)executor_.refuse_boot(call.source, call.notification, *call.boot, refusal.err);
+    } else {
+        (void)call.source.answer(call.notification.id, -refusal.err);
+    }
 }
 
 void Service::report_refusal(const Call &call, const Request *request, const Refusal &refusal)

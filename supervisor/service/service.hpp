@@ -49,6 +49,8 @@ private:
         const Notification &notification;
         ListenerOwner &owner;
         std::int64_t started_ns;
+        /// It is our boot code that waits, not the program.
+        const Observation::BootReport *boot = nullptr;
     };
     /// What is planned for a request, with the looks at the target that it took.
     struct Planned {
@@ -62,7 +64,7 @@ private:
     Served serve_program_call(const Call &call, Observation::ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Observation::Report report);
-    void serve_boot_report(const Call &call, const Observation::BootReport &report);
+    void serve_boot_report(Call call, const Observation::BootReport &report);
     [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
     [[nodiscard]] bool try_other_pids(const Call &call, Observation::Report &report,
                                       Refusal &refusal);

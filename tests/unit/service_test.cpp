@@ -7,13 +7,16 @@
 
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <linux/audit.h>
+#include <linux/sched.h>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -682,4 +685,75 @@ TEST_CASE("Service: a call of the new program, whose tid another thread of ours 
         }
     }
     CHECK(target.wait() == 0);
+}
+
+TEST_CASE("Service: calls that fail use up no slots")
+{
+    Sockets sockets = make_sockets();
+    const pid_t busy = 1; // in use
+    CloneStruct args = args_of(CLONE_VM | sigchld, 1);
+    std::vector<std::byte> stack(std::size_t{64} << 10);
+    args.child_stack = remote(stack.data()).value() + stack.size();
+    // In the same memory as the parent: then a slot has two users.
+    const int calls = 2 * static_cast<int>(arch::slot_count());
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), nr)) {
+            return 98;
+        }
+        for (int i = 0; i < calls; ++i) {
+            if (syscall(nr, &args, &busy) != -1 || (errno != EBUSY && errno != EPERM)) {
+                return 1;
+            }
+        }
+        return 0;
+    });
+    Bench bench;
+    serve_all(bench, sockets);
+    CHECK(WEXITSTATUS(target.status()) == 0);
+    CHECK(bench.records.all().size() == calls);
+}
+
+TEST_CASE("Service: threads whose first calls are refused keep no boot slot")
+{
+    Sockets sockets = make_sockets();
+    constexpr int threads = 12; // more than there are boot slots
+    CloneStruct args = args_of(CLONE_VM | CLONE_SIGHAND | CLONE_THREAD, 0);
+    std::vector<std::byte> stack(std::size_t{64} << 10);
+    args.child_stack = remote(stack.data()).value() + stack.size();
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), nr)) {
+            return 98;
+        }
+        std::atomic<int> turn{-1};
+        std::atomic<int> wrong{0};
+        for (int i = 0; i < threads; ++i) {
+            std::thread([&, i] {
+                while (turn != i) {
+                    std::this_thread::yield();
+                }
+                // A thread can't be made without memory for the area.
+                if (syscall(nr, &args, nullptr) != -1 || (errno != ENOMEM && errno != EPERM)) {
+                    ++wrong;
+                }
+                ++turn;
+                for (;;) {
+                    pause();
+                }
+            }).detach();
+        }
+        const rlimit none{1, 1};
+        setrlimit(RLIMIT_AS, &none);
+        ++turn;
+        while (turn != threads) {
+            std::this_thread::yield();
+        }
+        _exit(wrong == 0 ? 0 : 1);
+        return 0;
+    });
+    Bench bench;
+    serve_all(bench, sockets);
+    CHECK(WEXITSTATUS(target.status()) == 0);
+    CHECK(bench.records.all().size() == threads);
 }

@@ -63,6 +63,10 @@ clone2_trampoline_report_mark:
         jrcxz   .Lreported_success      /* whatever the answer: the child exists */
         mov     rcx, rax
         jrcxz   .Lretry_load            /* 0: other pids are in the slot now */
+        mov     ecx, [rdi + (SLOT_PARENT_BUSY - SLOT_CLONE_ARGS)]
+        jrcxz   .Lparent_end            /* a spare slot: read-only */
+        /* No child was made that would do it. */
+        mov     dword ptr [rdi + (SLOT_CHILD_BUSY - SLOT_CLONE_ARGS)], 0
         jmp     .Lparent_end
 .Lretry_load:
         mov     esi, CLONE_ARGS_SIZE
