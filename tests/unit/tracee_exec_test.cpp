@@ -171,7 +171,9 @@ TEST_CASE("exec by another thread ends the wait for the leader's stop")
     if (!may_trace()) {
         return;
     }
-    for (const auto &[waiting, own_child] : cases) {
+    for (const Case &one : cases) {
+        const Waiting waiting = one.waiting;
+        const bool own_child = one.own_child;
         CAPTURE(waiting);
         CAPTURE(own_child);
         const Target target(Leader::in_vfork, own_child);
@@ -196,7 +198,9 @@ TEST_CASE("exec by another thread, over at each stage")
     if (!may_trace()) {
         return;
     }
-    for (const auto &[waiting, own_child] : cases) {
+    for (const Case &one : cases) {
+        const Waiting waiting = one.waiting;
+        const bool own_child = one.own_child;
         for (int stage = 0; stage < 3; ++stage) { // seized, interrupted, stopped
             CAPTURE(waiting);
             CAPTURE(own_child);
@@ -227,7 +231,9 @@ TEST_CASE("exec by another thread while the end of the leader is waited for")
     if (!may_trace()) {
         return;
     }
-    for (const auto &[waiting, own_child] : cases) {
+    for (const Case &one : cases) {
+        const Waiting waiting = one.waiting;
+        const bool own_child = one.own_child;
         CAPTURE(waiting);
         CAPTURE(own_child);
         const Target target(Leader::stops, own_child);

@@ -116,7 +116,9 @@ template <typename T>
 T from_bytes(std::span<const std::byte> bytes)
 {
     T value{};
-    std::memcpy(&value, bytes.data(), std::min(sizeof value, bytes.size()));
+    if (!bytes.empty()) {
+        std::memcpy(&value, bytes.data(), std::min(sizeof value, bytes.size()));
+    }
     return value;
 }
 
