@@ -41,9 +41,8 @@ bool is_for_the_group(const SentSignal &signal)
     case SIGTTIN:
     case SIGTTOU:
     case SIGWINCH:
+    case SIGXCPU: // our own limit: PROGRAM has one, too
         return true;
-    case SIGXCPU:
-        return true; // our own limit: PROGRAM has one, too
     case SIGHUP:
     case SIGCONT:
         return ::getsid(0) != ::getpid();
