@@ -8,16 +8,19 @@
 
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <mutex>
 #include <set>
 #include <sstream>
@@ -726,6 +729,28 @@ TEST_CASE("Service: calls that fail use up no slots")
     CHECK(bench.records.all().size() == calls);
 }
 
+namespace
+{
+
+/// From now on this process has no memory for an area.
+bool refuse_area()
+{
+    const auto load = [](std::size_t offset) {
+        return sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
+    };
+    std::array<sock_filter, 6> code{
+        {load(offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
+         load(offsetof(seccomp_data, args) + sizeof(std::uint64_t)),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(arch::area_size()), 0, 1),
+         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+    const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}
+
+} // namespace
+
 TEST_CASE("Service: threads whose first calls are refused keep no boot slot")
 {
     Sockets sockets = make_sockets();
@@ -735,15 +760,13 @@ TEST_CASE("Service: threads whose first calls are refused keep no boot slot")
     args.child_stack = remote(stack.data()).value() + stack.size();
     Grandchild target([&] {
         sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
+        if (!refuse_area() || !install_and_send(sockets.theirs.get(), nr)) {
             return 98;
         }
-        std::atomic<int> ready{0};
-        std::atomic<int> turn{-1};
+        std::atomic<int> turn{0};
         std::atomic<int> wrong{0};
         for (int i = 0; i < threads; ++i) {
             std::thread([&, i] {
-                ++ready;
                 while (turn != i) {
                     std::this_thread::yield();
                 }
@@ -757,12 +780,6 @@ TEST_CASE("Service: threads whose first calls are refused keep no boot slot")
                 }
             }).detach();
         }
-        while (ready != threads) {
-            std::this_thread::yield();
-        }
-        const rlimit none{1, 1};
-        setrlimit(RLIMIT_AS, &none);
-        ++turn;
         while (turn != threads) {
             std::this_thread::yield();
         }
