@@ -8,6 +8,7 @@
 #include "cli/call_audit.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/provider.hpp"
+#include "cli/signals.hpp"
 #include "cli/wire.hpp"
 
 #include <sys/prctl.h>
@@ -127,12 +128,7 @@ private:
     static Fd open()
     {
         // The threads that there are block all signals (HeldSignals); those to come inherit this.
-        const sigset_t set = set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP});
-        Fd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-        if (!fd) {
-            throw std::system_error(errno, std::generic_category(), "signalfd()");
-        }
-        return fd;
+        return open_signals(set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP}));
     }
 
     void wait()

@@ -78,11 +78,7 @@ private:
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGHUP);
-        Fd fd{::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
-        if (!fd) {
-            throw std::system_error(errno, std::generic_category(), "signalfd()");
-        }
-        return fd;
+        return open_signals(set);
     }
 
     void wait()
