@@ -91,9 +91,9 @@ std::string new_stored_name()
 
 } // namespace
 
-Agent::Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSink &audit,
+Agent::Agent(EventLoop &loop, Scheduler &scheduler, Diagnostics &diagnostics, AuditSink &audit,
              std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket)
-    : loop_(loop), server_(server), diagnostics_(diagnostics),
+    : loop_(loop), scheduler_(scheduler), diagnostics_(diagnostics),
       config_(std::move(config)), shared_{audit, diagnostics, policy_, std::move(procfs),
                                           config_.nr},
       ledger_(std::make_shared<Ledger>(config_.totals, diagnostics)), socket_(std::move(socket)),
@@ -141,13 +141,13 @@ void Agent::reload_policy()
 void Agent::start()
 {
     wait_for_peers();
-    manager_.notify("READY=1");
+    systemd_.notify("READY=1");
 }
 
 void Agent::stop()
 {
     stopped_ = true;
-    manager_.notify("STOPPING=1");
+    systemd_.notify("STOPPING=1");
     socket_.close();
     for (const auto &[id, peer] : peers_) {
         ::shutdown(peer->connection.fd(), SHUT_RDWR);
@@ -448,7 +448,7 @@ std::string Agent::take_listener(const Connection &connection, std::vector<Fd> f
 
 std::string Agent::serve_listener(Fd listener, Subject subject)
 {
-    if (server_.serves(listener.get())) {
+    if (scheduler_.serves(listener.get())) {
         return "this listener is served already";
     }
     const uid_t uid = subject.uid;
@@ -467,7 +467,7 @@ std::string Agent::serve_listener(Fd listener, Subject subject)
             return Ledger::refusal(resource, uid);
         }
     }
-    const bool keep = manager_.there() && charge(Resource::kept, 1) &&
+    const bool keep = systemd_.there() && charge(Resource::kept, 1) &&
                       charge(Resource::descriptors, 1) &&
                       charge(Resource::memory, memory_of_note(subject));
     std::optional<ListenerNote> note = keep ? ListenerNote::create(subject) : std::nullopt;
@@ -475,22 +475,22 @@ std::string Agent::serve_listener(Fd listener, Subject subject)
     if (note) {
         const std::string name = new_stored_name();
         const std::array kept{listener.get(), note->fd()};
-        if (manager_.notify("FDSTORE=1\nFDNAME=" + name, kept)) {
+        if (systemd_.notify("FDSTORE=1\nFDNAME=" + name, kept)) {
             stored_as = name;
         }
     }
-    if (manager_.there() && stored_as.empty()) {
+    if (systemd_.there() && stored_as.empty()) {
         diagnostics_.warn(subject.name() + ": the service manager can't keep its listener");
     }
     const std::string who = subject.name();
     try {
         const int fd = listener.get();
-        const auto owner = make_owner(std::move(subject), fd, std::move(note), stored_as);
+        const auto owner = make_peer_listener(std::move(subject), fd, std::move(note), stored_as);
         owner->hold(std::move(charges));
-        server_.add_listener(std::move(listener), std::nullopt, owner);
+        scheduler_.add_listener(std::move(listener), std::nullopt, owner);
     } catch (const std::system_error &failure) {
         if (!stored_as.empty()) {
-            manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
+            systemd_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
         }
         return failure.what();
     }
@@ -498,18 +498,18 @@ std::string Agent::serve_listener(Fd listener, Subject subject)
     return {};
 }
 
-std::shared_ptr<Owner> Agent::make_owner(Subject subject, int listener,
-                                         std::optional<ListenerNote> note,
-                                         const std::string &stored_as)
+std::shared_ptr<PeerListener> Agent::make_peer_listener(Subject subject, int listener,
+                                                        std::optional<ListenerNote> note,
+                                                        const std::string &stored_as)
 {
     const std::string name = subject.name();
-    return std::make_shared<Owner>(shared_, std::move(subject), listener, std::move(note),
-                                   [this, name, stored_as] {
-                                       if (!stored_as.empty()) {
-                                           manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
-                                       }
-                                       diagnostics_.info(name + ": its last process is gone");
-                                   });
+    return std::make_shared<PeerListener>(
+        shared_, std::move(subject), listener, std::move(note), [this, name, stored_as] {
+            if (!stored_as.empty()) {
+                systemd_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
+            }
+            diagnostics_.info(name + ": its last process is gone");
+        });
 }
 
 void Agent::restore(std::vector<PassedFd> kept)
@@ -542,7 +542,7 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
     }
     if (!listener) {
         // Its last process ended while nobody served: systemd has let go of it by itself.
-        manager_.notify("FDSTOREREMOVE=1\nFDNAME=" + name);
+        systemd_.notify("FDSTOREREMOVE=1\nFDNAME=" + name);
         return;
     }
     Subject subject;
@@ -565,9 +565,9 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
               {Resource::memory, memory_of(subject) + memory_of_note(subject)}}) {
             charges.push_back(ledger_->hold(resource, subject.uid, amount));
         }
-        const auto owner = make_owner(subject, fd, std::move(note), name);
+        const auto owner = make_peer_listener(subject, fd, std::move(note), name);
         owner->hold(std::move(charges));
-        server_.add_listener(std::move(listener), std::nullopt, owner);
+        scheduler_.add_listener(std::move(listener), std::nullopt, owner);
     } catch (const std::system_error &failure) {
         diagnostics_.warn(subject.name() + ": " + failure.what());
         return;

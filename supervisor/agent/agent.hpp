@@ -5,10 +5,10 @@
 #include "agent/disposal.hpp"
 #include "agent/ledger.hpp"
 #include "agent/listening_socket.hpp"
-#include "agent/owner.hpp"
-#include "agent/service_manager.hpp"
+#include "agent/peer_listener.hpp"
+#include "agent/systemd.hpp"
+#include "calls/scheduler.hpp"
 #include "loop/event_loop.hpp"
-#include "service/server.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -22,10 +22,10 @@
 namespace clone2::agent
 {
 
-/// Takes listeners from the peers of a socket and has a Server serve them.
+/// Takes listeners from the peers of a socket and has a Scheduler serve them.
 ///
 /// All of it but the owners it makes runs in handlers of the event loop, one at a time: only one
-/// thread is in the loop at any moment (see Server). It must outlive the server's run().
+/// thread is in the loop at any moment (see Scheduler). It must outlive the scheduler's run().
 class Agent
 {
 public:
@@ -37,7 +37,7 @@ public:
         Ledger::Totals totals;     ///< what all peers together may use
     };
     /// Throws std::runtime_error where the policy can't be read.
-    Agent(EventLoop &loop, Server &server, Diagnostics &diagnostics, AuditSink &audit,
+    Agent(EventLoop &loop, Scheduler &scheduler, Diagnostics &diagnostics, AuditSink &audit,
           std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket);
     Agent(const Agent &) = delete;
     Agent &operator=(const Agent &) = delete;
@@ -93,19 +93,19 @@ private:
     [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
                                             ProcessState state);
     [[nodiscard]] std::string serve_listener(Fd listener, Subject subject);
-    [[nodiscard]] std::shared_ptr<Owner> make_owner(Subject subject, int listener,
-                                                    std::optional<ListenerNote> note,
-                                                    const std::string &stored_as);
+    [[nodiscard]] std::shared_ptr<PeerListener> make_peer_listener(Subject subject, int listener,
+                                                                   std::optional<ListenerNote> note,
+                                                                   const std::string &stored_as);
     void restore_one(const std::string &name, std::vector<Fd> fds);
     [[nodiscard]] std::string load_policy();
 
     EventLoop &loop_;
-    Server &server_;
+    Scheduler &scheduler_;
     Diagnostics &diagnostics_;
     Config config_;
     PolicyHolder policy_;
-    Owner::Shared shared_;
-    ServiceManager manager_;
+    PeerListener::Shared shared_;
+    Systemd systemd_;
     std::shared_ptr<Ledger> ledger_;
     Disposal disposal_;
     ListeningSocket socket_;

@@ -16,7 +16,7 @@
 namespace clone2::agent
 {
 
-/// What peers use up in the agent, calls under way apart (see Server).
+/// What peers use up in the agent, calls under way apart (see Scheduler).
 enum class Resource {
     listeners,
     descriptors, ///< connections, what came by them, listeners and their notes

@@ -41,7 +41,7 @@ ReceiveLimit &ReceiveLimit::of_this_thread()
 
 ReceiveLimit::ReceiveLimit()
 {
-    // The threads of a Server are made with all signals blocked.
+    // The threads of a Scheduler are made with all signals blocked.
     sigset_t ours;
     ::sigemptyset(&ours);
     ::sigaddset(&ours, signal_number);

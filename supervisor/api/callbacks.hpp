@@ -3,14 +3,14 @@
 
 #include "audit/record.hpp"
 #include "base/diagnostics.hpp"
-#include "service/owner.hpp"
+#include "calls/listener_owner.hpp"
 
 #include <clone2/supervise.h>
 
 #include <optional>
 #include <string>
 
-/// The program's callbacks, in the places of what the service tells and asks.
+/// The program's callbacks, in the places of what the handler tells and asks.
 
 namespace clone2::api
 {

@@ -3,8 +3,8 @@
 #include "api/pollable_loop.hpp"
 #include "base/fd.hpp"
 #include "base/procfs.hpp"
-#include "service/server.hpp"
-#include "service/service.hpp"
+#include "calls/call_handler.hpp"
+#include "calls/scheduler.hpp"
 
 #include <clone2/supervise.h>
 
@@ -31,8 +31,8 @@ using namespace clone2::api;
 struct clone2_supervisor {
     explicit clone2_supervisor(const clone2_supervisor_options &options)
         : callbacks{options, this}, diagnostics(callbacks),
-          service(std::make_shared<const Procfs>(), diagnostics, std::nullopt, Waiting::shared),
-          server(loop, service, diagnostics)
+          handler(std::make_shared<const Procfs>(), diagnostics, std::nullopt, Waiting::shared),
+          scheduler(loop, handler, diagnostics)
     {
     }
 
@@ -40,8 +40,8 @@ struct clone2_supervisor {
     const Callbacks callbacks;
     CallbackDiagnostics diagnostics;
     PollableLoop loop;
-    Service service;
-    Server server;
+    CallHandler handler;
+    Scheduler scheduler;
     std::atomic<bool> stopped{false};
 
     std::mutex mutex;
@@ -151,7 +151,7 @@ int add_listener(clone2_supervisor &supervisor, int fd, void *cookie, unsigned f
     }
     const auto owner = std::make_shared<CallbackOwner>(supervisor.callbacks, cookie);
     try {
-        supervisor.server.add_listener(std::move(copy), wait_killable, owner);
+        supervisor.scheduler.add_listener(std::move(copy), wait_killable, owner);
     } catch (...) {
         owner->forget();
         throw;
@@ -167,9 +167,10 @@ int run(clone2_supervisor &supervisor, unsigned flags)
         return -EBUSY;
     }
     if (!supervisor.stopped) {
-        supervisor.server.run((flags & CLONE2_RUN_UNTIL_STOPPED) != 0 ? Server::Until::stopped
-                                                                      : Server::Until::no_listener);
-        // The server has stopped the loop for the end of this run(); another may follow.
+        supervisor.scheduler.run((flags & CLONE2_RUN_UNTIL_STOPPED) != 0
+                                     ? Scheduler::Until::stopped
+                                     : Scheduler::Until::no_listener);
+        // The scheduler has stopped the loop for the end of this run(); another may follow.
         supervisor.loop.restart();
         if (supervisor.stopped) {
             supervisor.loop.stop();
@@ -189,7 +190,7 @@ int dispatch(clone2_supervisor &supervisor)
     }
     const unsigned limit = supervisor.callbacks.options.dispatch_limit;
     return static_cast<int>(
-        supervisor.server.serve_pending(limit != 0 ? limit : default_dispatch_limit));
+        supervisor.scheduler.serve_pending(limit != 0 ? limit : default_dispatch_limit));
 }
 
 } // namespace
@@ -245,7 +246,7 @@ int clone2_supervisor_listener_count(clone2_supervisor *supervisor)
     if (supervisor->is_in_fork_child()) {
         return -ECHILD;
     }
-    return guarded([&] { return static_cast<int>(supervisor->server.listener_count()); });
+    return guarded([&] { return static_cast<int>(supervisor->scheduler.listener_count()); });
 }
 
 int clone2_supervisor_fd(const clone2_supervisor *supervisor)

@@ -116,9 +116,9 @@ private:
 class Signals
 {
 public:
-    Signals(EventLoop &loop, Server &server, agent::Agent &agent, CallAudit &audit,
+    Signals(EventLoop &loop, Scheduler &scheduler, agent::Agent &agent, CallAudit &audit,
             DrainLimit &limit)
-        : server_(server), agent_(agent), audit_(audit), limit_(limit), fd_(open()),
+        : scheduler_(scheduler), agent_(agent), audit_(audit), limit_(limit), fd_(open()),
           watch_(loop.watch(fd_.get()))
     {
         wait();
@@ -147,13 +147,13 @@ private:
             }
             agent_.stop();
             limit_.start();
-            server_.stop();
+            scheduler_.stop();
             return;
         }
         wait();
     }
 
-    Server &server_;
+    Scheduler &scheduler_;
     agent::Agent &agent_;
     CallAudit &audit_;
     DrainLimit &limit_;
@@ -216,27 +216,27 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     const auto procfs = std::make_shared<const Procfs>();
     const std::optional<int> kernel_nr = kernel_number(options);
     CallAudit audit(options, open_log(options), diagnostics);
-    Service service(procfs, diagnostics, kernel_nr);
+    CallHandler handler(procfs, diagnostics, kernel_nr);
     const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
     DrainLimit limit(audit, diagnostics);
-    Server server(*loop, service, diagnostics, options.budget.calls);
+    Scheduler scheduler(*loop, handler, diagnostics, options.budget.calls);
     agent::ListeningSocket socket = listening_socket(options, passed);
     ucred own{}; // a peer is known by this call
     socklen_t size = sizeof own;
     if (::getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &own, &size) != 0) {
         throw std::system_error(errno, std::generic_category(), "getsockopt(SO_PEERCRED)");
     }
-    agent::Agent agent(*loop, server, diagnostics, audit, procfs,
+    agent::Agent agent(*loop, scheduler, diagnostics, audit, procfs,
                        {options.nr,
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
                         options.policy.value_or(""),
                         !kernel_nr,
                         totals(options.budget)},
                        std::move(socket));
-    const Signals signals(*loop, server, agent, audit, limit);
+    const Signals signals(*loop, scheduler, agent, audit, limit);
     agent.restore(std::move(passed));
     agent.start();
-    server.run(Server::Until::stopped, [&] {
+    scheduler.run(Scheduler::Until::stopped, [&] {
         diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
                          (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
     });

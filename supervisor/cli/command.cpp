@@ -9,7 +9,7 @@
 #include "cli/program.hpp"
 #include "cli/provider.hpp"
 #include "cli/reaper.hpp"
-#include "cli/serving.hpp"
+#include "cli/serve_process.hpp"
 #include "cli/wire.hpp"
 #include "listener/filter.hpp"
 

@@ -3,7 +3,7 @@
 
 #include "base/diagnostics.hpp"
 #include "base/printable.hpp"
-#include "cli/serving.hpp"
+#include "cli/serve_process.hpp"
 #include "listener/filter.hpp"
 
 #include <unistd.h>

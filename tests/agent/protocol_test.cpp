@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "agent/document_end.hpp"
 #include "agent/process_state.hpp"
-#include "agent/service_manager.hpp"
+#include "agent/systemd.hpp"
 
 #include <doctest/doctest.h>
 

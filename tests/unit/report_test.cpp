@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Reports that a target has made up, or that are not of what it was sent to do.
+#include "calls/call_handler.hpp"
 #include "executor/identity.hpp"
 #include "executor/memory.hpp"
-#include "service/service.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -83,11 +83,11 @@ std::int64_t monotonic_ns()
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-/// A service, and a target that reports whatever it likes.
+/// A handler, and a target that reports whatever it likes.
 class Liar
 {
 public:
-    Liar() : owner_(heard), service_(procfs(), diagnostics_)
+    Liar() : owner_(heard), handler_(procfs(), diagnostics_)
     {
         forged.behind.mark = Behind::report;
         forged.behind.signature = make_signature(*procfs())[0];
@@ -131,7 +131,7 @@ private:
         notification.instruction_pointer = remote(&forged.behind).value();
         notification.args = {slot.value() - arch::slot_of_report(0).value(),
                              static_cast<std::uint64_t>(result)};
-        REQUIRE(service_.serve(source_, notification, owner_) == Service::Served::yes);
+        REQUIRE(handler_.serve(source_, notification, owner_) == CallHandler::Served::yes);
         REQUIRE(source_.waiting == 0);
         return source_.answered;
     }
@@ -139,7 +139,7 @@ private:
     std::unique_ptr<Child> sleeper_;
     ListenerOwner owner_;
     Diagnostics diagnostics_{Verbosity::quiet};
-    Service service_;
+    CallHandler handler_;
     WaitingCaller source_;
     std::uint64_t ids_ = 0;
 };
@@ -279,7 +279,7 @@ TEST_CASE("a slot that was changed before its report: what was planned is logged
     Heard heard;
     ListenerOwner owner(heard);
     Diagnostics diagnostics{Verbosity::quiet};
-    Service service(procfs(), diagnostics);
+    CallHandler handler(procfs(), diagnostics);
 
     const std::vector<std::function<void(SlotCall &)>> changes{
         [](SlotCall &) {}, [](SlotCall &slot) { slot.request_flags |= CLONE_NEWPID; },
@@ -310,7 +310,7 @@ TEST_CASE("a slot that was changed before its report: what was planned is logged
             bytes = arch::encode_slot(slot, at);
             REQUIRE(write_to(notification->tid, at, bytes));
         }
-        while (service.serve(listener, *notification, owner) == Service::Served::later) {
+        while (handler.serve(listener, *notification, owner) == CallHandler::Served::later) {
             std::this_thread::yield();
         }
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include "calls/call_handler.hpp"
 #include "executor/identity.hpp"
 #include "executor/memory.hpp"
-#include "service/service.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -104,18 +104,18 @@ private:
 
 struct Bench {
     explicit Bench(std::optional<int> kernel_nr = std::nullopt)
-        : owner(records), service(procfs(), diagnostics, kernel_nr)
+        : owner(records), handler(procfs(), diagnostics, kernel_nr)
     {
     }
     Records records;
     ListenerOwner owner;
     Diagnostics diagnostics{Verbosity::quiet};
-    Service service;
+    CallHandler handler;
 };
 
 void serve(Bench &bench, NotificationSource &source, const Notification &notification)
 {
-    while (bench.service.serve(source, notification, bench.owner) == Service::Served::later) {
+    while (bench.handler.serve(source, notification, bench.owner) == CallHandler::Served::later) {
         std::this_thread::yield();
     }
 }
@@ -159,7 +159,7 @@ struct Refused {
         CHECK(record.result == value);
         CHECK_FALSE(record.why.empty());
         CHECK(record.comm == procfs()->comm(getpid()));
-        CHECK(record.level == bench.service.namespaces().own_level());
+        CHECK(record.level == bench.handler.namespaces().own_level());
     }
 
     Bench bench;
@@ -239,7 +239,7 @@ bool is_traced(pid_t pid)
 
 } // namespace
 
-TEST_CASE("Service: whoever is gone gets no result")
+TEST_CASE("CallHandler: whoever is gone gets no result")
 {
     const pid_t dead = dead_pid();
     const CloneStruct args = args_of(sigchld, 0);
@@ -278,7 +278,7 @@ public:
 
 } // namespace
 
-TEST_CASE("Service: the listener's owner may refuse what could be done, and nothing else")
+TEST_CASE("CallHandler: the listener's owner may refuse what could be done, and nothing else")
 {
     struct Case {
         std::uint64_t flags;
@@ -303,7 +303,7 @@ TEST_CASE("Service: the listener's owner may refuse what could be done, and noth
         FakeSource source(true);
         const Notification call =
             call_of(sleeper->pid(), remote(&args).value(), remote(&one.pid).value());
-        CHECK(bench.service.serve(source, call, owner) == Service::Served::yes);
+        CHECK(bench.handler.serve(source, call, owner) == CallHandler::Served::yes);
         REQUIRE(source.answers.size() == 1);
         CHECK(source.answers[0].value == one.answer);
         CHECK(owner.last_tid == (one.asked ? sleeper->pid() : 0));
@@ -314,7 +314,7 @@ TEST_CASE("Service: the listener's owner may refuse what could be done, and noth
     }
 }
 
-TEST_CASE("Service: a tid that is used again by another process is left alone")
+TEST_CASE("CallHandler: a tid that is used again by another process is left alone")
 {
     // The notification is no longer valid; the process lives, and is not the caller.
     const CloneStruct args = args_of(sigchld, 0);
@@ -325,8 +325,8 @@ TEST_CASE("Service: a tid that is used again by another process is left alone")
         Bench bench(kernel_nr);
         Strict owner(bench.records);
         FakeSource source(false);
-        CHECK(bench.service.serve(source, call_of(sleeper->pid(), remote(&args).value(), 0),
-                                  owner) == Service::Served::yes);
+        CHECK(bench.handler.serve(source, call_of(sleeper->pid(), remote(&args).value(), 0),
+                                  owner) == CallHandler::Served::yes);
         CHECK(source.answers.empty());
         CHECK(owner.last_tid == 0); // what its memory holds is not to be seen
         CHECK(bench.records.all().empty());
@@ -336,7 +336,7 @@ TEST_CASE("Service: a tid that is used again by another process is left alone")
     CHECK(procfs()->read_if_alive(sleeper->pid(), "syscall") == before);
 }
 
-TEST_CASE("Service: refusals, in the order of SPEC.md")
+TEST_CASE("CallHandler: refusals, in the order of SPEC.md")
 {
     const pid_t chosen = 1;
     const auto *const nowhere = reinterpret_cast<const pid_t *>(8);
@@ -349,13 +349,13 @@ TEST_CASE("Service: refusals, in the order of SPEC.md")
     const Refused unknown(args_of(sigchld | 1ULL << 40U, 1), &chosen);
     CHECK(unknown.record.flags == (sigchld | 1ULL << 40U));
     CHECK(unknown.record.nr_pids == 1);
-    const unsigned level = unknown.bench.service.namespaces().own_level();
+    const unsigned level = unknown.bench.handler.namespaces().own_level();
     if (level < 32) {
         CHECK(Refused(args_of(sigchld, level + 2), nowhere).value == -EINVAL);
     }
 }
 
-TEST_CASE("Service: pids need privilege, zeros too")
+TEST_CASE("CallHandler: pids need privilege, zeros too")
 {
     const std::array<pid_t, 2> zeros{};
     const NamespaceInspector inspector(procfs());
@@ -370,7 +370,7 @@ TEST_CASE("Service: pids need privilege, zeros too")
     CHECK(refused.record.pids == std::vector<pid_t>{0});
 }
 
-TEST_CASE("Service: arguments at the end of what is mapped")
+TEST_CASE("CallHandler: arguments at the end of what is mapped")
 {
     const Pages pages;
     const std::size_t page = Pages::page_size();
@@ -391,7 +391,7 @@ TEST_CASE("Service: arguments at the end of what is mapped")
     CHECK(Refused(remote(pages.at(page)), nullptr).value == -EINVAL);
 }
 
-TEST_CASE("Service: a real caller behind a real listener")
+TEST_CASE("CallHandler: a real caller behind a real listener")
 {
     Sockets sockets = make_sockets();
     Grandchild target([&] {
@@ -427,7 +427,7 @@ TEST_CASE("Service: a real caller behind a real listener")
     CHECK(records[5].result == -EINVAL);
 }
 
-TEST_CASE("Service: how a listener was installed shows by the first call")
+TEST_CASE("CallHandler: how a listener was installed shows by the first call")
 {
     for (const bool prefer_wait_killable : {true, false}) {
         Sockets sockets = make_sockets();
@@ -461,7 +461,7 @@ TEST_CASE("Service: how a listener was installed shows by the first call")
     }
 }
 
-TEST_CASE("Service: calls are passed to the kernel under another number, arguments and all")
+TEST_CASE("CallHandler: calls are passed to the kernel under another number, arguments and all")
 {
     Sockets sockets = make_sockets();
     CloneStruct args = args_of(sigchld, 1);
@@ -561,7 +561,8 @@ std::set<RemotePtr> find_areas(pid_t pid)
 
 } // namespace
 
-TEST_CASE("Service: a successor goes on from any point, with the code and the area that are there")
+TEST_CASE(
+    "CallHandler: a successor goes on from any point, with the code and the area that are there")
 {
     // A first call is three notifications (call, boot report, report), each later one two.
     constexpr int notifications = 7;
@@ -667,8 +668,9 @@ TEST_CASE("Executor: a report out of another supervisor's code is known, and any
     CHECK(WEXITSTATUS(target.status()) == 0);
 }
 
-TEST_CASE("Service: a call of the new program, whose tid another thread of ours still takes for a "
-          "thread's that an exec has discarded")
+TEST_CASE(
+    "CallHandler: a call of the new program, whose tid another thread of ours still takes for a "
+    "thread's that an exec has discarded")
 {
     Sockets sockets = make_sockets();
     Child target([&] {
@@ -702,7 +704,7 @@ TEST_CASE("Service: a call of the new program, whose tid another thread of ours 
     CHECK(target.wait() == 0);
 }
 
-TEST_CASE("Service: calls that fail use up no slots")
+TEST_CASE("CallHandler: calls that fail use up no slots")
 {
     Sockets sockets = make_sockets();
     const pid_t busy = 1; // in use
@@ -751,7 +753,7 @@ bool refuse_area()
 
 } // namespace
 
-TEST_CASE("Service: threads whose first calls are refused keep no boot slot")
+TEST_CASE("CallHandler: threads whose first calls are refused keep no boot slot")
 {
     Sockets sockets = make_sockets();
     constexpr int threads = 12; // more than there are boot slots

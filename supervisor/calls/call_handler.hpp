@@ -4,10 +4,10 @@
 #include "audit/record.hpp"
 #include "base/diagnostics.hpp"
 #include "base/procfs.hpp"
+#include "calls/listener_owner.hpp"
+#include "calls/planned_calls.hpp"
 #include "executor/executor.hpp"
 #include "listener/listener.hpp"
-#include "service/owner.hpp"
-#include "service/planned_calls.hpp"
 #include "target/namespaces.hpp"
 #include "target/pid_picker.hpp"
 
@@ -20,14 +20,14 @@ namespace clone2
 
 /// The one place that wires the stages of a call: listener, request, plan, executor, audit.
 /// Thread-safe: many threads serve different notifications at once.
-class Service
+class CallHandler
 {
 public:
     /// `kernel_nr`: the number of the kernel's own clone2, to which every call by another number is
     /// passed; nullopt: there is none, or it is not to be used. `waiting`: in the process that this
     /// is part of.
-    Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-            std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
+    CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
+                std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
 
     enum class Served {
         yes,  ///< answered, or the target is gone

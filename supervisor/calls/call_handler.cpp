@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "service/service.hpp"
+#include "calls/call_handler.hpp"
 
 #include "base/printable.hpp"
 
@@ -130,15 +130,15 @@ Refusal refusal_for(const Error &error)
 
 } // namespace
 
-Service::Service(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-                 std::optional<int> kernel_nr, Waiting waiting)
+CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
+                         std::optional<int> kernel_nr, Waiting waiting)
     : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
       picker_(procfs), executor_(procfs, waiting)
 {
 }
 
-Service::Served Service::serve(NotificationSource &source, const Notification &notification,
-                               ListenerOwner &owner)
+CallHandler::Served CallHandler::serve(NotificationSource &source, const Notification &notification,
+                                       ListenerOwner &owner)
 {
     const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
     if (const std::optional<Refusal> refusal = owner.screen(notification)) {
@@ -183,7 +183,7 @@ Service::Served Service::serve(NotificationSource &source, const Notification &n
     return serve_program_call(call, std::get<Observation::ProgramCall>(std::move(seen->what)));
 }
 
-Result<Service::Planned> Service::make_plan(const Call &call, const Request &request)
+Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Request &request)
 {
     const pid_t tid = call.notification.tid;
     Planned planned;
@@ -215,12 +215,12 @@ Result<Service::Planned> Service::make_plan(const Call &call, const Request &req
     return planned;
 }
 
-bool Service::is_callers(const Call &call)
+bool CallHandler::is_callers(const Call &call)
 {
     return call.source.still_valid(call.notification.id);
 }
 
-Service::Served Service::serve_program_call(const Call &call, Observation::ProgramCall seen)
+CallHandler::Served CallHandler::serve_program_call(const Call &call, Observation::ProgramCall seen)
 {
     if (!seen.args_readable) {
         refuse(call, nullptr, {EFAULT, "args unreadable"});
@@ -247,7 +247,7 @@ Service::Served Service::serve_program_call(const Call &call, Observation::Progr
     return *started == Redirected::refused ? Served::later : Served::yes;
 }
 
-void Service::serve_boot_report(Call call, const Observation::BootReport &report)
+void CallHandler::serve_boot_report(Call call, const Observation::BootReport &report)
 {
     call.boot = &report;
     const pid_t tid = call.notification.tid;
@@ -282,7 +282,7 @@ void Service::serve_boot_report(Call call, const Observation::BootReport &report
     diagnostics_.info(name_of(tid) + ": trampoline installed");
 }
 
-void Service::pass_to_kernel(const Call &call, int nr)
+void CallHandler::pass_to_kernel(const Call &call, int nr)
 {
     CallRecord record;
     record.passed_to_kernel = true;
@@ -310,7 +310,7 @@ void Service::pass_to_kernel(const Call &call, int nr)
     }
 }
 
-bool Service::try_other_pids(const Call &call, Observation::Report &report, Refusal &refusal)
+bool CallHandler::try_other_pids(const Call &call, Observation::Report &report, Refusal &refusal)
 {
     CloneCall &clone = report.call.call;
     if (report.result != -EEXIST || clone.to_pick == 0) {
@@ -338,7 +338,7 @@ bool Service::try_other_pids(const Call &call, Observation::Report &report, Refu
     return executor_.retry(call.source, call.notification, report).has_value();
 }
 
-void Service::serve_report(const Call &call, Observation::Report report)
+void CallHandler::serve_report(const Call &call, Observation::Report report)
 {
     if (!is_callers(call)) {
         return;
@@ -384,7 +384,7 @@ void Service::serve_report(const Call &call, Observation::Report report)
     (void)executor_.finish(call.source, call.notification, report, result);
 }
 
-void Service::refuse(const Call &call, const Request *request, const Refusal &refusal)
+void CallHandler::refuse(const Call &call, const Request *request, const Refusal &refusal)
 {
     if (!is_callers(call)) {
         return;
@@ -397,7 +397,7 @@ void Service::refuse(const Call &call, const Request *request, const Refusal &re
     }
 }
 
-void Service::report_refusal(const Call &call, const Request *request, const Refusal &refusal)
+void CallHandler::report_refusal(const Call &call, const Request *request, const Refusal &refusal)
 {
     CallRecord record;
     record.result = -refusal.err;
@@ -408,7 +408,7 @@ void Service::report_refusal(const Call &call, const Request *request, const Ref
     audit(call, std::move(record));
 }
 
-void Service::give_up(const Call &call, const Error &error, const Request *request)
+void CallHandler::give_up(const Call &call, const Error &error, const Request *request)
 {
     // A thread on its way out gives EPERM to ptrace as well: that it waits no more tells.
     if (!error.answered && !call.source.still_valid(call.notification.id)) {
@@ -426,12 +426,12 @@ void Service::give_up(const Call &call, const Error &error, const Request *reque
     }
 }
 
-std::string Service::name_of(pid_t tid) const
+std::string CallHandler::name_of(pid_t tid) const
 {
     return "thread " + std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"";
 }
 
-void Service::audit(const Call &call, CallRecord record)
+void CallHandler::audit(const Call &call, CallRecord record)
 {
     record.tid = call.notification.tid;
     if (call.owner.audit().wants_details()) {

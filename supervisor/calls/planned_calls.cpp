@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "service/planned_calls.hpp"
+#include "calls/planned_calls.hpp"
 
 #include <algorithm>
 #include <cerrno>

@@ -4,9 +4,9 @@
 #include "base/budget.hpp"
 #include "base/diagnostics.hpp"
 #include "base/fd.hpp"
+#include "calls/call_handler.hpp"
 #include "listener/listener.hpp"
 #include "loop/event_loop.hpp"
-#include "service/service.hpp"
 
 #include <condition_variable>
 #include <cstdint>
@@ -34,14 +34,14 @@ namespace clone2
 ///
 /// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a
 /// time.
-class Server
+class Scheduler
 {
 public:
     static constexpr std::uint64_t default_calls = 1024;
     /// `calls`: so many may be under way at once, at least 4.
-    Server(EventLoop &loop, Service &service, Diagnostics &diagnostics,
-           std::uint64_t calls = default_calls)
-        : loop_(loop), service_(service), diagnostics_(diagnostics), calls_(calls)
+    Scheduler(EventLoop &loop, CallHandler &handler, Diagnostics &diagnostics,
+              std::uint64_t calls = default_calls)
+        : loop_(loop), handler_(handler), diagnostics_(diagnostics), calls_(calls)
     {
     }
 
@@ -60,8 +60,8 @@ public:
     /// std::system_error where it is not, and what `begin` throws.
     void run(Until until = Until::no_listener, const std::function<void()> &begin = {});
     /// Ends run(): no further call is taken up. Those under way are seen through, however long
-    /// that takes (a frozen target); the listeners are closed with the server, and the calls that
-    /// wait there then get ENOSYS. The event loop's own stop() does the same.
+    /// that takes (a frozen target); the listeners are closed with the scheduler, and the calls
+    /// that wait there then get ENOSYS. The event loop's own stop() does the same.
     void stop();
     /// The other way to serve, in place of run(): what there is to do now, on the calling thread
     /// alone, without waiting for more; at most `most` notifications. The event loop is to be
@@ -73,9 +73,9 @@ public:
     [[nodiscard]] bool serves(int fd);
 
 private:
-    struct Served {
-        Served(EventLoop &loop, Fd fd, std::optional<bool> wait_killable,
-               std::shared_ptr<ListenerOwner> its_owner)
+    struct ServedListener {
+        ServedListener(EventLoop &loop, Fd fd, std::optional<bool> wait_killable,
+                       std::shared_ptr<ListenerOwner> its_owner)
             : listener(std::move(fd), wait_killable), owner(std::move(its_owner)),
               watch(loop.watch(listener.fd()))
         {
@@ -98,37 +98,38 @@ private:
     bool leading(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
     void serve_again(Lock &lock);
-    [[nodiscard]] bool may_take(const Served &served);
-    void let_wait(const std::shared_ptr<Served> &served);
+    [[nodiscard]] bool may_take(const ServedListener &served);
+    void let_wait(const std::shared_ptr<ServedListener> &served);
     void wake_waiting();
-    void call_is_through(Lock &lock, const std::shared_ptr<Served> &served);
+    void call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void take(Lock &lock);
-    void serve(Lock &lock, const std::shared_ptr<Served> &served, const Notification &notification);
-    [[nodiscard]] Service::Served see_through(const std::shared_ptr<Served> &served,
-                                              const Notification &notification) noexcept;
-    void end(Lock &lock, const std::shared_ptr<Served> &served);
-    void tell_end(Lock &lock, const std::shared_ptr<Served> &served);
-    void make_ready(const std::shared_ptr<Served> &served);
-    void arm(const std::shared_ptr<Served> &served);
+    void serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
+               const Notification &notification);
+    [[nodiscard]] CallHandler::Served see_through(const std::shared_ptr<ServedListener> &served,
+                                                  const Notification &notification) noexcept;
+    void end(Lock &lock, const std::shared_ptr<ServedListener> &served);
+    void tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served);
+    void make_ready(const std::shared_ptr<ServedListener> &served);
+    void arm(const std::shared_ptr<ServedListener> &served);
     void call_worker();
     void start_worker();
     void stop_all();
 
     EventLoop &loop_;
-    Service &service_;
+    CallHandler &handler_;
     Diagnostics &diagnostics_;
 
     std::mutex mutex_; ///< for all below
     std::condition_variable wake_worker_;
     std::condition_variable wake_watchdog_;
     std::condition_variable worker_ended_;
-    std::deque<std::shared_ptr<Served>> ready_; ///< something to receive, or so it seemed
+    std::deque<std::shared_ptr<ServedListener>> ready_; ///< something to receive, or so it seemed
     /// To be served another time.
-    std::deque<std::pair<std::shared_ptr<Served>, Notification>> again_;
-    std::deque<std::shared_ptr<Served>> listeners_;
-    Budget calls_;                                ///< under way, by user
-    std::deque<std::shared_ptr<Served>> waiting_; ///< until one of calls_ is through
-    std::set<uid_t> told_to_wait_;                ///< users of whom calls_wait() was told
+    std::deque<std::pair<std::shared_ptr<ServedListener>, Notification>> again_;
+    std::deque<std::shared_ptr<ServedListener>> listeners_;
+    Budget calls_;                                        ///< under way, by user
+    std::deque<std::shared_ptr<ServedListener>> waiting_; ///< until one of calls_ is through
+    std::set<uid_t> told_to_wait_;                        ///< users of whom calls_wait() was told
     unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
     unsigned parked_ = 0;      ///< threads in wake_worker_
     unsigned called_ = 0;      ///< of these, woken but not yet running

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "agent/service_manager.hpp"
+#include "agent/systemd.hpp"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -67,7 +67,7 @@ std::vector<PassedFd> take_passed_fds()
     return fds;
 }
 
-ServiceManager::ServiceManager()
+Systemd::Systemd()
 {
     const char *const path = std::getenv("NOTIFY_SOCKET");
     if (path == nullptr || (path[0] != '/' && path[0] != '@') ||
@@ -78,7 +78,7 @@ ServiceManager::ServiceManager()
     socket_ = Fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 }
 
-bool ServiceManager::notify(const std::string &state, std::span<const int> fds) const
+bool Systemd::notify(const std::string &state, std::span<const int> fds) const
 {
     if (!socket_ || fds.size() > max_fds_sent) {
         return false;

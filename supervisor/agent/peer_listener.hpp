@@ -7,7 +7,7 @@
 #include "agent/policy.hpp"
 #include "agent/process_state.hpp"
 #include "base/diagnostics.hpp"
-#include "service/owner.hpp"
+#include "calls/listener_owner.hpp"
 
 #include <atomic>
 #include <functional>
@@ -69,13 +69,13 @@ private:
     std::atomic<bool> counting_{false};
 };
 
-/// Base of Owner, so that the sink is there before ListenerOwner, which refers to it.
+/// Base of PeerListener, so that the sink is there before ListenerOwner, which refers to it.
 struct OwnSink {
     CountingSink sink;
 };
 
 /// Whoever handed one listener to the agent.
-class Owner final : private OwnSink, public ListenerOwner
+class PeerListener final : private OwnSink, public ListenerOwner
 {
 public:
     /// What it shares with all others; outlives it.
@@ -88,8 +88,8 @@ public:
     };
     /// `listener`: the descriptor's number. `on_end`: called when it has ended, on any thread;
     /// may not block.
-    Owner(const Shared &shared, Subject subject, int listener, std::optional<ListenerNote> note,
-          std::function<void()> on_end);
+    PeerListener(const Shared &shared, Subject subject, int listener,
+                 std::optional<ListenerNote> note, std::function<void()> on_end);
 
     void received(const Notification &notification) override;
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;

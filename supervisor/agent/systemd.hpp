@@ -33,11 +33,11 @@ struct PassedNames {
 /// systemd, or whoever speaks its protocol: sd_notify(3), sd_pid_notify_with_fds(3). Without
 /// $NOTIFY_SOCKET nothing is sent. Messages are datagrams; one that can't be sent is lost, as
 /// nobody would be helped by waiting.
-class ServiceManager
+class Systemd
 {
 public:
     /// From $NOTIFY_SOCKET.
-    ServiceManager();
+    Systemd();
 
     [[nodiscard]] bool there() const { return static_cast<bool>(socket_); }
     /// "READY=1" and so on. False: not sent.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "cli/serving.hpp"
+#include "cli/serve_process.hpp"
 
 #include "base/thread.hpp"
+#include "calls/scheduler.hpp"
 #include "cli/call_audit.hpp"
 #include "cli/signals.hpp"
-#include "service/server.hpp"
 
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -153,8 +153,8 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         keep_going(reaper);
         const auto procfs = std::make_shared<const Procfs>();
         CallAudit audit(options, std::move(log), diagnostics);
-        Service service(procfs, diagnostics,
-                        kernel_serves ? std::optional(clone2_nr) : std::nullopt);
+        CallHandler handler(procfs, diagnostics,
+                            kernel_serves ? std::optional(clone2_nr) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
         const LogRotation rotation(*loop, audit);
 
@@ -182,15 +182,15 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
             return 0;
         }
         diagnostics.info(std::string("serving with ") + loop->name() + ", nesting level " +
-                         std::to_string(service.namespaces().own_level()) +
+                         std::to_string(handler.namespaces().own_level()) +
                          (kernel_serves ? ", calls passed to the kernel's own clone2" : "") +
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
-        Server server(*loop, service, diagnostics);
-        server.add_listener(std::move(*listener), offer.wait_killable,
-                            std::make_shared<ListenerOwner>(audit));
+        Scheduler scheduler(*loop, handler, diagnostics);
+        scheduler.add_listener(std::move(*listener), offer.wait_killable,
+                               std::make_shared<ListenerOwner>(audit));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
-        server.run(Server::Until::no_listener, [&] {
+        scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);
             program.reset();
         });

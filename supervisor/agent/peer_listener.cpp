@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "agent/owner.hpp"
+#include "agent/peer_listener.hpp"
 
 #include "agent/receive_limit.hpp"
 
@@ -17,22 +17,22 @@ void CountingSink::record(const CallRecord &record)
     next_.record(record);
 }
 
-Owner::Owner(const Shared &shared, Subject subject, int listener, std::optional<ListenerNote> note,
-             std::function<void()> on_end)
+PeerListener::PeerListener(const Shared &shared, Subject subject, int listener,
+                           std::optional<ListenerNote> note, std::function<void()> on_end)
     : OwnSink{{shared.audit, shared.procfs}}, ListenerOwner(OwnSink::sink), shared_(shared),
       subject_(std::move(subject)), listener_(listener), note_(std::move(note)),
       on_end_(std::move(on_end))
 {
 }
 
-void Owner::received(const Notification &notification)
+void PeerListener::received(const Notification &notification)
 {
     if (note_) {
         note_->received(listener_, notification.id);
     }
 }
 
-std::optional<Refusal> Owner::screen(const Notification &notification)
+std::optional<Refusal> PeerListener::screen(const Notification &notification)
 {
     if (notification.tid == 0) {
         // The kernel gives 0 where the caller has no pid in our pid namespace.
@@ -57,7 +57,7 @@ std::optional<Refusal> Owner::screen(const Notification &notification)
     return std::nullopt;
 }
 
-std::optional<Refusal> Owner::judge(pid_t tid, const Request &request)
+std::optional<Refusal> PeerListener::judge(pid_t tid, const Request &request)
 {
     const std::shared_ptr<const Policy> policy = shared_.policy.current();
     if (!policy) {
@@ -77,30 +77,30 @@ std::optional<Refusal> Owner::judge(pid_t tid, const Request &request)
     return Refusal{EPERM, *verdict.refusal};
 }
 
-void Owner::begin_receive()
+void PeerListener::begin_receive()
 {
     ReceiveLimit::of_this_thread().start();
 }
 
-void Owner::end_receive()
+void PeerListener::end_receive()
 {
     ReceiveLimit::of_this_thread().stop();
 }
 
-bool Owner::gives_up()
+bool PeerListener::gives_up()
 {
     shared_.diagnostics.warn(subject_.name() + ": somebody else receives from its listener, too: "
                                                "it is not served any more");
     return true;
 }
 
-void Owner::calls_wait(std::uint64_t held)
+void PeerListener::calls_wait(std::uint64_t held)
 {
     shared_.diagnostics.warn("uid " + std::to_string(subject_.uid) + ": " + std::to_string(held) +
                              " calls are under way and held up, further ones wait (--budget)");
 }
 
-void Owner::ended(int /*fd*/)
+void PeerListener::ended(int /*fd*/)
 {
     charges_.clear();
     on_end_();

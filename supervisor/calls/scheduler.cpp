@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "service/server.hpp"
+#include "calls/scheduler.hpp"
 
 #include "base/thread.hpp"
 
@@ -35,17 +35,17 @@ constexpr unsigned handlers_in_look = 64;
 
 } // namespace
 
-void Server::add_listener(Fd fd, std::optional<bool> wait_killable,
-                          std::shared_ptr<ListenerOwner> owner)
+void Scheduler::add_listener(Fd fd, std::optional<bool> wait_killable,
+                             std::shared_ptr<ListenerOwner> owner)
 {
     const auto served =
-        std::make_shared<Served>(loop_, std::move(fd), wait_killable, std::move(owner));
+        std::make_shared<ServedListener>(loop_, std::move(fd), wait_killable, std::move(owner));
     const Lock lock(mutex_);
     arm(served);
     listeners_.push_back(served);
 }
 
-void Server::arm(const std::shared_ptr<Served> &served)
+void Scheduler::arm(const std::shared_ptr<ServedListener> &served)
 {
     if (served->armed || served->waiting || served->ended) {
         return;
@@ -59,7 +59,7 @@ void Server::arm(const std::shared_ptr<Served> &served)
     served->armed = true;
 }
 
-void Server::make_ready(const std::shared_ptr<Served> &served)
+void Scheduler::make_ready(const std::shared_ptr<ServedListener> &served)
 {
     if (!served->ready && !served->ended) {
         ready_.push_back(served);
@@ -67,7 +67,7 @@ void Server::make_ready(const std::shared_ptr<Served> &served)
     }
 }
 
-void Server::call_worker()
+void Scheduler::call_worker()
 {
     if (parked_ > called_) {
         ++called_;
@@ -77,7 +77,7 @@ void Server::call_worker()
     }
 }
 
-void Server::start_worker()
+void Scheduler::start_worker()
 {
     ++workers_;
     try {
@@ -97,7 +97,7 @@ void Server::start_worker()
     }
 }
 
-void Server::work(bool may_end)
+void Scheduler::work(bool may_end)
 {
     Lock lock(mutex_);
     while (!stopped_) {
@@ -120,7 +120,7 @@ void Server::work(bool may_end)
     }
 }
 
-void Server::lead(Lock &lock)
+void Scheduler::lead(Lock &lock)
 {
     // Handlers only mark what is ready.
     if (!leading(lock, [this] { return loop_.run_one(); })) {
@@ -129,7 +129,7 @@ void Server::lead(Lock &lock)
 }
 
 template <typename Run>
-bool Server::leading(Lock &lock, Run run)
+bool Scheduler::leading(Lock &lock, Run run)
 {
     struct Leading { // also when there is no memory for a mark
         Lock &lock;
@@ -147,7 +147,7 @@ bool Server::leading(Lock &lock, Run run)
 }
 
 /// As lead(), without waiting.
-void Server::look(Lock &lock, unsigned most)
+void Scheduler::look(Lock &lock, unsigned most)
 {
     const bool stopped = leading(lock, [this, most] {
         for (unsigned i = 0; i < most && loop_.run_ready(); ++i) {
@@ -160,7 +160,7 @@ void Server::look(Lock &lock, unsigned most)
     }
 }
 
-void Server::serve_again(Lock &lock)
+void Scheduler::serve_again(Lock &lock)
 {
     const auto [served, notification] = again_.front();
     again_.pop_front();
@@ -172,7 +172,7 @@ void Server::serve_again(Lock &lock)
 }
 
 /// Of its user's part a listener gets as much as stays free there, too.
-bool Server::may_take(const Served &served)
+bool Scheduler::may_take(const ServedListener &served)
 {
     const uid_t user = served.owner->user();
     if (!calls_.fits(user, 1)) {
@@ -182,7 +182,7 @@ bool Server::may_take(const Served &served)
     return served.calls == 0 || served.calls + 1 + with_it <= calls_.allowance(user);
 }
 
-void Server::let_wait(const std::shared_ptr<Served> &served)
+void Scheduler::let_wait(const std::shared_ptr<ServedListener> &served)
 {
     if (!served->waiting) {
         waiting_.push_back(served);
@@ -194,7 +194,7 @@ void Server::let_wait(const std::shared_ptr<Served> &served)
     }
 }
 
-void Server::call_is_through(Lock &lock, const std::shared_ptr<Served> &served)
+void Scheduler::call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     const uid_t user = served->owner->user();
     calls_.remove(user, 1);
@@ -210,10 +210,10 @@ void Server::call_is_through(Lock &lock, const std::shared_ptr<Served> &served)
 
 /// One more for each user that may have it; its listeners take turns. What is woken and then has
 /// no call wakes the next.
-void Server::wake_waiting()
+void Scheduler::wake_waiting()
 {
     std::set<uid_t> looked_at;
-    std::erase_if(waiting_, [&](const std::shared_ptr<Served> &one) {
+    std::erase_if(waiting_, [&](const std::shared_ptr<ServedListener> &one) {
         const uid_t its_user = one->owner->user();
         if (looked_at.contains(its_user)) {
             return false;
@@ -231,7 +231,7 @@ void Server::wake_waiting()
     });
 }
 
-void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
+void Scheduler::end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     served->ended = true;
     std::erase(listeners_, served);
@@ -241,9 +241,9 @@ void Server::end(Lock &lock, const std::shared_ptr<Served> &served)
     } // else the last call of it does
 }
 
-void Server::take(Lock &lock)
+void Scheduler::take(Lock &lock)
 {
-    const std::shared_ptr<Served> served = ready_.front();
+    const std::shared_ptr<ServedListener> served = ready_.front();
     ready_.pop_front();
     served->ready = false;
     if (!may_take(*served)) {
@@ -295,8 +295,8 @@ void Server::take(Lock &lock)
     serve(lock, served, *notification);
 }
 
-void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
-                   const Notification &notification)
+void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
+                      const Notification &notification)
 {
     ++serving_;
     if (!watching_) {
@@ -304,12 +304,12 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
         wake_watchdog_.notify_one();
     }
     lock.unlock();
-    const Service::Served result = see_through(served, notification);
+    const CallHandler::Served result = see_through(served, notification);
     lock.lock();
     --serving_;
     ++served_;
     arm(served);
-    if (result == Service::Served::later) {
+    if (result == CallHandler::Served::later) {
         loop_.after(again_after, [this, served, notification] {
             const Lock guard(mutex_);
             again_.emplace_back(served, notification);
@@ -320,19 +320,19 @@ void Server::serve(Lock &lock, const std::shared_ptr<Served> &served,
 }
 
 /// Whatever fails: no caller is left waiting, and no thread of an embedding program ends for it.
-Service::Served Server::see_through(const std::shared_ptr<Served> &served,
-                                    const Notification &notification) noexcept
+CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener> &served,
+                                           const Notification &notification) noexcept
 {
     try {
-        return service_.serve(served->listener, notification, *served->owner);
+        return handler_.serve(served->listener, notification, *served->owner);
     } catch (const std::exception &) { // no memory
         (void)served->listener.answer(notification.id, -ENOMEM);
-        return Service::Served::yes;
+        return CallHandler::Served::yes;
     }
 }
 
 /// The owner hears no more of the listener. Not under the lock: it may have another one to add.
-void Server::tell_end(Lock &lock, const std::shared_ptr<Served> &served)
+void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     lock.unlock();
     served->owner->ended(served->listener.fd());
@@ -343,7 +343,7 @@ void Server::tell_end(Lock &lock, const std::shared_ptr<Served> &served)
     }
 }
 
-std::size_t Server::serve_pending(std::size_t most)
+std::size_t Scheduler::serve_pending(std::size_t most)
 {
     Lock lock(mutex_);
     const std::uint64_t before = served_;
@@ -358,7 +358,7 @@ std::size_t Server::serve_pending(std::size_t most)
         }
     }
     // Of what is left, the event loop is to tell anew.
-    for (const std::shared_ptr<Served> &served : ready_) {
+    for (const std::shared_ptr<ServedListener> &served : ready_) {
         served->ready = false;
         arm(served);
     }
@@ -369,7 +369,7 @@ std::size_t Server::serve_pending(std::size_t most)
     return served_ - before;
 }
 
-void Server::watch_over()
+void Scheduler::watch_over()
 {
     Lock lock(mutex_);
     while (!stopped_) {
@@ -388,7 +388,7 @@ void Server::watch_over()
             // Without a leader nobody would wake us again.
             quiet = leading_ ? quiet + 1 : 0;
             // Held up. Whatever only the held-up threads would look after is now for others.
-            for (const std::shared_ptr<Served> &served : listeners_) {
+            for (const std::shared_ptr<ServedListener> &served : listeners_) {
                 if (!served->armed && !served->waiting) {
                     make_ready(served);
                 }
@@ -401,7 +401,7 @@ void Server::watch_over()
     }
 }
 
-void Server::stop_all()
+void Scheduler::stop_all()
 {
     stopped_ = true;
     loop_.stop();
@@ -409,24 +409,24 @@ void Server::stop_all()
     wake_watchdog_.notify_all();
 }
 
-void Server::stop()
+void Scheduler::stop()
 {
     const Lock lock(mutex_);
     stop_all();
 }
 
-std::size_t Server::listener_count()
+std::size_t Scheduler::listener_count()
 {
     const Lock lock(mutex_);
     return listeners_.size();
 }
 
-bool Server::serves(int fd)
+bool Scheduler::serves(int fd)
 {
     std::vector<int> fds;
     {
         const Lock lock(mutex_);
-        for (const std::shared_ptr<Served> &served : listeners_) {
+        for (const std::shared_ptr<ServedListener> &served : listeners_) {
             fds.push_back(served->listener.fd());
         }
     }
@@ -438,7 +438,7 @@ bool Server::serves(int fd)
     });
 }
 
-void Server::run(Until until, const std::function<void()> &begin)
+void Scheduler::run(Until until, const std::function<void()> &begin)
 {
     std::optional<Thread> watchdog;
     {
