@@ -10,11 +10,11 @@ namespace clone2
 
 enum class LogFormat { text, json };
 
-/// One line for the log, with its line feed. Pure.
+/// Formats one line of the log, with its newline. Pure.
 [[nodiscard]] std::string format_text(const CallRecord &record);
 [[nodiscard]] std::string format_json(const CallRecord &record);
 
-/// In place of so many lines, which were dropped because nobody read the log.
+/// Formats the line that replaces `dropped` lines, lost because nothing read the log.
 [[nodiscard]] std::string format_dropped(std::uint64_t dropped, LogFormat format);
 
 } // namespace clone2

@@ -17,20 +17,20 @@ struct CallRecord {
     std::string comm;         ///< its command name; raw bytes
     /// Absolute nesting level of the child's pid namespace; nullopt: the caller is gone.
     std::optional<unsigned> level;
-    std::uint64_t flags = 0; ///< as asked; args unreadable: 0
+    std::uint64_t flags = 0; ///< as asked; 0 if the arguments could not be read
     std::uint32_t nr_pids = 0;
     std::vector<pid_t> pids; ///< as asked, oldest namespace first, at most 33
-    /// The kernel's own clone2 makes the call: its result is not known here.
+    /// The kernel's own clone2 makes the call, so the result is not known here.
     bool passed_to_kernel = false;
     std::int64_t result = 0; ///< a pid in the caller's namespace, or -errno
-    std::string why;         ///< for an errno: the reason, one clause
-    /// One clause where the target's report is not what it was sent to do; else empty. Without it,
-    /// too, a result is the target's word.
+    std::string why;         ///< the reason for an errno, one clause
+    /// One clause if the target's report does not match what the target was sent to do; else empty.
+    /// A result without a doubt is still only the target's word.
     std::string doubt;
     std::int64_t latency_us = 0; ///< from the notification's arrival to the answer
 };
 
-/// Where finished calls are told. Implementations are thread-safe.
+/// Receives finished calls. Implementations are thread-safe.
 class AuditSink
 {
 public:
@@ -40,9 +40,9 @@ public:
     virtual ~AuditSink() = default;
 
     virtual void record(const CallRecord &record) = 0;
-    /// Wants to hear of successes too, at the price of one more round trip for each.
+    /// Whether to report successes too; each then costs one more round trip.
     [[nodiscard]] virtual bool wants_successes() const = 0;
-    /// Wants comm and level, which cost some system calls.
+    /// Whether to fill in comm and level, which costs some system calls.
     [[nodiscard]] virtual bool wants_details() const = 0;
 };
 

@@ -14,7 +14,7 @@ namespace
 
 constexpr std::uint64_t steps = 8; // buckets per power of two
 
-/// A map's key may come from a target: only what is an errno to the kernel (MAX_ERRNO) is one.
+/// Keys of the map may come from a target. Only the kernel's range (MAX_ERRNO) is an errno.
 constexpr std::int64_t highest_errno = 4095;
 constexpr int no_errno = -1;
 
@@ -31,11 +31,11 @@ std::size_t bucket_of(std::uint64_t value)
     if (value < steps) {
         return value;
     }
-    const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 4; // 8..15: 0
+    const auto exponent = static_cast<unsigned>(std::bit_width(value)) - 4; // 0 for 8..15
     return steps + exponent * steps + ((value >> exponent) - steps);
 }
 
-/// The largest value of a bucket.
+/// The largest value in a bucket.
 std::uint64_t top_of(std::size_t bucket)
 {
     if (bucket < steps) {

@@ -12,16 +12,15 @@
 namespace clone2
 {
 
-/// Counts of calls per result and their latencies, in bounded memory. Thread-safe.
+/// Counts calls by result and their latencies, in bounded memory. Thread-safe.
 class Stats
 {
 public:
-    /// `result`: a pid or -errno; nullopt: passed to the kernel, so not known; `latency_us` >= 0,
-    /// in microseconds.
+    /// `result`: a pid or -errno; nullopt: passed to the kernel, so unknown. `latency_us`: >= 0.
     void add(std::optional<std::int64_t> result, std::int64_t latency_us);
-    /// Some lines of text, for people.
+    /// A few lines of text for people.
     [[nodiscard]] std::string summary() const;
-    /// The latency (microseconds) below which `percent` (1..100) of the calls lie, within
+    /// The latency (microseconds) that `percent` (1..100) of the calls do not exceed, to within
     /// 12.5 percent; 0 without calls.
     [[nodiscard]] std::int64_t percentile(unsigned percent) const;
 
@@ -31,8 +30,8 @@ private:
     [[nodiscard]] std::int64_t percentile_locked(unsigned percent) const;
 
     mutable std::mutex mutex_;
-    std::map<int, std::uint64_t> by_errno_; ///< 0: success, -1: none there is
-    std::uint64_t passed_ = 0;              ///< to the kernel
+    std::map<int, std::uint64_t> by_errno_; ///< 0: success, -1: not an errno
+    std::uint64_t passed_ = 0;              ///< passed to the kernel
     std::array<std::uint64_t, buckets> histogram_{};
     std::uint64_t count_ = 0;
 };

@@ -8,22 +8,23 @@
 namespace clone2
 {
 
-/// What users share of one thing. Each may hold as much as stays free: one alone gets half, two
-/// that take what they can get a third each, and a third remains. So whoever comes next finds
-/// something, no share is set aside for users that never come, and no list of users is needed.
-/// (Choudhury and Hahne's dynamic thresholds, known from buffers of switches.) Not thread-safe.
+/// Shares one resource among users. A user may hold as much as stays free: one user alone gets
+/// half; two greedy users get a third each, and a third stays free. So the next user always finds
+/// something left, nothing is set aside for users that never come, and no list of users is needed.
+/// (These are Choudhury and Hahne's dynamic thresholds, known from switch buffers.) Not
+/// thread-safe.
 class Budget
 {
 public:
     explicit Budget(std::uint64_t total) : total_(total) {}
 
-    /// Whether this user may hold so much more.
+    /// Whether this user may hold `more` on top of what it holds.
     [[nodiscard]] bool fits(uid_t user, std::uint64_t more) const
     {
         const std::uint64_t used = used_ + more;
         return used <= total_ && of(user) + more <= total_ - used;
     }
-    /// What this user could hold at most, as long as the others hold what they do.
+    /// The most this user could hold while the others keep what they have.
     [[nodiscard]] std::uint64_t allowance(uid_t user) const
     {
         const std::uint64_t others = used_ - of(user);
@@ -36,7 +37,7 @@ public:
     }
     [[nodiscard]] std::uint64_t total() const { return total_; }
 
-    /// Whether or not it fits.
+    /// Adds `amount` even if it does not fit.
     void add(uid_t user, std::uint64_t amount)
     {
         if (amount != 0) {
@@ -59,7 +60,7 @@ public:
 private:
     std::uint64_t total_;
     std::uint64_t used_ = 0;
-    std::map<uid_t, std::uint64_t> by_user_; ///< without those that hold nothing
+    std::map<uid_t, std::uint64_t> by_user_; ///< users that hold nothing have no entry
 };
 
 } // namespace clone2

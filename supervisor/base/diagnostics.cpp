@@ -18,9 +18,9 @@ constexpr unsigned per_window = 10;
 
 void Diagnostics::line(const std::string &message)
 {
-    // What its author has escaped already stays as it is.
+    // Escapes that the message already contains stay as they are.
     const std::string text = "clone2-supervise: " + printable(message, "") + "\n";
-    // One write, so that lines of several processes don't mix. Nobody to tell of a failure.
+    // A single write keeps lines of several processes apart. A failure can't be reported anywhere.
     [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
 }
 

@@ -10,9 +10,9 @@ namespace clone2
 
 enum class Verbosity { quiet, normal, verbose };
 
-/// Messages for people, on stderr unless a derived class takes them elsewhere; never on stdout.
-/// Names, paths and texts that a target, a peer or a file has chosen are part of them: so each
-/// message is made printable here, and none can begin a line or move a terminal's cursor.
+/// Messages for people. They go to stderr unless a derived class sends them elsewhere, and never to
+/// stdout. They contain names, paths and texts chosen by a target, a peer or a file, so each
+/// message is made printable here: none can start a new line or move a terminal's cursor.
 /// Thread-safe.
 class Diagnostics
 {
@@ -22,17 +22,17 @@ public:
     Diagnostics &operator=(const Diagnostics &) = delete;
     virtual ~Diagnostics() = default;
 
-    /// Something went wrong for a target. At most ten in ten seconds; how many more there were
-    /// is told with the next one.
+    /// Something went wrong for a target. At most ten messages in ten seconds; the next one says
+    /// how many were dropped.
     void warn(const std::string &message);
-    /// What is going on, with -v.
+    /// What is happening; shown with -v.
     void info(const std::string &message) const;
-    /// One line on stderr whatever the verbosity, after our name: why this process ends.
+    /// One line on stderr at any verbosity, prefixed with our name: why this process ends.
     static void line(const std::string &message);
 
 protected:
     enum class Level { warning, info };
-    /// One message, printable, without a line's end.
+    /// Outputs one printable message, given without a newline.
     virtual void tell(Level level, const std::string &message) const;
 
 private:

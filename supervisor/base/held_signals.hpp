@@ -6,9 +6,10 @@
 namespace clone2
 {
 
-/// Holds signals back on the calling thread until destruction, all but those that a fault of the
-/// thread itself raises: around what a handler of somebody else's must not come in between (it may
-/// wait for children, or never return), and around the start of threads that are to handle none.
+/// Blocks signals on the calling thread until destruction, except those that the thread's own
+/// faults raise. Used around sections that a program's signal handler must not interrupt (it may
+/// wait for children, or never return), and around the start of threads that must not handle
+/// signals.
 class HeldSignals
 {
 public:

@@ -13,8 +13,8 @@ namespace clone2
 
 KernelClone2 probe_kernel_clone2()
 {
-    // Without args the first thing decided is EFAULT. Other errors (EPERM of a sandbox) are
-    // nobody's who knows the call.
+    // With null arguments, a kernel that implements clone2 fails with EFAULT before anything else.
+    // Any other error (a sandbox's EPERM) means that nothing here implements clone2.
     if (::syscall(clone2_nr, nullptr, nullptr) != -1 || errno != EFAULT) {
         return KernelClone2::absent;
     }

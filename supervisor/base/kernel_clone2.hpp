@@ -4,20 +4,19 @@
 namespace clone2
 {
 
-/// The number under which a patched kernel has clone2, and by default we give it (SPEC.md,
-/// "Call").
+/// The number of clone2 on a patched kernel, and the one we use by default.
 constexpr int clone2_nr = 387;
 
-/// Whether system call clone2_nr is there already.
+/// Whether system call clone2_nr exists.
 enum class KernelClone2 {
     absent,
     present,
-    /// It answers, but a seccomp filter is on this process: the answer may be another
-    /// supervisor's.
+    /// It answers, but this process has a seccomp filter: the answer may come from another
+    /// supervisor.
     behind_filter
 };
 
-/// Asks by a call that can't succeed. No side effects. Thread-safe.
+/// Makes a call that can't succeed. No side effects. Thread-safe.
 [[nodiscard]] KernelClone2 probe_kernel_clone2();
 
 } // namespace clone2

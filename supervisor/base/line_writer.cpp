@@ -19,7 +19,7 @@ namespace clone2
 namespace
 {
 
-/// A file that takes longer than this for a line is one that nobody waits for.
+/// How long write() waits for its own line.
 constexpr std::chrono::milliseconds patience{20};
 constexpr std::chrono::seconds time_to_flush{3};
 
@@ -49,29 +49,29 @@ Rest write_all(int fd, std::string_view text)
 struct LineWriter::State {
     struct Item {
         std::string line;
-        std::function<void()> task; ///< in place of a line
+        std::function<void()> task; ///< run instead of writing a line
     };
 
     explicit State(Options asked) : options(std::move(asked)) {}
 
     std::mutex mutex;
-    std::condition_variable wake;    ///< the thread
-    std::condition_variable advance; ///< who waits for it
+    std::condition_variable wake;    ///< wakes the thread
+    std::condition_variable advance; ///< wakes the callers that wait for it
     std::deque<Item> waiting;
     std::size_t bytes = 0;
     std::uint64_t dropped = 0;
-    std::uint64_t added = 0; ///< items ever
+    std::uint64_t added = 0; ///< items so far
     std::uint64_t done = 0;
     bool ended = false;
     const Options options;
 
-    // The thread's own.
+    // Used by the thread only.
     Fd owned;
     int fd = -1;
-    bool told = false; ///< of a failure
-    bool torn = false; ///< the file ends within a line
+    bool told = false; ///< a failure was reported
+    bool torn = false; ///< the file ends in the middle of a line
 
-    /// With the lock held.
+    /// Call with the lock held.
     void add(Item item)
     {
         bytes += item.line.size();
@@ -79,7 +79,7 @@ struct LineWriter::State {
         ++added;
         wake.notify_one();
     }
-    /// Says what was dropped, where that is known to be whole.
+    /// Reports the dropped lines once their number is final.
     void add_dropped_line()
     {
         if (dropped != 0) {

@@ -9,53 +9,55 @@
 #include <memory>
 #include <string>
 
-/// Writing lines to a file that may be anything: a pipe that nobody reads, a hanging network file
-/// system, a full disk. Who writes a line must not be held up by it.
+/// Writes lines to a file that may be anything: a pipe without a reader, a hanging network file
+/// system, a full disk. Writing a line must not block the caller for long.
 
 namespace clone2
 {
 
-/// Hands lines to a thread of its own, which writes each by one write(2) where the kernel takes it
-/// whole, in the order in which they came. Thread-safe.
+/// Passes lines to a thread that writes them in order, each with one write(2) if the kernel takes
+/// it whole. Thread-safe.
 ///
-/// The lines that wait have a limit, in bytes. Those that come beyond it are dropped and counted;
-/// where there is room again a line says how many. In the usual case nothing waits: write() comes
-/// back when its line is in the file, so that a crash loses none.
+/// The queue is limited in bytes. Lines beyond the limit are dropped and counted; once there is
+/// room again, a line says how many. Normally nothing is queued: write() returns when its line is
+/// in the file, so a crash loses none.
 class LineWriter
 {
 public:
     struct Options {
-        /// The line that says that so many lines were dropped, with its line feed.
+        /// Formats the line that says how many lines were dropped, with its newline.
         std::function<std::string(std::uint64_t dropped)> dropped_line;
-        /// Told the errno of the first write that failed since the start or reopen(). May be empty.
+        /// Called with the errno of the first write that failed since the start or reopen(). May be
+        /// empty.
         std::function<void(int err)> failed;
         std::size_t max_waiting = std::size_t{1} << 20; ///< bytes
     };
 
-    /// Takes `file` over. Throws std::system_error where no thread can be made.
+    /// Takes ownership of `file`. Throws std::system_error if no thread can be created.
     LineWriter(Fd file, Options options);
-    /// For a descriptor that stays its owner's, as stderr.
+    /// For a descriptor that the caller keeps, such as stderr.
     LineWriter(int fd, Options options);
     LineWriter(const LineWriter &) = delete;
     LineWriter &operator=(const LineWriter &) = delete;
-    /// As flush(). What is left then is lost, and so is the thread, if it still hangs in a write.
+    /// Calls flush(). What is still queued then is lost; a thread that hangs in a write is
+    /// abandoned.
     ~LineWriter();
 
-    /// Waits for the line to be written only where no other waits, and not for long.
+    /// Waits (briefly) for the line to be written if the queue was empty, else does not wait.
     void write(std::string line);
-    /// `task` is run when the lines before it have been written: on the thread, or never.
+    /// Runs `task` on the thread after the lines queued so far; never, if the thread hangs.
     void then(std::function<void()> task);
-    /// Later lines go to what `open` gives; where that is empty they go on to the same file. `open`
-    /// is run on the thread: it may take its time.
+    /// Writes later lines to the file that `open` returns, or to the same one if that is empty.
+    /// `open` runs on the thread, so it may block.
     void reopen(std::function<Fd()> open);
-    /// Until the lines so far are written, but no longer than a few seconds.
+    /// Waits until all lines so far are written, but a few seconds at most.
     void flush();
 
 private:
     struct State;
     static void run(const std::shared_ptr<State> &state);
 
-    std::shared_ptr<State> state_; ///< the thread's, too, which may outlive this
+    std::shared_ptr<State> state_; ///< shared with the thread, which may outlive this
 };
 
 } // namespace clone2

@@ -9,7 +9,7 @@
 namespace clone2
 {
 
-/// The ids in a text of /proc: a line of status such as NSpid ("\t4711\t77\t1", the supervisor's
+/// Parses ids from a /proc text: a line of status such as NSpid ("\t4711\t77\t1", the supervisor's
 /// namespace first), or a list of children. Thread-safe.
 inline std::vector<pid_t> pid_list(const std::string &text)
 {

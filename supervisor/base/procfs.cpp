@@ -25,7 +25,7 @@ bool shows_own_namespace(int root)
 {
     std::array<char, 32> link{};
     const ssize_t n = ::readlinkat(root, "self", link.data(), link.size());
-    if (n < 0 && errno != ENOENT) { // ENOENT: our pid namespace is not below that of this procfs
+    if (n < 0 && errno != ENOENT) { // ENOENT: this procfs does not show our pid namespace
         throw std::system_error(errno, std::generic_category(), "readlink(/proc/self)");
     }
     if (n <= 0) {
@@ -34,7 +34,7 @@ bool shows_own_namespace(int root)
     return std::string_view(link.data(), static_cast<std::size_t>(n)) == std::to_string(::getpid());
 }
 
-/// A procfs instance of our own, attached nowhere (5.2; needs CAP_SYS_ADMIN).
+/// Mounts a procfs that is attached nowhere (5.2; needs CAP_SYS_ADMIN).
 Fd mount_private_procfs()
 {
     const Fd context{static_cast<int>(::syscall(SYS_fsopen, "proc", FSOPEN_CLOEXEC))};
@@ -112,7 +112,7 @@ std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) co
 
 char Procfs::state(pid_t tid) const
 {
-    // "4711 (comm) S ...": the comm may hold anything.
+    // "4711 (comm) S ...": comm may contain any bytes.
     const std::optional<std::string> stat = read_if_alive(tid, "stat");
     const std::size_t end = stat ? stat->rfind(") ") : std::string::npos;
     return end == std::string::npos || end + 2 >= stat->size() ? '\0' : (*stat)[end + 2];

@@ -12,33 +12,33 @@
 namespace clone2
 {
 
-/// The value of the line "field:" in the text of a status file, without its leading blanks.
-/// nullopt: there is no such line. Thread-safe.
+/// The value of the line "field:" in the text of a status file, without leading blanks. nullopt: no
+/// such line. Thread-safe.
 [[nodiscard]] std::optional<std::string> status_value(const std::string &status, const char *field);
 
 /// The /proc of the supervisor's own pid namespace, held open as a directory.
 ///
-/// A supervisor may be started where /proc shows another namespace (unshare without
-/// --mount-proc), or may outlive a /proc mount; tids from notifications mean something only in
-/// the right one. Thread-safe after construction.
+/// /proc may show another namespace when the supervisor starts (unshare without --mount-proc), and
+/// the mount may go away later. Tids from notifications are valid only in the right one.
+/// Thread-safe after construction.
 class Procfs
 {
 public:
-    /// Uses /proc if it shows our own pid namespace, else a private mount of our own.
-    /// Throws std::system_error where neither is to be had.
+    /// Uses /proc if it shows our own pid namespace, else a private mount. Throws std::system_error
+    /// if neither works.
     Procfs();
 
     /// openat() of "TID/name" with O_CLOEXEC.
     [[nodiscard]] Result<Fd> open(pid_t tid, const char *name, int flags) const;
-    /// The whole of the (small) file "TID/name"; nullopt when the target is gone.
+    /// The whole (small) file "TID/name"; nullopt if the target is gone.
     [[nodiscard]] std::optional<std::string> read_if_alive(pid_t tid, const char *name) const;
-    /// "Name:" line's value in TID/status, without the leading blank.
+    /// The value of the "field:" line in TID/status, without leading blanks.
     [[nodiscard]] std::optional<std::string> status_field(pid_t tid, const char *field) const;
-    /// The state letter of a thread (proc(5), "S", "D", "R" ...); 0 when it is gone.
+    /// The state letter of a thread (proc(5): "S", "D", "R" ...); 0 if it is gone.
     [[nodiscard]] char state(pid_t tid) const;
-    /// All pids (thread group leaders) seen here.
+    /// All pids (thread group leaders) visible here.
     [[nodiscard]] std::vector<pid_t> pids() const;
-    /// The command name (comm) of a thread; empty when it is gone.
+    /// The command name (comm) of a thread; empty if it is gone.
     [[nodiscard]] std::string comm(pid_t tid) const;
 
 private:

@@ -7,7 +7,7 @@
 namespace clone2
 {
 
-/// An address in a target's memory. A type of its own so that it can't be dereferenced here.
+/// An address in a target's memory. A distinct type, so that it can't be dereferenced here.
 class RemotePtr
 {
 public:

@@ -8,12 +8,12 @@
 namespace clone2
 {
 
-/// A thread of ours. It handles no signals (HeldSignals), and its stack has a fixed size: the
-/// default is RLIMIT_STACK, which is set for PROGRAM and may be more than there is to map.
+/// A thread that handles no signals (HeldSignals). Its stack size is fixed, because the default is
+/// RLIMIT_STACK: that is set for PROGRAM and may be more than can be mapped.
 class Thread
 {
 public:
-    /// Enough for callbacks of an embedding program, and for sanitizers.
+    /// Enough for an embedding program's callbacks, and for sanitizers.
     static constexpr std::size_t stack_size = 1U << 20;
 
     Thread() = default;
@@ -21,7 +21,7 @@ public:
     explicit Thread(std::function<void()> work);
     Thread(const Thread &) = delete;
     Thread &operator=(const Thread &) = delete;
-    /// Waits for its end.
+    /// Joins the thread.
     ~Thread();
 
     void detach();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Compiled twice (see meson.build): with BOOST_ASIO_HAS_IO_URING and BOOST_ASIO_DISABLE_EPOLL,
-// and without. Each variant renames the namespace boost::asio by a macro of its own, so that no
-// inline function of one is ever linked into the other (one-definition rule).
+// Compiled twice (see meson.build): with BOOST_ASIO_HAS_IO_URING and BOOST_ASIO_DISABLE_EPOLL, and
+// without. A macro renames the namespace boost::asio in each variant, so that the linker never
+// mixes their inline functions (one-definition rule).
 #include "loop/event_loop.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -38,8 +38,8 @@ private:
 class AsioLoop final : public EventLoop
 {
 public:
-    /// Asio asks the kernel for what it needs with the first object of a kind: now, where the
-    /// caller expects it to be refused.
+    /// Asio makes its system calls when the first object of a kind is created. Do that now, where
+    /// the caller expects a refusal.
     AsioLoop() : work_(boost::asio::make_work_guard(context_))
     {
         const boost::asio::posix::stream_descriptor descriptor(context_);
@@ -51,7 +51,7 @@ public:
         try {
             return std::make_unique<AsioWatch>(context_, fd);
         } catch (const boost::system::system_error &error) {
-            throw std::system_error(error.code(), error.what()); // not derived from it
+            throw std::system_error(error.code(), error.what()); // not derived from std's
         }
     }
 
@@ -81,7 +81,7 @@ std::unique_ptr<EventLoop> CLONE2_MAKE_LOOP()
     try {
         return std::make_unique<AsioLoop>();
     } catch (const boost::system::system_error &error) {
-        throw std::system_error(error.code(), error.what()); // not derived from it
+        throw std::system_error(error.code(), error.what()); // not derived from std's
     }
 }
 

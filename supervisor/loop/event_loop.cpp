@@ -29,7 +29,7 @@ void probe_io_uring()
 namespace
 {
 
-/// Asio would call refused calls by names of its own, or wait for what never comes.
+/// Asio would report a refused call under another name, or wait forever.
 void probe_epoll()
 {
     const auto fail = [](const char *call) {
@@ -40,7 +40,7 @@ void probe_epoll()
         fail("epoll_create1()");
     }
     epoll_event event{};
-    // An epoll set can be in another.
+    // An epoll set can watch another.
     const Fd watched{::epoll_create1(EPOLL_CLOEXEC)};
     if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, watched.get(), &event) != 0) {
         fail("epoll_ctl()");
