@@ -13,10 +13,10 @@ namespace
 
 thread_local const InCallback *innermost = nullptr;
 
-/// Beyond these the kernel has errors of its own (ERESTARTSYS), which no program may see.
+/// Larger values are internal to the kernel (ERESTARTSYS); no program may see them.
 constexpr int last_errno = 511;
 
-/// Calls into the program. What it throws would come from nowhere: better an end that says where.
+/// Calls into the program. noexcept: if the callback throws, the program ends at the throw.
 template <typename Function, typename... Arguments>
 auto call(const Callbacks &callbacks, Function function, Arguments... arguments) noexcept
 {

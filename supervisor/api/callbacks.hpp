@@ -10,12 +10,12 @@
 #include <optional>
 #include <string>
 
-/// The program's callbacks, in the places of what the handler tells and asks.
+/// Connects the program's callbacks to the handler's interfaces.
 
 namespace clone2::api
 {
 
-/// Marks, for its lifetime, the calling thread as one that is in a callback of this supervisor.
+/// While it exists, marks the calling thread as inside a callback of this supervisor.
 class InCallback
 {
 public:
@@ -24,7 +24,7 @@ public:
     InCallback &operator=(const InCallback &) = delete;
     ~InCallback();
 
-    /// Whether this thread is in one, however deep (several supervisors can be nested).
+    /// Whether this thread is inside one, at any depth (several supervisors can be nested).
     [[nodiscard]] static bool of(const clone2_supervisor *supervisor) noexcept;
 
 private:
@@ -32,13 +32,13 @@ private:
     const InCallback *outer_;
 };
 
-/// The options as given, and whose they are.
+/// The options as given, and the supervisor they belong to.
 struct Callbacks {
     clone2_supervisor_options options;
     const clone2_supervisor *supervisor;
 };
 
-/// One listener's owner: knows its cookie. Tells of its end once, at the latest when destroyed.
+/// One listener's owner: knows its cookie. Reports its end once, at the latest in the destructor.
 class CallbackOwner final : public ListenerOwner, private AuditSink
 {
 public:
@@ -48,7 +48,7 @@ public:
     [[nodiscard]] bool judges() const override { return callbacks_.options.policy != nullptr; }
     [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
     void ended(int fd) override;
-    /// It has never been served: there is nothing to tell.
+    /// It was never served, so its end is not reported.
     void forget() { told_ = true; }
 
 private:

@@ -18,7 +18,7 @@ namespace clone2::api
 namespace
 {
 
-// Who is meant by an event; watches count on from here.
+// The sources of an event; watches get the ids after these.
 constexpr std::uint64_t wake_id = 0;
 constexpr std::uint64_t timer_id = 1;
 
@@ -54,12 +54,12 @@ public:
     void wait_readable(Handler handler) override
     {
         const Lock lock(loop_.mutex_);
-        // Added only now: a descriptor that has hung up is told of even when nothing is asked.
+        // Added only now, because epoll reports a hang-up even if no event is asked for.
         checked(control(loop_.epoll_.get(), added_ ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd_,
                         EPOLLIN | EPOLLONESHOT, id_),
                 "epoll_ctl()");
         added_ = true;
-        loop_.waiting_[id_] = std::move(handler); // whoever is told of it waits for the lock
+        loop_.waiting_[id_] = std::move(handler); // run_ready() waits for the lock
     }
 
 private:
@@ -82,7 +82,7 @@ PollableLoop::PollableLoop()
 
 PollableLoop::~PollableLoop()
 {
-    // Handlers may be the last to hold what holds a watch.
+    // A handler may hold the last reference to an object that holds a watch.
     std::exchange(waiting_, {}).clear();
     std::exchange(timers_, {}).clear();
 }
@@ -104,7 +104,7 @@ void PollableLoop::set_timer()
 {
     itimerspec when{};
     if (!timers_.empty()) {
-        // 0 would mean never.
+        // 0 would disarm the timer.
         const auto left = std::max<std::chrono::nanoseconds>(timers_.begin()->first - Clock::now(),
                                                              std::chrono::nanoseconds(1));
         const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);

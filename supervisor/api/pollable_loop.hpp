@@ -15,8 +15,8 @@
 namespace clone2::api
 {
 
-/// An event loop that is itself one descriptor, so that it can be part of another: of whatever
-/// loop the embedding program has. Plain epoll, and no thread of its own.
+/// An event loop that is itself one descriptor, so that the embedding program's loop can watch it.
+/// Plain epoll; creates no thread.
 class PollableLoop final : public EventLoop
 {
 public:
@@ -24,7 +24,7 @@ public:
     PollableLoop();
     ~PollableLoop() override;
 
-    /// Readable when run_ready() has something to run, and for good once stopped.
+    /// Readable when run_ready() has something to run, and permanently once stopped.
     [[nodiscard]] int fd() const { return epoll_.get(); }
 
     [[nodiscard]] std::unique_ptr<Watch> watch(int fd) override;
@@ -34,7 +34,7 @@ public:
     /// Async-signal-safe.
     void stop() override;
     [[nodiscard]] bool stopped() const override { return stopped_; }
-    /// Takes stop() back.
+    /// Undoes stop().
     void restart();
     [[nodiscard]] const char *name() const override { return "epoll"; }
 
@@ -49,12 +49,12 @@ private:
 
     Fd epoll_;
     Fd wake_;  ///< eventfd: stopped
-    Fd timer_; ///< timerfd: when the first of timers_ is due
+    Fd timer_; ///< timerfd: when the first entry of timers_ is due
     std::atomic<bool> stopped_{false};
 
-    std::mutex mutex_; ///< for all below
+    std::mutex mutex_; ///< protects all below
     std::uint64_t last_id_;
-    std::unordered_map<std::uint64_t, Handler> waiting_; ///< by the watch's id
+    std::unordered_map<std::uint64_t, Handler> waiting_; ///< by watch id
     std::multimap<Clock::time_point, Handler> timers_;
 };
 

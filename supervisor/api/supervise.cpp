@@ -56,7 +56,7 @@ namespace
 
 constexpr unsigned default_dispatch_limit = 16;
 
-/// What every function does around its work: no exception leaves, and nobody is cancelled amid.
+/// Wraps every function: no exception leaves it, and the thread can't be cancelled inside.
 template <typename Work>
 int guarded(Work work) noexcept
 {
@@ -76,7 +76,7 @@ int guarded(Work work) noexcept
     return result;
 }
 
-/// The one that serves, as long as it lives.
+/// Takes the turn to serve, if it is free, and holds it until destruction.
 class Turn
 {
 public:
@@ -103,7 +103,7 @@ private:
     bool mine_ = false;
 };
 
-/// -errno where they can't be taken as they are.
+/// -errno if the options can't be accepted.
 int read_options(const clone2_supervisor_options *given, clone2_supervisor_options &options)
 {
     if (given == nullptr) {
@@ -170,7 +170,7 @@ int run(clone2_supervisor &supervisor, unsigned flags)
         supervisor.scheduler.run((flags & CLONE2_RUN_UNTIL_STOPPED) != 0
                                      ? Scheduler::Until::stopped
                                      : Scheduler::Until::no_listener);
-        // The scheduler has stopped the loop for the end of this run(); another may follow.
+        // The scheduler stops the loop at the end of each run(); another run() may follow.
         supervisor.loop.restart();
         if (supervisor.stopped) {
             supervisor.loop.stop();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs between fork() and exec() of programs with threads: no allocation, no lock, no exception.
+// Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
 #include "executor/trampoline.hpp"
 #include "listener/filter.hpp"
 
@@ -23,7 +23,7 @@ namespace
 
 constexpr int last_nr = 0x3fffffff; // above: x32
 
-/// The effect of build_filter(), without libseccomp, which allocates.
+/// Does what build_filter() does. libseccomp can't be used: it allocates memory.
 std::array<sock_filter, 6> make_filter(int nr)
 {
     return {{
@@ -92,9 +92,9 @@ int clone2_recv_fd(int socket, uint32_t *note)
     message.msg_iov = &data;
     message.msg_iovlen = 1;
     message.msg_control = control.data();
-    message.msg_controllen = CMSG_LEN(sizeof(int)); // CMSG_SPACE has room for a second one
+    message.msg_controllen = CMSG_LEN(sizeof(int)); // CMSG_SPACE has room for two
     ssize_t received = 0;
-    // ECONNRESET comes once, before what was sent, where the sender ended without having read all.
+    // ECONNRESET comes once, before the sent data, if the sender ended with unread input.
     for (bool reset = false;;) {
         received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
         if (received >= 0) {

@@ -29,9 +29,9 @@ Error libseccomp_error(const char *operation, int result)
     return Error{operation, 0, result < 0 ? -result : EIO};
 }
 
-/// The program, by way of a pipe: a limit on the size of files (RLIMIT_FSIZE) is no obstacle to it,
-/// and a filter is far smaller than a pipe's room. Exported, not loaded: libseccomp 2.5 can't ask
-/// for WAIT_KILLABLE_RECV.
+/// Exports the program through a pipe, because RLIMIT_FSIZE does not limit pipes and a filter is
+/// far smaller than a pipe's buffer. libseccomp does not load it: version 2.5 can't ask for
+/// WAIT_KILLABLE_RECV.
 Result<std::vector<sock_filter>> export_program(void *context)
 {
     std::array<int, 2> ends{};
@@ -57,8 +57,8 @@ Result<std::vector<sock_filter>> export_program(void *context)
 
 Result<std::vector<sock_filter>> build_filter(int nr)
 {
-    // Otherwise libseccomp asks this kernel, and calls a refusal of seccomp(2) "Invalid argument".
-    // What the kernel can do is seen when the filter is installed.
+    // Otherwise libseccomp probes this kernel and reports a refused seccomp(2) as "Invalid
+    // argument". Installing the filter shows what the kernel supports.
     constexpr unsigned with_notification = 5;
     [[maybe_unused]] static const int set = seccomp_api_set(with_notification);
     const std::unique_ptr<void, ReleaseContext> context(seccomp_init(SCMP_ACT_ALLOW));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Apart from filter.cpp: who brings a filter of its own doesn't need libseccomp.
+// Separate from filter.cpp: a program with its own filter doesn't need libseccomp.
 #include "listener/filter.hpp"
 
 #include <sys/prctl.h>
@@ -20,7 +20,7 @@ InstalledFilter install_filter(std::span<const sock_filter> program, bool prefer
                           const_cast<sock_filter *>(program.data())};
     InstalledFilter installed;
     installed.wait_killable = prefer_wait_killable;
-    // At most: once as hoped, once with no_new_privs, once without WAIT_KILLABLE_RECV.
+    // At most three attempts: as asked, with no_new_privs, without WAIT_KILLABLE_RECV.
     for (int attempt = 0; attempt < 3; ++attempt) {
         unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
         if (installed.wait_killable) {

@@ -27,7 +27,7 @@ namespace
 #endif
 constexpr std::uint64_t sync_wake_up = 1; // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 
-/// Room for structs that a later kernel has made larger.
+/// Room for structs that later kernels have extended.
 template <typename T>
 union Extensible {
     T value;
@@ -53,20 +53,19 @@ Listener::Listener(Fd fd, std::optional<bool> wait_killable)
         response_size_ > sizeof(Extensible<seccomp_notif_resp>)) {
         throw std::system_error(E2BIG, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
     }
-    // A filter of ours may refuse what no call can be answered without. No notification has this
-    // id.
+    // A seccomp filter on us may refuse ioctls that every answer needs. No notification has id 0.
     std::uint64_t none = 0;
     if (uninterrupted_ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &none) != 0 &&
         errno != ENOENT) {
         throw std::system_error(errno, std::generic_category(), "ioctl(NOTIF_ID_VALID)");
     }
-    // One caller and one answer: the waker goes to sleep next, so stay on its CPU.
+    // One caller, one answer: the waker sleeps next, so wake the target on the same CPU.
     (void)::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, sync_wake_up);
 }
 
 Result<Notification> Listener::receive()
 {
-    Extensible<seccomp_notif> buffer; // must be zero: the kernel refuses anything else
+    Extensible<seccomp_notif> buffer; // the kernel requires zeroes
     if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &buffer.value) != 0) {
         return last_error("ioctl(NOTIF_RECV)");
     }
@@ -121,7 +120,7 @@ Listener::Pending Listener::pending() const
     if ((poll_fd.revents & POLLIN) != 0) {
         return Pending::notification;
     }
-    // POLLERR alone: a signal came while the kernel looked (seccomp_notify_poll()).
+    // POLLERR alone: a signal interrupted seccomp_notify_poll().
     return (poll_fd.revents & (POLLHUP | POLLNVAL)) != 0 ? Pending::hung_up : Pending::none;
 }
 

@@ -13,8 +13,8 @@
 namespace clone2
 {
 
-/// The narrow interface between us and the kernel's notifications; tests fake it.
-/// Implementations are thread-safe: several threads answer different notifications at once.
+/// The narrow interface to the kernel's notifications; tests fake it. Implementations are
+/// thread-safe: several threads answer different notifications at once.
 class NotificationSource
 {
 public:
@@ -23,16 +23,16 @@ public:
     NotificationSource &operator=(const NotificationSource &) = delete;
     virtual ~NotificationSource() = default;
 
-    /// Takes the next notification. ENOENT: the target died (or was interrupted) meanwhile.
+    /// Takes the next notification. ENOENT: the target died or was interrupted in the meantime.
     virtual Result<Notification> receive() = 0;
-    /// The notification is still being waited on, so its tid still means the same thread.
+    /// Whether the target still waits for this answer, so its tid still names the same thread.
     [[nodiscard]] virtual bool still_valid(std::uint64_t id) const = 0;
-    /// Ends the wait with `value`: >= 0 a result, < 0 a -errno. ENOENT: the target is gone.
+    /// Answers with `value`: >= 0 is a result, < 0 a -errno. ENOENT: the target is gone.
     virtual Result<void> answer(std::uint64_t id, std::int64_t value) = 0;
-    /// False, as on kernels before 5.19: any signal, also PTRACE_INTERRUPT, ends the wait. nullopt:
-    /// not known so far, whoever installed the filter has not said.
+    /// False, as on kernels before 5.19: any signal, even PTRACE_INTERRUPT, ends the target's wait.
+    /// nullopt: not known yet, because the installer of the filter did not say.
     [[nodiscard]] virtual std::optional<bool> wait_killable() const = 0;
-    /// What was found out.
+    /// Records what was found out.
     virtual void learn_wait_killable(bool wait_killable) = 0;
 };
 
@@ -40,12 +40,12 @@ public:
 class Listener final : public NotificationSource
 {
 public:
-    /// Takes over `fd`. Asks for synchronous wake-ups (6.6), silently without where refused.
-    /// Throws std::system_error when the kernel doesn't tell the sizes of its structs, or refuses
-    /// to look for a notification.
+    /// Takes ownership of `fd`. Asks for synchronous wake-ups (6.6) and ignores a refusal. Throws
+    /// std::system_error if the kernel doesn't report the sizes of its structs or refuses
+    /// NOTIF_ID_VALID.
     ///
-    /// `wait_killable`: whether it was installed with WAIT_KILLABLE_RECV; nullopt: not known (the
-    /// kernel doesn't tell).
+    /// `wait_killable`: whether the filter was installed with WAIT_KILLABLE_RECV; nullopt: unknown
+    /// (the kernel doesn't report it).
     Listener(Fd fd, std::optional<bool> wait_killable);
 
     Result<Notification> receive() override;
@@ -55,7 +55,7 @@ public:
     void learn_wait_killable(bool wait_killable) override;
 
     [[nodiscard]] int fd() const { return fd_.get(); }
-    /// What is there to receive. hung_up: all targets are gone, nothing will ever arrive again.
+    /// hung_up: all targets are gone and nothing will ever arrive again.
     enum class Pending { none, notification, hung_up };
     [[nodiscard]] Pending pending() const;
 
@@ -64,7 +64,7 @@ private:
 
     Fd fd_;
     std::atomic<Known> wait_killable_;
-    std::size_t notification_size_; ///< the kernel's, which may be larger than our header's
+    std::size_t notification_size_; ///< the kernel's; may be larger than our header's
     std::size_t response_size_;
 };
 

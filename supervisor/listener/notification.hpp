@@ -8,13 +8,13 @@
 namespace clone2
 {
 
-/// One call of a target that waits for our answer (seccomp_unotify(2), struct seccomp_notif).
+/// A target's call that waits for our answer (seccomp_unotify(2), struct seccomp_notif).
 struct Notification {
     std::uint64_t id = 0;                   ///< the kernel's id of this notification
     pid_t tid = 0;                          ///< the calling thread, in our pid namespace
     std::uint32_t arch = 0;                 ///< AUDIT_ARCH_*
     int nr = 0;                             ///< system call number
-    std::uint64_t instruction_pointer = 0;  ///< behind the system-call instruction
+    std::uint64_t instruction_pointer = 0;  ///< after the system-call instruction
     std::array<std::uint64_t, 6> args = {}; ///< argument registers in the ABI's order
 };
 

@@ -7,9 +7,9 @@
 namespace clone2
 {
 
-/// ioctl(2), made again after EINTR. For requests on a listener that don't wait for a target: there
-/// the kernel takes a mutex interruptibly (kernel/seccomp.c), and where a signal is pending it has
-/// done nothing yet. Thread-safe.
+/// ioctl(2), repeated after EINTR. For listener requests that don't wait for a target: the kernel
+/// takes a mutex interruptibly (kernel/seccomp.c), and has done nothing yet when a signal
+/// interrupts it. Thread-safe.
 template <typename Argument>
 int uninterrupted_ioctl(int fd, unsigned long request, Argument *argument)
 {

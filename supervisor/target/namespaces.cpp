@@ -38,15 +38,16 @@ std::shared_ptr<Fd> related_namespace(int fd, unsigned long request)
     return related >= 0 ? std::make_shared<Fd>(related) : nullptr;
 }
 
-/// The credentials that decide, as this user namespace sees them.
+/// The credentials that matter, as seen from this user namespace.
 struct Credentials {
     bool capable = false; ///< in its own user namespace
     uid_t euid = 0;
     std::uint64_t userns = 0; ///< inode
 };
 
-/// Whether the target may choose pids in what `owner` owns: the kernel's cap_capable().
-/// `owner` null: not visible from here, so an ancestor of our own user namespace.
+/// Whether the target may choose pids in a namespace owned by `owner`, as the kernel's
+/// cap_capable() decides. `owner` null: it can't be seen from here, so it is an ancestor of our own
+/// user namespace.
 bool capable_over(const Credentials &target, std::shared_ptr<Fd> owner)
 {
     while (owner) {
@@ -97,7 +98,8 @@ std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
 
 int probe_nesting_level()
 {
-    // Too small a size is EINVAL for every kernel that has the call: what is not, is a filter's.
+    // Every kernel with clone3 answers too small a size with EINVAL; any other answer is a
+    // filter's.
     if (::syscall(SYS_clone3, nullptr, 0) != -1 || errno != EINVAL) {
         return -1;
     }
@@ -111,7 +113,7 @@ int probe_nesting_level()
         args.set_tid_size = entries;
         const long pid = ::syscall(SYS_clone3, &args, CLONE_ARGS_SIZE_VER1);
         if (pid == 0) {
-            ::_exit(0); // can't be: the innermost pid 1 is in use as long as we live
+            ::_exit(0); // can't happen: the innermost pid 1 is in use while we live
         }
         if (errno != EEXIST && errno != EPERM) {
             break;
@@ -164,8 +166,8 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
     TargetNamespaces found;
     Result<Fd> first = procfs_->open(tid, "ns/pid_for_children", O_RDONLY);
     if (!first && first.error().err == ENOENT) {
-        // unshare(CLONE_NEWPID), no child so far: the kernel shows the namespace only once it
-        // has an init. Its parent is the active one, its owner the caller's user namespace.
+        // unshare(CLONE_NEWPID) without a child yet: the kernel shows the namespace only once it
+        // has an init. Its parent is the active namespace, its owner the caller's user namespace.
         PidNamespace unborn;
         unborn.privileged = capable_over(target, std::make_shared<Fd>(userns->release()));
         found.chain.push_back(unborn);
@@ -187,8 +189,8 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
         current = related_namespace(current->get(), NS_GET_PARENT);
     }
     found.level = own_level_ + static_cast<unsigned>(found.chain.size()) - 1;
-    // Further out nothing can be seen. All those namespaces are owned by our own user namespace
-    // or an ancestor: from the initial one, whoever may do it here may do it there.
+    // Nothing further out can be seen. Our own user namespace or an ancestor owns all of those. If
+    // ours is the initial one, a target privileged here is privileged there.
     found.privileged_beyond = in_initial_userns_ && found.chain.back().privileged;
     return found;
 }

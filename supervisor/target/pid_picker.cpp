@@ -34,12 +34,12 @@ std::vector<pid_t> ids(const std::string &status, const char *field)
     return pid_list(status_value(status, field).value_or(""));
 }
 
-/// Whether the task with this pid is in the namespace `inode` or in one below it.
+/// Whether the task with this pid is in the namespace `inode` or in a descendant of it.
 bool is_within(const Procfs &procfs, pid_t pid, std::uint64_t inode)
 {
     Result<Fd> opened = procfs.open(pid, "ns/pid", O_RDONLY);
     if (!opened) {
-        return true; // a zombie has no namespaces to show: rather take its pid as used
+        return true; // a zombie shows no namespaces: assume that its pid is used
     }
     Fd ns = std::move(*opened);
     while (ns) {
@@ -84,7 +84,7 @@ void PidPicker::pick(pid_t tid, const TargetNamespaces &target, std::uint64_t to
         }
         const std::size_t at = i - extra;
         if (at < target.chain.size() && !target.chain[at].fd) {
-            set_tid[i] = 1; // a namespace without an init: its first process is 1
+            set_tid[i] = 1; // a namespace without an init: its first process gets pid 1
             continue;
         }
         const std::size_t depth = target.chain.size() - 1 - at;

@@ -15,24 +15,23 @@
 namespace clone2
 {
 
-/// Chooses the pids for 0 entries that clone3 can't leave to the kernel: those younger than a
-/// chosen one, as in {77, 0}. Thread-safe.
+/// Chooses the pids for 0 entries that clone3 can't leave to the kernel: those in a namespace
+/// younger than that of a chosen pid, as in {77, 0}. Thread-safe.
 ///
-/// A guess costs nothing when it is right: next after the last one given out here, or after the
-/// caller's own pid. Only when the kernel finds a pid in use is /proc searched for what is.
+/// A right guess costs nothing: it is the pid after the last one picked here, or after the caller's
+/// own. /proc is searched for used pids only if the kernel finds a pid in use.
 class PidPicker
 {
 public:
     explicit PidPicker(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
-    /// Fills the entries of `set_tid` named by the bits of `to_pick`.
-    /// `extra`: leading entries of set_tid that stand for namespaces not in `target.chain`
-    /// (1 with CLONE_NEWPID).
+    /// Fills the entries of `set_tid` whose bits are set in `to_pick`. `extra`: the number of
+    /// leading set_tid entries for namespaces not in `target.chain` (1 with CLONE_NEWPID).
     void pick(pid_t tid, const TargetNamespaces &target, std::uint64_t to_pick, unsigned extra,
               std::span<pid_t> set_tid);
 
-    /// After EEXIST: 0 where every chosen entry (not in `to_pick`) is free as far as /proc shows,
-    /// so that other picks may help: they are in `set_tid` now. Else the pid that is in use.
+    /// After EEXIST: the pid that is in use, if the caller chose it. 0 if /proc shows every chosen
+    /// entry (not in `to_pick`) as free: then `set_tid` has new picks, which may work.
     [[nodiscard]] pid_t repick(const TargetNamespaces &target, std::uint64_t to_pick,
                                unsigned extra, std::span<pid_t> set_tid);
 
@@ -44,7 +43,7 @@ private:
 
     std::shared_ptr<const Procfs> procfs_;
     std::mutex mutex_;
-    std::map<std::uint64_t, pid_t> last_; ///< per namespace inode: the last pick
+    std::map<std::uint64_t, pid_t> last_; ///< by namespace inode: the last pick
 };
 
 } // namespace clone2
