@@ -27,26 +27,27 @@ namespace clone2::agent
 namespace
 {
 
-/// How long a peer may say nothing where many do. Runtimes connect before they have the listener:
-/// crun when the container is created, and where no_new_privs is set it speaks when it is started.
+/// How long a peer may stay silent if its user has many connections. Runtimes connect before they
+/// have the listener: crun connects when the container is created, and with no_new_privs it sends
+/// only when the container is started.
 constexpr std::chrono::seconds time_for_first_byte{20};
-/// So many that say nothing disturb nobody, for so long.
+/// A user may have this many silent peers, for this long.
 constexpr std::size_t few_peers = 16;
 constexpr std::chrono::seconds patience{3600};
-/// From the first byte to the end of the message, which is ready when a peer begins.
+/// From the first byte to the end of the message. A peer has its whole message before it begins.
 constexpr std::chrono::seconds time_for_message{5};
 constexpr std::chrono::seconds time_between_sweeps{1};
 constexpr std::size_t max_peers = 256;
-/// Between two looks at the listeners' readiness.
+/// Between two checks of the listeners.
 constexpr unsigned accepts_per_turn = 32;
-/// After accept() failed for want of descriptors or memory.
+/// After accept() failed for lack of descriptors or memory.
 constexpr std::chrono::milliseconds accept_pause{200};
-/// Peers that have no uid here.
+/// Stands for peers whose uid is not mapped here.
 constexpr auto nobody_at_all = static_cast<uid_t>(-1);
-/// The names under which listeners are kept.
+/// Prefix of the names under which the service manager keeps listeners.
 constexpr std::string_view stored_prefix = "clone2-";
 
-/// What is wrong with what came; empty: nothing.
+/// What is wrong with the message; empty: nothing.
 std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
 {
     if (fds.size() != state.fd_count) {
@@ -54,7 +55,7 @@ std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
                std::to_string(fds.size()) + " came";
     }
     if (!is_seccomp_listener(fds[state.listener_index].get())) {
-        return "what came as \"seccompFd\" is no seccomp listener";
+        return "the descriptor sent as \"seccompFd\" is not a seccomp listener";
     }
     if (const std::optional<int> nr = state.subject.nr) {
         if (const auto name = name_of_system_call(*nr)) {
@@ -64,14 +65,14 @@ std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
     return {};
 }
 
-/// What a listener takes of our memory.
+/// The memory that a listener costs us.
 std::uint64_t memory_of(const Subject &subject)
 {
     constexpr std::uint64_t of_listener = 4096;
     return of_listener + bytes_kept(subject);
 }
 
-/// What its note takes, with the subject once as text and once more as it is.
+/// The memory of its note: the subject as a struct and once more as text.
 std::uint64_t memory_of_note(const Subject &subject)
 {
     constexpr std::uint64_t of_table = 8192 + 4096;
@@ -164,7 +165,7 @@ void Agent::accept_some()
     if (stopped_) {
         return;
     }
-    // Where one had to go for another, it goes before the next one comes.
+    // A connection that was shut down to make room must be dropped before the next one comes.
     crowded_ = false;
     for (unsigned i = 0; i < accepts_per_turn && !crowded_; ++i) {
         if (accept_one()) {
@@ -225,7 +226,7 @@ void Agent::enter(Peer &peer, Peer::Phase phase)
     peer.since = std::chrono::steady_clock::now();
 }
 
-/// Ends what has had its time. One timer for all: peers may come and go at any rate.
+/// Shuts down peers that have used up their time. One timer serves all, however often peers come.
 void Agent::sweep()
 {
     if (std::exchange(sweeping_, true)) {
@@ -240,7 +241,7 @@ void Agent::sweep()
             case Peer::Phase::silent:
                 if (spent >= (open_peers_[peer->connection.uid()] > few_peers ? time_for_first_byte
                                                                               : patience)) {
-                    shut_down(*peer, "it never spoke");
+                    shut_down(*peer, "it sent nothing");
                 }
                 break;
             case Peer::Phase::speaking:
@@ -261,7 +262,7 @@ void Agent::sweep()
     });
 }
 
-/// Its handler, which then has something to read, drops it.
+/// The peer's handler drops it: after the shutdown its socket is readable.
 void Agent::shut_down(Peer &peer, const char *why)
 {
     if (peer.ended == nullptr) {
@@ -271,11 +272,11 @@ void Agent::shut_down(Peer &peer, const char *why)
     }
 }
 
-/// Too many of a user at once: the one that is here longest has had its time. False: there is no
-/// room, and none to be made.
+/// Shuts down the user's oldest connection if the user has too many. False: there is no room and
+/// none can be made.
 bool Agent::make_room(uid_t uid)
 {
-    // Connections may take but a part of a user's descriptors: they are to bring more.
+    // Connections may use only part of a user's descriptors, because each will bring more.
     const std::uint64_t most =
         std::min<std::uint64_t>(max_peers, ledger_->allowance(Resource::descriptors, uid) / 4 + 1);
     const bool fits = ledger_->fits(Resource::descriptors, uid, 1);
@@ -340,7 +341,7 @@ void Agent::on_readable(std::uint64_t id)
     }
 }
 
-/// One message, and then whatever else there is to do: a large one takes milliseconds.
+/// Handles one message, then yields to other handlers: a large message takes milliseconds.
 void Agent::handle_messages()
 {
     if (complete_.empty() || std::exchange(handling_, true)) {
@@ -368,7 +369,7 @@ void Agent::handle_messages()
     });
 }
 
-/// `why`: empty where nothing is wrong.
+/// `why`: empty if nothing is wrong.
 void Agent::drop(std::uint64_t id, const std::string &why)
 {
     const auto found = peers_.find(id);
@@ -388,7 +389,7 @@ void Agent::drop(std::uint64_t id, const std::string &why)
     discard(uid, {peer->connection.take_fds(), peer->connection.take_socket(), {}});
 }
 
-/// Closes it, here where that can't take time.
+/// Closes the descriptors; here only if closing can't block.
 void Agent::discard(uid_t uid, Waste waste)
 {
     if (waste.connection && empty_for_good(waste.connection.get())) {
@@ -423,13 +424,13 @@ void Agent::take_message(std::uint64_t id, Peer &peer)
         drop(id, error);
         return;
     }
-    // A runtime may have more to send (white space), and not close its side for long: both are
-    // none of our business, but a socket that is closed in its face would be of its.
+    // A runtime may send more (white space) and keep its side open for long. Closing ours at once
+    // could make its send fail.
     enter(peer, Peer::Phase::taken);
     wait_for_more(id);
 }
 
-/// Empty: it is served. Else why not.
+/// Empty: the listener is served. Else why not.
 std::string Agent::take_listener(const Connection &connection, std::vector<Fd> fds,
                                  ProcessState state)
 {
@@ -449,7 +450,7 @@ std::string Agent::take_listener(const Connection &connection, std::vector<Fd> f
 std::string Agent::serve_listener(Fd listener, Subject subject)
 {
     if (scheduler_.serves(listener.get())) {
-        return "this listener is served already";
+        return "this listener is already served";
     }
     const uid_t uid = subject.uid;
     std::vector<Charge> charges;
@@ -522,8 +523,8 @@ void Agent::restore(std::vector<PassedFd> kept)
         if (name.starts_with(stored_prefix)) {
             restore_one(name, std::move(fds));
         } else {
-            diagnostics_.warn("a descriptor named \"" + printable(name) +
-                              "\" was passed, which is neither a socket nor a listener of ours");
+            diagnostics_.warn("the passed descriptor \"" + printable(name) +
+                              "\" is neither a socket nor one of our listeners");
             discard(0, {std::move(fds), {}, {}});
         }
     }
@@ -541,7 +542,7 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
         }
     }
     if (!listener) {
-        // Its last process ended while nobody served: systemd has let go of it by itself.
+        // Its last process ended while no agent ran; systemd has closed its copy by then.
         systemd_.notify("FDSTOREREMOVE=1\nFDNAME=" + name);
         return;
     }
@@ -550,13 +551,13 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
         subject = note->subject();
     } else {
         diagnostics_.warn("\"" + printable(name) +
-                          "\": nothing is known of it any more; it is "
-                          "served as a container of uid 0 without name");
+                          "\": its note is lost; it is served as a nameless container "
+                          "of uid 0");
     }
     const unsigned failed = note ? note->fail_orphans(listener.get()) : 0;
     const int fd = listener.get();
     try {
-        // What an earlier agent has let in stays.
+        // An earlier agent has admitted it, so it stays even over the limit.
         std::vector<Charge> charges;
         for (const auto &[resource, amount] :
              {std::pair{Resource::listeners, std::uint64_t{1}},
@@ -572,8 +573,9 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
         diagnostics_.warn(subject.name() + ": " + failure.what());
         return;
     }
-    diagnostics_.info(subject.name() + ": its listener is served again, " + std::to_string(failed) +
-                      " unanswered calls of before have failed with ENOSYS");
+    diagnostics_.info(subject.name() +
+                      ": its listener is served again; unanswered calls failed with ENOSYS: " +
+                      std::to_string(failed));
 }
 
 } // namespace clone2::agent

@@ -24,32 +24,33 @@ namespace clone2::agent
 
 /// Takes listeners from the peers of a socket and has a Scheduler serve them.
 ///
-/// All of it but the owners it makes runs in handlers of the event loop, one at a time: only one
-/// thread is in the loop at any moment (see Scheduler). It must outlive the scheduler's run().
+/// Everything except its PeerListeners runs in handlers of the event loop, one at a time: only one
+/// thread is in the loop at any moment (see Scheduler). The Agent must outlive the scheduler's
+/// run().
 class Agent
 {
 public:
     struct Config {
-        int nr;                    ///< the number that is clone2 for OCI runtimes' listeners
-        std::set<uid_t> allowed;   ///< peers beside root and our own uid
+        int nr;                    ///< clone2's number for listeners from OCI runtimes
+        std::set<uid_t> allowed;   ///< allowed peers besides root and our own uid
         std::string policy_path;   ///< empty: none
         bool results_known = true; ///< false: the kernel makes the calls
-        Ledger::Totals totals;     ///< what all peers together may use
+        Ledger::Totals totals;     ///< limits for all peers together
     };
-    /// Throws std::runtime_error where the policy can't be read.
+    /// Throws std::runtime_error if the policy can't be read.
     Agent(EventLoop &loop, Scheduler &scheduler, Diagnostics &diagnostics, AuditSink &audit,
           std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket);
     Agent(const Agent &) = delete;
     Agent &operator=(const Agent &) = delete;
     ~Agent() = default;
 
-    /// Takes back what the service manager kept from an earlier agent.
+    /// Takes over the descriptors that the service manager kept for an earlier agent.
     void restore(std::vector<PassedFd> kept);
-    /// Takes connections from now on and says so to the service manager.
+    /// Starts to accept connections and notifies the service manager.
     void start();
-    /// A broken file leaves the policy as it is, and a warning.
+    /// If the file is broken, warns and keeps the current policy.
     void reload_policy();
-    /// Takes no further connections; those that are not through are closed.
+    /// Accepts no further connections and closes those that are not finished.
     void stop();
 
 private:
@@ -62,18 +63,18 @@ private:
         }
         Connection connection;
         std::unique_ptr<EventLoop::Watch> watch;
-        /// What it is about, and since when.
+        /// The state of the conversation; `since` is when it began.
         enum class Phase {
-            silent,   ///< it is connected
-            speaking, ///< something has come
+            silent,   ///< connected
+            speaking, ///< has sent something
             taken     ///< its listener is served
         } phase = Phase::silent;
         std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
         Charge descriptors;
         Charge memory;
-        const char *ended = nullptr; ///< why it was shut down by us
+        const char *ended = nullptr; ///< why we shut it down
     };
-    /// In the order in which they came.
+    /// In order of arrival.
     using Peers = std::map<std::uint64_t, std::unique_ptr<Peer>>;
 
     void wait_for_peers();
@@ -111,14 +112,14 @@ private:
     ListeningSocket socket_;
     std::unique_ptr<EventLoop::Watch> watch_;
     Peers peers_;
-    std::map<uid_t, std::size_t> open_peers_; ///< by user, those that we have not shut down
-    /// Those whose message is complete, by user: users take turns.
+    std::map<uid_t, std::size_t> open_peers_; ///< by user, without those we have shut down
+    /// Peers with a complete message, by user: users take turns.
     std::map<uid_t, std::deque<std::uint64_t>> complete_;
     uid_t last_turn_ = 0;
     std::uint64_t next_peer_ = 0;
-    bool sweeping_ = false; ///< a sweep will come
-    bool handling_ = false; ///< handle_messages() will come
-    bool crowded_ = false;  ///< an accepted connection was one too many
+    bool sweeping_ = false; ///< a sweep is scheduled
+    bool handling_ = false; ///< handle_messages() is scheduled
+    bool crowded_ = false;  ///< a connection was shut down to make room
     bool stopped_ = false;
 };
 

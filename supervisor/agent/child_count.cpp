@@ -34,7 +34,7 @@ bool ended(const Fd &pidfd)
 void ChildCount::forget_ended()
 {
     std::erase_if(alive_, ended);
-    // Killed in the middle of its call: no result of it will ever come.
+    // A caller killed in the middle of its call will never report a result.
     std::erase_if(under_way_, [](pid_t tid) { return ::kill(tid, 0) != 0 && errno == ESRCH; });
 }
 
@@ -69,14 +69,15 @@ Fd ChildCount::find_child(pid_t parent, pid_t pid, std::uint64_t flags) const
         const auto its_parent = pid_list(procfs_->status_field(parent, "PPid").value_or(""));
         parent = its_parent.empty() ? 0 : its_parent.front();
     }
-    // Made by this very thread, so among its children (CONFIG_PROC_CHILDREN); the newest is last.
+    // The thread itself made the child, so it is in its list of children (CONFIG_PROC_CHILDREN),
+    // the newest last.
     const auto children =
         procfs_->read_if_alive(parent, ("task/" + std::to_string(parent) + "/children").c_str());
     const bool listed = children && (flags & CLONE_PARENT) == 0;
     const std::vector<pid_t> candidates = listed ? pid_list(*children) : procfs_->pids();
     for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
         Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, *candidate, 0))};
-        // Looked at after it is held, so that it is the same process.
+        // Read its pids after the pidfd is open: then both are of the same process.
         const std::vector<pid_t> pids = pids_in_namespaces(*procfs_, *candidate);
         if (pidfd && level > 0 && pids.size() >= level && pids[level - 1] == pid) {
             const auto its_parent =

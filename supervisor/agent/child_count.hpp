@@ -14,22 +14,22 @@
 namespace clone2::agent
 {
 
-/// Counts the processes that calls through one listener have made and that are alive: for each
-/// child a pidfd, which becomes readable when it ends (5.3), zombies included. A call under way
-/// counts from the moment it is admitted until its result is known, so that several threads
-/// can't pass the limit together.
+/// Counts the live processes created by calls through one listener. It keeps a pidfd for each
+/// child; a pidfd becomes readable when its process ends (5.3), even if a zombie remains. A call
+/// counts from its admission until its result is known, so that concurrent threads can't exceed the
+/// limit.
 ///
-/// A child whose parent is killed between the clone and its report is missed. Thread-safe.
+/// A child is missed if its parent is killed between the clone and its report. Thread-safe.
 class ChildCount
 {
 public:
     explicit ChildCount(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
-    /// Whether a call of `tid` may make one more: then it counts as one. Asked again for the same
-    /// thread it counts once: a thread has one call under way.
+    /// Whether `tid` may create one more child; if so, its call counts as one. Repeated calls for
+    /// the same thread count once, since a thread has at most one call in progress.
     [[nodiscard]] bool admit(pid_t tid, std::uint32_t most);
-    /// What became of an admitted call: the child's pid in the caller's own pid namespace, or
-    /// -errno. Of a call that was not admitted nothing is recorded.
+    /// Records the result of an admitted call: the child's pid in the caller's own pid namespace,
+    /// or -errno. Ignores calls that were not admitted.
     void finished(pid_t tid, std::int64_t result, std::uint64_t flags);
 
 private:
@@ -38,7 +38,7 @@ private:
 
     std::shared_ptr<const Procfs> procfs_;
     std::mutex mutex_;
-    std::set<pid_t> under_way_; ///< callers' tids
+    std::set<pid_t> under_way_; ///< tids of callers
     std::vector<Fd> alive_;     ///< pidfds
 };
 

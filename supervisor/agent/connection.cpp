@@ -18,10 +18,11 @@ namespace
 
 constexpr std::size_t piece_size = 16384;
 constexpr unsigned pieces_per_turn = 8;
-constexpr unsigned pieces_in_socket = 64; // more than a socket's buffer holds, unless root made it
-constexpr std::size_t scm_max_fd = 253;   // include/net/scm.h: one message can't have more
+constexpr unsigned pieces_in_socket =
+    64; // more than a socket's buffer holds, unless root enlarged it
+constexpr std::size_t scm_max_fd = 253; // include/net/scm.h: the limit for one message
 
-/// Takes over all descriptors of a message, so that none is left open whatever comes next.
+/// Takes ownership of all descriptors in a message, so that none leaks.
 std::vector<Fd> received_fds(msghdr &header)
 {
     std::vector<Fd> fds;
@@ -43,7 +44,7 @@ std::vector<Fd> received_fds(msghdr &header)
 struct Received {
     ssize_t size;
     std::vector<Fd> fds;
-    bool truncated; ///< not all descriptors
+    bool truncated; ///< some descriptors were lost
 };
 
 Received receive(int socket, std::span<char> piece)
@@ -64,7 +65,7 @@ Received receive(int socket, std::span<char> piece)
 
 enum class Thrown { away, nothing_there, ended, has_fds };
 
-/// Receives a piece without the descriptors of others.
+/// Discards a piece of data, but never descriptors.
 Thrown throw_away(int socket)
 {
     std::array<char, piece_size> piece;
@@ -72,7 +73,7 @@ Thrown throw_away(int socket)
     msghdr header{};
     header.msg_iov = &data;
     header.msg_iovlen = 1;
-    // A look ends with the first descriptors, and without room for them it only says so.
+    // MSG_PEEK stops at the first descriptors; without a control buffer it only flags them.
     const ssize_t seen = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_PEEK);
     if (seen < 0) {
         return errno == EAGAIN || errno == EINTR ? Thrown::nothing_there : Thrown::ended;
@@ -91,7 +92,7 @@ Thrown throw_away(int socket)
 
 bool empty_for_good(int socket)
 {
-    (void)::shutdown(socket, SHUT_RDWR); // nothing comes in any more
+    (void)::shutdown(socket, SHUT_RDWR); // nothing more can arrive
     for (unsigned i = 0; i < pieces_in_socket; ++i) {
         const Thrown thrown = throw_away(socket);
         if (thrown != Thrown::away) {
@@ -130,20 +131,20 @@ Connection::Progress Connection::read_once(bool &again)
     const bool first = std::exchange(first_, false);
     if (!fds.empty()) {
         const bool allowed = fds_.empty() && first;
-        // Kept in any case: closing what a peer has made may take time (see Disposal).
+        // Kept in any case: closing a descriptor that a peer made may block (see Disposal).
         for (Fd &fd : fds) {
             fds_.push_back(std::move(fd));
         }
         if (!allowed) {
-            return fail("descriptors came with another than the first message");
+            return fail("descriptors came after the beginning of its message");
         }
     }
     if (truncated) {
-        return fail("not all descriptors could be received (the limit of open files?)");
+        return fail("not all descriptors could be received (open file limit?)");
     }
     if (fds_.size() > max_fds) {
-        return fail(std::to_string(fds_.size()) + " descriptors, at most " +
-                    std::to_string(max_fds) + " are taken");
+        return fail(std::to_string(fds_.size()) + " descriptors; at most " +
+                    std::to_string(max_fds) + " are accepted");
     }
     if (n == 0) {
         return fail(text_.empty() ? "" : "it ended in the middle of its message");

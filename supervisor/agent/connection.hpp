@@ -13,17 +13,17 @@
 namespace clone2::agent
 {
 
-/// One line for a peer, if it takes it at once.
+/// Sends one line to a peer if its socket has room.
 void send_line(int socket, const std::string &line);
 
-/// Ends a connection for both sides and throws away what has come in. False: there are descriptors
-/// in it, which receive_rest() takes. Closed with them in it, it closes them, and that may take
-/// any time; so does receiving data and not the descriptors that came with it.
+/// Shuts down a connection and discards the data in it. False: it contains descriptors, for
+/// receive_rest() to take. Closing the socket would close them, which may block for any time;
+/// receiving only the data before them would, too.
 [[nodiscard]] bool empty_for_good(int socket);
-/// Descriptors that are in a connection still, some at a time; none: there are none left.
+/// Receives some of the descriptors left in a connection; empty: none are left.
 [[nodiscard]] std::vector<Fd> receive_rest(int socket);
 
-/// What has come in on one connection. Reads without ever waiting; used by one thread at a time.
+/// Reads the message of one connection without blocking. Used by one thread at a time.
 class Connection
 {
 public:
@@ -31,21 +31,22 @@ public:
 
     enum class Progress {
         more,    ///< wait until there is more to read
-        message, ///< a whole message is there
+        message, ///< the message is complete
         failed   ///< see why()
     };
-    /// Reads what there is, within limits, so that others get their turn.
+    /// Reads what is available, within limits, so that others get their turn.
     Progress read();
-    /// After a message: reads on and throws away. False: the peer has ended, or sends descriptors.
+    /// After a message: reads and discards. False: the peer has closed its side or sends
+    /// descriptors.
     bool drain();
 
     [[nodiscard]] int fd() const { return socket_.get(); }
     [[nodiscard]] uid_t uid() const { return uid_; }
     [[nodiscard]] const std::string &text() const { return text_; }
     [[nodiscard]] std::string take_text() { return std::exchange(text_, {}); }
-    /// One clause; empty: the peer went without a word.
+    /// One clause; empty: the peer left without sending anything.
     [[nodiscard]] const std::string &why() const { return why_; }
-    /// The descriptors that came, in their order.
+    /// The descriptors received, in order.
     [[nodiscard]] std::vector<Fd> take_fds() { return std::exchange(fds_, {}); }
     [[nodiscard]] std::size_t fd_count() const { return fds_.size(); }
     [[nodiscard]] Fd take_socket() { return std::move(socket_); }
@@ -61,7 +62,7 @@ private:
     std::string text_;
     std::vector<Fd> fds_;
     std::string why_;
-    bool first_ = true; ///< nothing was received so far
+    bool first_ = true; ///< nothing has been received yet
 };
 
 } // namespace clone2::agent

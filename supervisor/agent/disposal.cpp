@@ -17,7 +17,7 @@ namespace
 
 void close_one(Fd fd)
 {
-    // Not for us: what is unsent then is sent in the background.
+    // The peer's SO_LINGER must not block us; the kernel sends unsent data in the background.
     const linger none{};
     (void)::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
     fd.reset();
@@ -47,7 +47,8 @@ void Disposal::take(uid_t user, Waste waste)
     try {
         Thread([state = state_, user] { work(state, user); }).detach();
         queue.worked_on = true;
-    } catch (const std::system_error &) { // it counts as the user's until there is one
+    } catch (const std::system_error
+                 &) { // no thread: it stays charged to the user until one can be made
     }
 }
 

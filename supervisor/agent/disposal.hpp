@@ -17,14 +17,14 @@ namespace clone2::agent
 /// What a peer leaves behind.
 struct Waste {
     std::vector<Fd> fds;
-    Fd connection; ///< with descriptors in it that were not received, perhaps
+    Fd connection; ///< may contain descriptors that were not received
     std::optional<Charge> charge;
 };
 
 /// Closes descriptors that peers have sent. The last close(2) of a socket that lingers, or of a
-/// file on FUSE, waits for whoever made it, for any time: each user has a thread of its own for
-/// that, as long as there is something to close, and holds up nobody else's. What is not closed
-/// counts as the user's. Thread-safe.
+/// file on FUSE, waits for its creator, possibly forever. So each user gets a thread for closing
+/// while there is something to close, and can't hold up other users. Descriptors stay charged to
+/// the user until they are closed. Thread-safe.
 class Disposal
 {
 public:
@@ -37,14 +37,14 @@ private:
         std::mutex mutex;
         struct Queue {
             std::deque<Waste> waste;
-            bool worked_on = false; ///< else there was no thread for it; the next take() asks again
+            bool worked_on = false; ///< false: no thread could be made; the next take() tries again
         };
-        /// A close that hangs when the process ends is not waited for.
+        /// Not joined: a close that hangs must not keep the process from ending.
         std::map<uid_t, Queue> users;
     };
     static void work(const std::shared_ptr<State> &state, uid_t user);
 
-    std::shared_ptr<State> state_; ///< shared with the threads, which may stay behind
+    std::shared_ptr<State> state_; ///< shared with the threads, which may outlive this
 };
 
 } // namespace clone2::agent

@@ -7,22 +7,21 @@
 namespace clone2::agent
 {
 
-/// Finds where a JSON object that comes in pieces ends, without understanding more of it than
-/// braces and strings. A peer need not end its side for us to know that all is there: a runtime
-/// may keep its socket open for as long as the container lives. Nesting is limited here, before
-/// any parser recurses. Pure.
+/// Finds the end of a JSON object that arrives in pieces, looking only at braces and strings. The
+/// end can't be taken from the peer closing its side: a runtime may keep its socket open as long as
+/// the container lives. The nesting depth is limited here, before any parser recurses. Pure.
 class DocumentEnd
 {
 public:
     enum class State {
-        more,       ///< not there yet
+        more,       ///< incomplete
         ended,      ///< the object is complete; only white space has followed
-        not_object, ///< it doesn't begin with '{', or something follows its end
+        not_object, ///< does not begin with '{', or something follows its end
         too_deep    ///< nested deeper than max_depth
     };
     static constexpr unsigned max_depth = 32;
 
-    /// The next piece. Once it has left `more` and `ended`, the state stays.
+    /// Feeds the next piece. `not_object` and `too_deep` are final.
     State feed(std::string_view piece);
 
 private:

@@ -13,7 +13,7 @@ namespace clone2::agent
 namespace
 {
 
-/// Counts what the parser has read: it tells the position of syntax errors only.
+/// Counts the characters read, since the parser gives a position only for syntax errors.
 class CountingIterator
 {
 public:
@@ -43,7 +43,7 @@ private:
 
 PositionedJson::PositionedJson(std::string_view text) : text_(text)
 {
-    std::vector<std::set<std::string>> open; // the keys so far of each object that is not closed
+    std::vector<std::set<std::string>> open; // the keys so far of each open object
     std::size_t count = 0;
     const auto note = [&](int, Json::parse_event_t event, Json &parsed) {
         if (event == Json::parse_event_t::object_start) {
@@ -54,7 +54,7 @@ PositionedJson::PositionedJson(std::string_view text) : text_(text)
             keys_.push_back(count);
             if (!open.back().insert(parsed.get<std::string>()).second) {
                 throw Error{place(count) + "\"" + printable(parsed.get<std::string>()) +
-                            "\" is there twice"};
+                            "\" appears twice"};
             }
         }
         return true;

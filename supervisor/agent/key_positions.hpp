@@ -10,13 +10,13 @@
 namespace clone2::agent
 {
 
-/// A JSON document that knows where each value's key stood in its text.
+/// A JSON document that remembers where each key is in its text.
 class PositionedJson
 {
 public:
     using Json = nlohmann::ordered_json;
 
-    /// Throws Error where the text is no JSON, or an object has a key twice.
+    /// Throws Error if the text is not JSON or an object has a duplicate key.
     explicit PositionedJson(std::string_view text);
     PositionedJson(const PositionedJson &) = delete;
     PositionedJson &operator=(const PositionedJson &) = delete;
@@ -27,8 +27,8 @@ public:
     };
 
     [[nodiscard]] const Json &root() const { return root_; }
-    /// An error at the key of this value (a member of some object); the whole document's begin
-    /// for any other.
+    /// An error at the key of this value (a member of some object). For any other value, at the
+    /// beginning of the document.
     [[nodiscard]] Error error_at(const Json &value, const std::string &why) const;
 
 private:
@@ -36,7 +36,7 @@ private:
     [[nodiscard]] std::string place(std::size_t offset) const;
 
     std::string_view text_;
-    std::vector<std::size_t> keys_; ///< offsets behind the keys, in the text's order
+    std::vector<std::size_t> keys_; ///< offsets just after the keys, in the text's order
     std::map<const Json *, std::size_t> offsets_;
     Json root_;
 };

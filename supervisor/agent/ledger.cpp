@@ -19,7 +19,7 @@ const char *name_of(Resource resource)
     case Resource::kept:
         break;
     }
-    return "listeners that are kept over a restart";
+    return "listeners kept across restarts";
 }
 
 } // namespace

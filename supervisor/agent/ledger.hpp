@@ -16,17 +16,17 @@
 namespace clone2::agent
 {
 
-/// What peers use up in the agent, calls under way apart (see Scheduler).
+/// What peers use up in the agent, except calls in progress (see Scheduler).
 enum class Resource {
     listeners,
-    descriptors, ///< connections, what came by them, listeners and their notes
-    memory,      ///< bytes: what is kept of messages
+    descriptors, ///< connections, descriptors from them, listeners and their notes
+    memory,      ///< bytes kept of messages
     kept         ///< listeners that the service manager keeps
 };
 
 class Charge;
 
-/// Who holds how much of it: a Budget for each. Thread-safe.
+/// Records how much each user holds, with a Budget per resource. Thread-safe.
 class Ledger : public std::enable_shared_from_this<Ledger>
 {
 public:
@@ -38,13 +38,13 @@ public:
     };
     Ledger(const Totals &totals, Diagnostics &diagnostics);
 
-    /// nullopt: the user has what it may have; said on stderr, once until it has much less.
+    /// nullopt: the user's share is used up. Warns about it once, until the user holds much less.
     [[nodiscard]] std::optional<Charge> take(Resource resource, uid_t user, std::uint64_t amount);
-    /// Whether or not it may have it: for what is there already.
+    /// Charges the user even beyond its share, for what already exists.
     [[nodiscard]] Charge hold(Resource resource, uid_t user, std::uint64_t amount);
-    /// Whether the user may have so much more; says so as take() does.
+    /// Whether the user may hold `more` on top; warns like take().
     [[nodiscard]] bool fits(Resource resource, uid_t user, std::uint64_t more);
-    /// What the user may hold now, what it holds included.
+    /// How much the user may hold, including what it holds now.
     [[nodiscard]] std::uint64_t allowance(Resource resource, uid_t user);
     /// "uid 1000 has used up its share of listeners".
     [[nodiscard]] static std::string refusal(Resource resource, uid_t user);
@@ -61,7 +61,7 @@ private:
     std::set<std::pair<Resource, uid_t>> told_;
 };
 
-/// So much of a resource; given back at its end. For one thread at a time.
+/// An amount of a resource charged to a user until destruction. Not thread-safe.
 class Charge
 {
 public:
@@ -69,7 +69,7 @@ public:
         : ledger_(std::move(ledger)), resource_(resource), user_(user), amount_(amount)
     {
     }
-    Charge(Charge &&) = default; // leaves one without a ledger
+    Charge(Charge &&) = default; // the moved-from one has no ledger
     Charge &operator=(Charge &&) = delete;
     Charge(const Charge &) = delete;
     Charge &operator=(const Charge &) = delete;
@@ -80,7 +80,7 @@ public:
         }
     }
 
-    /// Holds another amount from now on, whether or not the user may have it.
+    /// Changes the amount, even beyond the user's share.
     void set(std::uint64_t amount)
     {
         ledger_->change(resource_, user_, amount_, amount);

@@ -19,17 +19,19 @@ namespace clone2::agent
 namespace
 {
 
-constexpr std::uint64_t magic = 0x31656e6f6c632d61; // another version of us has another number
+constexpr std::uint64_t magic = 0x31656e6f6c632d61; // changes with the format
 constexpr std::size_t max_note = std::size_t{4} << 20;
-/// Calls of one listener that can be under way at once and be noted.
+/// How many calls of one listener can be noted at once.
 constexpr std::size_t slots = 1024;
-/// Received but not yet noted, when the agent was killed in between: one, for each is noted before
-/// the next is received. Its id is not the next one where callers have died that waited.
+/// How far past the newest id to look for a call that was received but not noted. There is at most
+/// one, since each is noted before the next is received. Ids of waiting callers that died leave
+/// gaps before it.
 constexpr std::uint64_t ids_after = 64;
-/// The size must not change under our mapping.
+/// The size must not change while it is mapped.
 constexpr unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-/// Received and not answered. Those that wait to be received are not: of them we hear.
+/// Received but not answered. This excludes calls that still wait to be received; those arrive
+/// normally.
 bool waited_on(int listener, std::uint64_t id)
 {
     return uninterrupted_ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
@@ -39,7 +41,7 @@ bool fail(int listener, std::uint64_t id)
 {
     union {
         seccomp_notif_resp response;
-        std::array<char, 256> room; // for what later kernels append
+        std::array<char, 256> room; // room for fields of later kernels
     } answer{};
     answer.response.id = id;
     answer.response.error = -ENOSYS;
@@ -70,7 +72,7 @@ std::optional<ListenerNote> ListenerNote::create(const Subject &subject)
 
 std::optional<ListenerNote> ListenerNote::open(Fd memfd)
 {
-    // Only a sealed one can be mapped without fear of a SIGBUS.
+    // An unsealed memfd could be truncated while mapped, which raises SIGBUS.
     const int sealed = ::fcntl(memfd.get(), F_GET_SEALS);
     if (sealed < 0 || (static_cast<unsigned>(sealed) & seals) != seals) {
         return std::nullopt;
@@ -115,7 +117,7 @@ void ListenerNote::received(int listener, std::uint64_t id)
 {
     table_->newest = id;
     for (std::size_t i = 0; i < slots; ++i) {
-        // What stood there is nearly always a call of long ago.
+        // The slot's old id is nearly always of a call that ended long ago.
         std::atomic<std::uint64_t> &slot = table_->ids[(id + i) % slots];
         std::uint64_t old = slot;
         if ((old == 0 || !waited_on(listener, old)) && slot.compare_exchange_strong(old, id)) {

@@ -10,22 +10,22 @@
 namespace clone2::agent
 {
 
-/// What must outlive an agent about a listener that the service manager keeps: a memfd, kept
-/// beside it, with the subject and the notifications that were received.
+/// What must outlive an agent about a listener that the service manager keeps: the subject and the
+/// received notifications. It is a memfd, kept beside the listener.
 ///
-/// The latter are for calls that an agent took up but did not live to answer: while the listener
-/// is open somewhere the kernel neither fails them nor hands them out again, and the target would
-/// wait for ever. Killed between the kernel's handing one out and received(), an agent has not
-/// noted it; ids are consecutive numbers (kernel/seccomp.c, seccomp_next_notify_id()), so that
-/// the next agent asks for those behind the newest, too.
+/// The notifications matter for calls that an agent received but did not live to answer. While the
+/// listener is open somewhere, the kernel neither fails such a call nor delivers it again, so the
+/// target would wait forever. An agent killed between the kernel's delivery and received() has not
+/// noted the call; ids are consecutive (kernel/seccomp.c, seccomp_next_notify_id()), so its
+/// successor also tries the ids after the newest.
 ///
-/// Written by one process at a time; received() is thread-safe.
+/// Only one process may write at a time; received() is thread-safe.
 class ListenerNote
 {
 public:
-    /// nullopt: no memory.
+    /// nullopt: out of memory.
     [[nodiscard]] static std::optional<ListenerNote> create(const Subject &subject);
-    /// Takes over a memfd of an earlier agent. nullopt: it is none.
+    /// Opens a memfd of an earlier agent. nullopt: it is not one.
     [[nodiscard]] static std::optional<ListenerNote> open(Fd memfd);
 
     ListenerNote(ListenerNote &&other) noexcept;
@@ -36,10 +36,10 @@ public:
 
     [[nodiscard]] int fd() const { return memfd_.get(); }
     [[nodiscard]] const Subject &subject() const { return subject_; }
-    /// Notes a notification, before anything is done about it.
+    /// Notes a notification. Call it before acting on the notification.
     void received(int listener, std::uint64_t id);
-    /// Fails with ENOSYS what an earlier agent has left unanswered: the number of such calls.
-    /// Before anything is received from `listener`.
+    /// Fails calls that an earlier agent left unanswered with ENOSYS, and returns their number.
+    /// Call it before receiving from `listener`.
     [[nodiscard]] unsigned fail_orphans(int listener) const;
 
 private:

@@ -41,8 +41,8 @@ std::string lock_path(const std::string &path)
     return path + ".lock";
 }
 
-/// The lock on PATH.lock. Its holder removes the file, so whoever gets the lock looks whether it
-/// is still the file of that name.
+/// Locks PATH.lock. The previous holder may have removed the file, so check that the locked file
+/// still has that name.
 Fd lock(const std::string &path)
 {
     const std::string name = lock_path(path);
@@ -68,7 +68,7 @@ Fd lock(const std::string &path)
     }
 }
 
-/// Under the lock: removes a socket that nobody serves.
+/// Removes a socket that nothing serves. Call with the lock held.
 void remove_stale(const std::string &path, const sockaddr_un &address)
 {
     struct stat found {
@@ -77,20 +77,20 @@ void remove_stale(const std::string &path, const sockaddr_un &address)
         return;
     }
     if (!S_ISSOCK(found.st_mode)) {
-        fail("--listen " + path + ": something else than a socket is there", EEXIST);
+        fail("--listen " + path + ": it exists and is not a socket", EEXIST);
     }
-    // Not every server of this path need know of the lock.
+    // Servers other than agents don't use the lock.
     const Fd probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     if (::connect(probe.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0 ||
         errno == EAGAIN) { // its queue is full
-        fail("--listen " + path + ": something serves it", EADDRINUSE);
+        fail("--listen " + path + ": another process serves it", EADDRINUSE);
     }
     if (errno == ECONNREFUSED && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
         fail("--listen: unlink(" + path + ")");
     }
 }
 
-/// The id that stands for all users without one.
+/// The id that the kernel shows for all unmapped users.
 uid_t overflow_uid()
 {
     static const uid_t uid = [] {
@@ -101,11 +101,12 @@ uid_t overflow_uid()
     return uid;
 }
 
-/// Whether every user of the machine has an id in our user namespace. Asked anew each time: a
-/// namespace gets its map after its first process has begun.
+/// Whether our user namespace maps every user of the machine. Not cached: the map may be written
+/// after the first process of the namespace has started.
 bool all_users_mapped()
 {
-    constexpr std::uint64_t all = std::numeric_limits<uid_t>::max(); // the highest one is no user
+    constexpr std::uint64_t all =
+        std::numeric_limits<uid_t>::max(); // the highest value is not a uid
     std::ifstream map("/proc/self/uid_map");
     std::uint64_t mapped = 0;
     for (std::uint64_t inside = 0, outside = 0, count = 0; map >> inside >> outside >> count;) {
@@ -121,7 +122,7 @@ ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
     const sockaddr_un address = address_of(path);
     const std::size_t slash = path.rfind('/');
     if (slash != std::string::npos && slash > 0) {
-        (void)::mkdir(path.substr(0, slash).c_str(), 0755); // or it is there, or open() says why
+        (void)::mkdir(path.substr(0, slash).c_str(), 0755); // if this fails, open() reports it
     }
     Fd held = lock(path);
     remove_stale(path, address);
@@ -129,7 +130,7 @@ ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
     if (!socket) {
         fail("socket()");
     }
-    // bind() makes the entry with this mode at once: a chmod() by name might meet another file.
+    // bind() creates the file with this mode; a later chmod() by name might hit another file.
     const mode_t before = ::umask(for_all ? 0111 : 0177);
     const int bound =
         ::bind(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);

@@ -10,17 +10,17 @@
 namespace clone2::agent
 {
 
-/// The agent's unix socket in the file system. A file that a dead agent has left is replaced, a
-/// living one's is not: whoever serves a path holds a lock on PATH.lock, so that two agents that
-/// start at once can't take the place from each other.
+/// The agent's unix socket in the file system. Replaces a file left by a dead agent, never one of a
+/// living agent. A living agent holds a lock on PATH.lock, so two agents that start at once can't
+/// take the path from each other.
 class ListeningSocket
 {
 public:
-    /// Makes it; the last directory of the path, too, where it is missing. `for_all`: mode 0666
-    /// instead of 0600 (who connects is checked in any case). Throws std::system_error, whose
-    /// text says what failed with the path.
+    /// Creates it, and the last directory of the path if it is missing. `for_all`: mode 0666
+    /// instead of 0600 (peers are checked in any case). Throws std::system_error whose text names
+    /// the failed operation and the path.
     [[nodiscard]] static ListeningSocket bind(const std::string &path, bool for_all);
-    /// One that the service manager made and removes.
+    /// Uses one that the service manager created and removes.
     [[nodiscard]] static ListeningSocket passed(Fd socket);
 
     ListeningSocket(ListeningSocket &&other) noexcept = default;
@@ -30,7 +30,7 @@ public:
     ~ListeningSocket() { close(); }
 
     [[nodiscard]] int fd() const { return socket_.get(); }
-    /// Takes no further connection and removes what it has made.
+    /// Stops accepting and removes the files it has created.
     void close();
 
 private:
@@ -44,12 +44,12 @@ private:
     std::string path_; ///< empty: not ours to remove
 };
 
-/// Whether it is a unix stream socket that listens.
+/// Whether this is a listening unix stream socket.
 [[nodiscard]] bool is_listening_socket(int fd);
 
-/// Who connected, from the kernel (SO_PEERCRED). nullopt: a user that has no id here. In a user
-/// namespace that does not map all users, the kernel gives the overflow uid (65534) for every
-/// user that is not mapped, so that this number is nobody's there.
+/// The peer's uid, from the kernel (SO_PEERCRED). nullopt: the peer's user is not mapped here. In a
+/// user namespace that does not map all users, the kernel reports every unmapped user as the
+/// overflow uid (65534), so there that uid identifies nobody.
 [[nodiscard]] std::optional<uid_t> peer_uid(int socket);
 
 } // namespace clone2::agent

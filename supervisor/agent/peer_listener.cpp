@@ -35,7 +35,7 @@ void PeerListener::received(const Notification &notification)
 std::optional<Refusal> PeerListener::screen(const Notification &notification)
 {
     if (notification.tid == 0) {
-        // The kernel gives 0 where the caller has no pid in our pid namespace.
+        // The kernel reports tid 0 if the caller has no pid in our pid namespace.
         const std::string why = "the caller is in a pid namespace that the agent can't see";
         if (!told_invisible_.exchange(true)) {
             shared_.diagnostics.warn(subject_.name() + ": calls refused with EPERM: " + why +
@@ -67,7 +67,7 @@ std::optional<Refusal> PeerListener::judge(pid_t tid, const Request &request)
     const bool thread = (request.flags & CLONE_THREAD) != 0;
     if (!verdict.refusal && verdict.max_children && !thread &&
         !OwnSink::sink.admit(tid, *verdict.max_children)) {
-        verdict.refusal = std::to_string(*verdict.max_children) + " children are alive already";
+        verdict.refusal = std::to_string(*verdict.max_children) + " children are already alive";
     }
     if (!verdict.refusal) {
         return std::nullopt;
@@ -89,8 +89,8 @@ void PeerListener::end_receive()
 
 bool PeerListener::gives_up()
 {
-    shared_.diagnostics.warn(subject_.name() + ": somebody else receives from its listener, too: "
-                                               "it is not served any more");
+    shared_.diagnostics.warn(subject_.name() + ": another process receives from its listener, so "
+                                               "it is no longer served");
     return true;
 }
 

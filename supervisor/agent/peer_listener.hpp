@@ -20,11 +20,11 @@
 namespace clone2::agent
 {
 
-/// The policy of the moment. Thread-safe.
+/// Holds the current policy. Thread-safe.
 class PolicyHolder
 {
 public:
-    /// nullptr: everything is allowed.
+    /// nullptr: no policy, everything is allowed.
     [[nodiscard]] std::shared_ptr<const Policy> current() const
     {
         const std::lock_guard lock(mutex_);
@@ -41,7 +41,7 @@ private:
     std::shared_ptr<const Policy> policy_;
 };
 
-/// Hands what is told of calls on, and hears of results where children are counted.
+/// Passes records on, and counts children from the results.
 class CountingSink final : public AuditSink
 {
 public:
@@ -69,25 +69,26 @@ private:
     std::atomic<bool> counting_{false};
 };
 
-/// Base of PeerListener, so that the sink is there before ListenerOwner, which refers to it.
+/// A base of PeerListener, so that it is constructed before ListenerOwner, which refers to its
+/// sink.
 struct OwnSink {
     CountingSink sink;
 };
 
-/// Whoever handed one listener to the agent.
+/// The owner of one listener that a peer handed over.
 class PeerListener final : private OwnSink, public ListenerOwner
 {
 public:
-    /// What it shares with all others; outlives it.
+    /// What all PeerListeners share; outlives them.
     struct Shared {
         AuditSink &audit;
         Diagnostics &diagnostics;
         const PolicyHolder &policy;
         std::shared_ptr<const Procfs> procfs;
-        int nr; ///< the number that is clone2, unless the subject says another
+        int nr; ///< clone2's number, unless the subject has another
     };
-    /// `listener`: the descriptor's number. `on_end`: called when it has ended, on any thread;
-    /// may not block.
+    /// `listener`: the descriptor's number. `on_end`: called at its end, on any thread; must not
+    /// block.
     PeerListener(const Shared &shared, Subject subject, int listener,
                  std::optional<ListenerNote> note, std::function<void()> on_end);
 
@@ -102,7 +103,7 @@ public:
     [[nodiscard]] uid_t user() const override { return subject_.uid; }
     void calls_wait(std::uint64_t held) override;
 
-    /// What the listener uses up, until this ends. Once, before it is served.
+    /// Holds the charges until the listener ends. Call at most once, before it is served.
     void hold(std::vector<Charge> charges) { charges_ = std::move(charges); }
     [[nodiscard]] const Subject &subject() const { return subject_; }
 

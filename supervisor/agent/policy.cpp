@@ -89,7 +89,7 @@ Verdict Policy::judge(const Subject &subject, const Request &request) const
         }
         return verdict;
     }
-    return {"no rule of the policy is for this caller", std::nullopt};
+    return {"no rule of the policy matches this caller", std::nullopt};
 }
 
 bool Policy::counts_children() const

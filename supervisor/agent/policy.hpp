@@ -16,35 +16,36 @@
 namespace clone2::agent
 {
 
-/// Pids first..last, both included.
+/// Pids first..last, inclusive.
 struct PidRange {
     pid_t first = 0;
     pid_t last = 0;
 };
 
-/// One rule of a policy: whom it is about, and what those may ask for. An absent condition holds
-/// for everybody, an absent restriction restricts nothing.
+/// One rule of a policy: the callers it applies to, and what they may ask for. An absent condition
+/// matches every caller; an absent restriction restricts nothing.
 struct Rule {
     std::optional<std::set<uid_t>> uids;
-    std::optional<std::string> container; ///< the whole text, or its beginning before a last '*'
-    std::optional<std::string> metadata;  ///< likewise
+    std::optional<std::string> container;           ///< exact text, or a prefix followed by '*'
+    std::optional<std::string> metadata;            ///< likewise
     std::map<std::string, std::string> annotations; ///< each likewise
 
-    std::optional<std::string> deny;           ///< every call is refused, for this reason
-    std::optional<std::vector<PidRange>> pids; ///< where every chosen pid must lie (0 is none)
-    std::optional<std::uint64_t> flags;        ///< CLONE_* bits that may be set
-    /// Processes made by clone2 through one listener that may be alive at once. Threads don't
-    /// count, nor zombies, nor children of fork().
+    std::optional<std::string> deny;           ///< refuses every call, for this reason
+    std::optional<std::vector<PidRange>> pids; ///< allowed values of every chosen pid (0 is not
+                                               ///< chosen)
+    std::optional<std::uint64_t> flags;        ///< allowed CLONE_* bits
+    /// The number of live processes created by clone2 through one listener. Threads, zombies and
+    /// children of fork() don't count.
     std::optional<std::uint32_t> max_children;
 };
 
 struct Verdict {
-    std::optional<std::string> refusal; ///< why
+    std::optional<std::string> refusal; ///< the reason for it
     std::optional<std::uint32_t> max_children;
 };
 
-/// Which calls are served: the first rule that matches decides; a call that none matches is
-/// refused. It guides programs that cooperate and confines nobody: see SECURITY.md. Pure.
+/// Decides which calls are served: the first matching rule applies, and a call that matches no rule
+/// is refused. It guides cooperating programs and confines none: see SECURITY.md. Pure.
 class Policy
 {
 public:
@@ -52,7 +53,7 @@ public:
 
     [[nodiscard]] Verdict judge(const Subject &subject, const Request &request) const;
     [[nodiscard]] std::span<const Rule> rules() const { return rules_; }
-    /// Whether any rule counts children, which needs the results of calls.
+    /// Whether any rule counts children; that needs the results of calls.
     [[nodiscard]] bool counts_children() const;
 
 private:

@@ -16,7 +16,7 @@ namespace
 using Json = PositionedJson::Json;
 using Error = PositionedJson::Error;
 
-/// Far beyond what is sensible; the descriptors of all children are polled at each call.
+/// Far more than is sensible; each call polls the descriptors of all children.
 constexpr std::uint32_t most_children = 1024;
 constexpr pid_t highest_pid = 1 << 22; // PID_MAX_LIMIT
 
@@ -69,7 +69,7 @@ private:
         if (rule.deny && (rule.pids || rule.flags || rule.max_children)) {
             throw document_.error_at(object.at("deny"),
                                      "\"deny\" refuses all calls: pids, flags and max_children "
-                                     "mean nothing beside it");
+                                     "have no effect beside it");
         }
         return rule;
     }
@@ -103,7 +103,7 @@ private:
     {
         std::set<uid_t> found;
         const auto one = [&](const Json &uid) {
-            // The highest one means "none" to every system call.
+            // The highest value means "none" in every system call.
             found.insert(static_cast<uid_t>(
                 integer(uid, value, "uid", 0, std::numeric_limits<uid_t>::max() - 1)));
         };
@@ -152,7 +152,7 @@ private:
             const auto bit = flag_by_name(name);
             if (!bit) {
                 throw document_.error_at(value, "\"flags\": " + printable(element.dump(), "") +
-                                                    " is no flag of clone (\"CLONE_VM\" ...)");
+                                                    " is not a clone flag (\"CLONE_VM\" ...)");
             }
             bits |= *bit;
         }
@@ -178,7 +178,7 @@ private:
     std::int64_t integer(const Json &value, const Json &owner, const std::string &key,
                          std::int64_t low, std::int64_t high) const
     {
-        // An unsigned number beyond the signed range is refused before it is converted.
+        // Rejects an unsigned number beyond the signed range before converting it.
         const bool whole = value.is_number_unsigned()
                                ? value.get<std::uint64_t>() <= static_cast<std::uint64_t>(high)
                                : value.is_number_integer();
@@ -193,7 +193,7 @@ private:
     Error unknown(const std::string &key, const Json &value, const char *known) const
     {
         return document_.error_at(value, "unknown key \"" + printable(key) +
-                                             "\" (there are: " + known + ")");
+                                             "\" (known keys: " + known + ")");
     }
 
     const PositionedJson &document_;

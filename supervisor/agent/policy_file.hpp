@@ -14,8 +14,8 @@ struct PolicyError {
     std::string why; ///< "LINE:COLUMN: what is wrong"
 };
 
-/// Reads a policy, strictly: what is not known is an error, and so is a key given twice. The
-/// form is in examples/systemd/policy.json. Pure.
+/// Parses a policy strictly: unknown and duplicate keys are errors. examples/systemd/policy.json
+/// shows the format. Pure.
 [[nodiscard]] std::variant<Policy, PolicyError> parse_policy(std::string_view text);
 
 } // namespace clone2::agent

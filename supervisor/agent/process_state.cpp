@@ -15,10 +15,10 @@ namespace
 
 using nlohmann::json;
 
-/// What clone2-shim writes into "metadata", before its number.
+/// What clone2-shim writes into "metadata", followed by its number.
 constexpr std::string_view shim_metadata = "clone2-shim nr=";
 
-/// A member that may be absent, or null, as an empty value is for some encoders.
+/// An optional member. null counts as absent, because some encoders write it for an empty value.
 const json *member(const json &object, const char *name)
 {
     const auto found = object.find(name);
@@ -65,15 +65,15 @@ std::int64_t integer_or_zero(const json &object, const char *name)
     return value != nullptr && value->is_number_integer() ? value->get<std::int64_t>() : 0;
 }
 
-/// Takes from a message what matters here, and builds nothing of the rest: a message of the largest
-/// size may hold a hundred thousand values. Of a key that comes twice the last one counts.
+/// Extracts from a message only what is needed and builds nothing else: a message of maximum size
+/// can hold a hundred thousand values. The last of duplicate keys wins.
 class StateReader
 {
 public:
     ProcessState found;
     bool fds_are_array = false;
-    std::size_t listeners = 0; ///< "seccompFd" in "fds"
-    std::string why;           ///< refused; empty: it is no JSON
+    std::size_t listeners = 0; ///< "seccompFd" entries in "fds"
+    std::string why;           ///< the refusal; empty: not JSON
 
     bool null() { return other_fd(); }
     bool boolean(bool /*value*/) { return other_fd(); }
@@ -130,7 +130,7 @@ public:
     }
 
 private:
-    /// Whether we are in the member of this name of the object at this depth.
+    /// Whether the parser is in the member `name` of the object at this depth.
     [[nodiscard]] bool at(std::size_t depth, const char *name) const
     {
         return path_[depth - 1] == name;
@@ -141,7 +141,7 @@ private:
         return depth_ == 3 && at(1, "state") && at(2, "annotations") && third_is_object_;
     }
 
-    /// What an earlier member of this name has said.
+    /// Forgets the value of an earlier member with the same key.
     void forget()
     {
         if (depth_ == 2 && at(1, "state")) {
@@ -206,9 +206,9 @@ private:
     }
 
     std::size_t depth_ = 0;
-    std::array<std::string, 3> path_; ///< the keys on the way to where we are
+    std::array<std::string, 3> path_; ///< the keys on the path to the current value
     std::string annotation_;
-    bool third_is_object_ = false; ///< what was entered last at depth 3
+    bool third_is_object_ = false; ///< whether the value last entered at depth 3 is an object
 };
 
 json parse(std::string_view text)
@@ -233,7 +233,7 @@ std::variant<ProcessState, ProtocolError> parse_process_state(std::string_view t
         return ProtocolError{reader.why.empty() ? "the message is not JSON" : reader.why};
     }
     if (!reader.fds_are_array) {
-        return ProtocolError{"the message has no array \"fds\""};
+        return ProtocolError{"the message has no \"fds\" array"};
     }
     if (reader.listeners == 0) {
         return ProtocolError{"the message has no \"seccompFd\" in \"fds\""};
@@ -249,7 +249,7 @@ std::variant<ProcessState, ProtocolError> parse_process_state(std::string_view t
 
 std::size_t bytes_kept(const Subject &subject)
 {
-    // A map's node and its two texts take so much beside what is in them, about.
+    // About the size of a map node and two strings without their contents.
     constexpr std::size_t of_one = 160;
     std::size_t bytes = sizeof subject + subject.container.size() + subject.metadata.size();
     for (const auto &[key, value] : subject.annotations) {

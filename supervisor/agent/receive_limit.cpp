@@ -13,7 +13,7 @@ namespace
 {
 
 constexpr int signal_number = SIGURG;
-/// Again and again: the first may come before the system call that it is to interrupt.
+/// Repeated, because the first signal may arrive before the system call begins.
 constexpr long limit_ns = 5'000'000;
 
 void set(timer_t timer, long ns)
@@ -29,7 +29,7 @@ void ReceiveLimit::prepare()
 {
     struct sigaction action {
     };
-    action.sa_handler = [](int) {}; // no SA_RESTART: that it comes is all
+    action.sa_handler = [](int) {}; // no SA_RESTART: it only has to interrupt
     ::sigaction(signal_number, &action, nullptr);
 }
 
@@ -41,7 +41,7 @@ ReceiveLimit &ReceiveLimit::of_this_thread()
 
 ReceiveLimit::ReceiveLimit()
 {
-    // The threads of a Scheduler are made with all signals blocked.
+    // The scheduler's threads start with all signals blocked.
     sigset_t ours;
     ::sigemptyset(&ours);
     ::sigaddset(&ours, signal_number);

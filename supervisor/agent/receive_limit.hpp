@@ -6,15 +6,16 @@
 namespace clone2::agent
 {
 
-/// Interrupts a system call of its thread that takes longer than some milliseconds, with EINTR.
+/// Interrupts a system call of its thread with EINTR after some milliseconds.
 ///
-/// For RECV on a listener that a peer has kept a copy of: where both are woken and the peer is
-/// faster, our RECV would wait for the next call, which may never come, and hold up everybody.
+/// Used around RECV on a listener of which a peer may have kept a copy: if both are woken and the
+/// peer is faster, our RECV would wait for the next call, which may never come, and block
+/// everything else.
 class ReceiveLimit
 {
 public:
-    /// Once in the process, before any other thread is made: takes SIGURG, which nobody else
-    /// here uses and which by default does nothing.
+    /// Call once per process, before any thread is created. Takes over SIGURG, which is otherwise
+    /// unused here and ignored by default.
     static void prepare();
     [[nodiscard]] static ReceiveLimit &of_this_thread();
 

@@ -21,12 +21,12 @@ bool is_seccomp_listener(int fd)
     const std::string link = "/proc/self/fd/" + std::to_string(fd);
     const ssize_t n = ::readlink(link.c_str(), target.data(), target.size());
     if (n >= 0) {
-        // The kernel's own name: no file has a path without a slash at its beginning.
+        // Only the kernel gives such a name: a file's path begins with a slash.
         return std::string_view(target.data(), static_cast<std::size_t>(n)) ==
                "anon_inode:seccomp notify";
     }
-    // No /proc of ours. Anonymous inodes have no type, so nothing else than a driver of the
-    // kernel's answers: ENOENT is a listener's for an id that it never gave.
+    // Without a /proc: anonymous inodes have no file type, so only a kernel driver answers the
+    // ioctl. A listener answers ENOENT for an id that it never issued.
     struct stat found {
     };
     const std::uint64_t no_id = 0;

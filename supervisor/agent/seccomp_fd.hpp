@@ -4,8 +4,8 @@
 namespace clone2::agent
 {
 
-/// Whether the descriptor is a seccomp listener. Does not touch the file: what a peer has sent
-/// may be on FUSE, where an ioctl(2) waits for the peer.
+/// Whether the descriptor is a seccomp listener. Never makes an ioctl(2) on a file: the peer may
+/// have sent one on FUSE, where an ioctl waits for the peer.
 [[nodiscard]] bool is_seccomp_listener(int fd);
 
 } // namespace clone2::agent

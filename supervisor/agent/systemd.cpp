@@ -19,7 +19,7 @@ namespace
 {
 
 constexpr int first_passed = 3;   // SD_LISTEN_FDS_START
-constexpr int max_passed = 65536; // beyond any FileDescriptorStoreMax that makes sense
+constexpr int max_passed = 65536; // more than any sensible FileDescriptorStoreMax
 constexpr std::size_t max_fds_sent = 2;
 
 std::optional<long> number(const char *text)

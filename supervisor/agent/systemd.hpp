@@ -12,40 +12,40 @@
 namespace clone2::agent
 {
 
-/// A descriptor that was there at the start, and what it was called.
+/// A descriptor passed at start-up, and its name.
 struct PassedFd {
     Fd fd;
     std::string name;
 };
 
-/// What $LISTEN_PID, $LISTEN_FDS and $LISTEN_FDNAMES say (sd_listen_fds(3)): the number of
-/// descriptors from 3 on, and their names. 0: none, or they are meant for another process. Pure.
+/// The contents of $LISTEN_PID, $LISTEN_FDS and $LISTEN_FDNAMES (sd_listen_fds(3)): the number of
+/// descriptors from 3 on, and their names. 0: none, or they are for another process. Pure.
 struct PassedNames {
     int count = 0;
-    std::vector<std::string> names; ///< `count` of them, "unknown" where none is given
+    std::vector<std::string> names; ///< `count` of them; "unknown" if not given
 };
 [[nodiscard]] PassedNames decode_passed(pid_t self, const char *pid, const char *count,
                                         const char *names);
 
-/// Takes the descriptors over, once, at the start.
+/// Takes ownership of the descriptors. Call once, at start-up.
 [[nodiscard]] std::vector<PassedFd> take_passed_fds();
 
-/// systemd, or whoever speaks its protocol: sd_notify(3), sd_pid_notify_with_fds(3). Without
-/// $NOTIFY_SOCKET nothing is sent. Messages are datagrams; one that can't be sent is lost, as
-/// nobody would be helped by waiting.
+/// Talks to systemd or anything with the same protocol: sd_notify(3), sd_pid_notify_with_fds(3).
+/// Does nothing without $NOTIFY_SOCKET. Messages are datagrams; one that can't be sent is dropped,
+/// because waiting would not help.
 class Systemd
 {
 public:
-    /// From $NOTIFY_SOCKET.
+    /// Reads $NOTIFY_SOCKET.
     Systemd();
 
     [[nodiscard]] bool there() const { return static_cast<bool>(socket_); }
-    /// "READY=1" and so on. False: not sent.
+    /// Sends "READY=1" and so on. False: not sent.
     bool notify(const std::string &state, std::span<const int> fds = {}) const;
 
 private:
     Fd socket_;
-    std::string address_; ///< a path, or with a leading '@' an abstract name
+    std::string address_; ///< a path, or an abstract name with a leading '@'
 };
 
 } // namespace clone2::agent

@@ -128,11 +128,11 @@ TEST_CASE("policy file: errors, with their place")
 {
     CHECK(why("{\n  \"rules\": [\n    {\"pidz\": []}\n  ]\n}").starts_with("3:11: unknown key"));
     CHECK(why(R"({"rules":[],"x":1})").starts_with("1:15: unknown key \"x\""));
-    CHECK(why("{\"rules\":[],\n\"rules\":[]}") == "2:7: \"rules\" is there twice");
+    CHECK(why("{\"rules\":[],\n\"rules\":[]}") == "2:7: \"rules\" appears twice");
     CHECK(why(R"({"rules":[{"match":{"user":1}}]})").find("unknown key \"user\"") !=
           std::string::npos);
     CHECK(why("{\"rules\":[\n{},\n{\"flags\":[\"CLONE_X\"]}]}") ==
-          "3:8: \"flags\": \"CLONE_X\" is no flag of clone (\"CLONE_VM\" ...)");
+          "3:8: \"flags\": \"CLONE_X\" is not a clone flag (\"CLONE_VM\" ...)");
     CHECK(why("{\"rules\":\n,}").starts_with("2:1: "));
     for (const char *const text : {"",
                                    " ",

@@ -112,9 +112,9 @@ TEST_CASE("process state: where the listener is, what is missing, what is strang
     CHECK(good(R"({"fds":["seccompFd"],"pid":"x","metadata":7,"state":[]})").subject.pid == 0);
     CHECK(good(R"({"fds":["seccompFd"],"state":{"id":null,"annotations":{"a":1,"b":"c"}}})")
               .subject.annotations.size() == 1);
-    CHECK(why("{}") == "the message has no array \"fds\"");
-    CHECK(why(R"({"fds":null})") == "the message has no array \"fds\"");
-    CHECK(why(R"({"fds":{"seccompFd":1}})") == "the message has no array \"fds\"");
+    CHECK(why("{}") == "the message has no \"fds\" array");
+    CHECK(why(R"({"fds":null})") == "the message has no \"fds\" array");
+    CHECK(why(R"({"fds":{"seccompFd":1}})") == "the message has no \"fds\" array");
     CHECK(why(R"({"fds":["SeccompFd"]})") == "the message has no \"seccompFd\" in \"fds\"");
     CHECK(why(R"({"fds":["seccompFd","seccompFd"]})") ==
           "the message has more than one \"seccompFd\" in \"fds\"");

@@ -87,7 +87,7 @@ class Socket(harness.Case):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as other:
             other.bind(path)
             other.listen()
-            self.expect(harness.supervise("--listen", path), 125, err="something serves it")
+            self.expect(harness.supervise("--listen", path), 125, err="another process serves it")
             self.assertTrue(os.path.exists(path))
 
     def test_stale_file(self):
@@ -103,7 +103,7 @@ class Socket(harness.Case):
         with open(self.path("file"), "w") as file:
             file.write("precious")
         result = harness.supervise("--listen", self.path("file"))
-        self.expect(result, 125, err="something else than a socket")
+        self.expect(result, 125, err="is not a socket")
         self.assertEqual(self.read("file"), "precious")
 
     def test_directory_is_made(self):

@@ -114,7 +114,7 @@ class Budget(harness.Case):
         for number, target in enumerate(targets):
             target.give(agent).close()
             self.assertEqual(target.call(7000 + number), 7000 + number)
-        agent.says("has used up its share of listeners that are kept over a restart: 1 of 3")
+        agent.says("has used up its share of listeners kept across restarts: 1 of 3")
         agent.says("the service manager can't keep its listener")
         self.assertEqual(len(manager.names()), 1)
         self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)

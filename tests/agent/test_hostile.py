@@ -37,8 +37,8 @@ class Hostile(harness.Case):
                 ("two", b"{}{}", "not a JSON object"),
                 ("broken", b'{"a":}', "the message is not JSON"),
                 ("utf8", b'{"a":"\xff\xfe"}', "the message is not JSON"),
-                ("empty", b"{}", 'no array "fds"'),
-                ("strange", b'{"fds":"seccompFd"}', 'no array "fds"'),
+                ("empty", b"{}", 'no "fds" array'),
+                ("strange", b'{"fds":"seccompFd"}', 'no "fds" array'),
                 ("other", b'{"fds":["a",7,null,{}]}', 'no "seccompFd"'),
                 ("twice", b'{"fds":["seccompFd","seccompFd"]}', 'more than one "seccompFd"')):
             with self.subTest(name):
@@ -88,7 +88,7 @@ class Hostile(harness.Case):
         # Until it is read: what waits together is received together.
         self.wait(lambda: self.unread(peer) == 0, "the first message's arrival")
         socket.send_fds(peer, [text[9:]], [target.listener])
-        self.refused(agent, peer, "another than the first message")
+        self.refused(agent, peer, "after the beginning of its message")
 
     @staticmethod
     def unread(peer):
@@ -103,7 +103,7 @@ class Hostile(harness.Case):
                        os.eventfd(0), os.pidfd_open(os.getpid())):
                 peer = agent.send(agents.state(), [fd])
                 self.assertEqual(ended(peer), b"")
-        agent.says("no seccomp listener")
+        agent.says("not a seccomp listener")
         os.close(write)
         self.assertEqual(os.read(read, 1), b"", "the agent has closed its copy")
         agent.serves()
@@ -158,7 +158,7 @@ class Hostile(harness.Case):
         agent = Agent(self)
         before = agent.fds()
         peer = self.send_on_the_way(agent, agents.state(), [self.lingering_socket(self)])
-        self.refused(agent, peer, "no seccomp listener")
+        self.refused(agent, peer, "not a seccomp listener")
         self.wait(lambda: agent.fds() == before, "its end")
 
     def test_descriptors_that_are_not_received(self):
@@ -268,7 +268,7 @@ class Hostile(harness.Case):
         # Those that were let in are closed when their time is over, but for a few.
         self.wait(lambda: agent.fds() == before + FEW, "the end of the connections")
         agent.serves()
-        self.assertIn("it never spoke", agent.err())
+        self.assertIn("it sent nothing", agent.err())
         for peer in peers:
             peer.close()
         self.wait(lambda: agent.fds() == before, "the end of all connections")
@@ -343,7 +343,7 @@ class Hostile(harness.Case):
         notification = fcntl.ioctl(stolen, NOTIF_RECV, bytes(80))
         receiver.let_go()
         agent.serves()
-        agent.says("somebody else receives")
+        agent.says("another process receives")
         fcntl.ioctl(stolen, NOTIF_SEND, notification[:8] + struct.pack("qiI", 0, -errno.EPERM, 0))
         self.assertEqual(target.answer(), -errno.EPERM)
         os.close(stolen)
@@ -355,7 +355,7 @@ class Hostile(harness.Case):
         target.give(agent)
         peer = agent.send(agents.state(), [other])
         os.close(other)
-        self.refused(agent, peer, "this listener is served already")
+        self.refused(agent, peer, "this listener is already served")
         for pid in range(7000, 7050):
             self.assertEqual(target.call(pid), pid)
 

@@ -57,7 +57,7 @@ class Policy(harness.Case):
         other = self.target(agent, container="web")
         self.assertEqual(other.call(), PERM)
         agent.says("no databases")
-        agent.says("no rule of the policy is for this caller")
+        agent.says("no rule of the policy matches this caller")
 
     def test_uid(self):
         agent = self.agent({"match": {"uid": [1, 2]}, "deny": "not you"}, {"match": {"uid": 0}})
@@ -79,7 +79,7 @@ class Policy(harness.Case):
         self.wait(lambda: procs.get(7001) is None or procs.get(7001).state == "Z", "its end")
         # A zombie is not alive.
         self.assertEqual([target.call(7003), target.call(7004)], [7003, PERM])
-        agent.says("3 children are alive already")
+        agent.says("3 children are already alive")
         # Another listener has its own.
         self.assertEqual(self.target(agent).call(7005), 7005)
 
@@ -107,7 +107,7 @@ class Policy(harness.Case):
     def test_broken_at_the_start(self):
         for text, error in (("", "1:"), ("[]", '1:1: not an object with "rules"'),
                             ('{"rules": [{"pids": [[2, 1]]}]}', "ends before it begins"),
-                            ('{"rules": [{"deny": "x", "deny": "y"}]}', "is there twice")):
+                            ('{"rules": [{"deny": "x", "deny": "y"}]}', "appears twice")):
             result = harness.supervise("--listen", self.path("s"), "--policy",
                                        self.write(text=text))
             self.expect(result, 125, err=f"policy.json:{error}" if error[0] == "1" else error)

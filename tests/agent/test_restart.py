@@ -98,7 +98,7 @@ class Restart(harness.Case):
         self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
         agent = manager.start("b")
         self.assertEqual(target.answer(), -errno.ENOSYS)
-        agent.says("1 unanswered calls of before have failed")
+        agent.says("unanswered calls failed with ENOSYS: 1")
         self.assertEqual(target.call(7001), 7001)
 
     def test_call_in_progress_does_not_keep_the_agent(self):
