@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// The C API of clone2/supervise.h for C++17 and later, header-only. What is said there about
-/// threads, signals, waiting for children and fork() holds here, too.
+/// The C API of clone2/supervise.h for C++17 and later, header-only. Its notes on threads, signals,
+/// waiting for children and fork() apply here, too.
 #ifndef CLONE2_SUPERVISE_HPP
 #define CLONE2_SUPERVISE_HPP
 
@@ -20,14 +20,14 @@
 namespace clone2
 {
 
-/// Why a policy refuses a call: errno for the caller, a reason for the event.
+/// Refuses a call: the errno for the caller, the reason for the event.
 struct PolicyRefusal {
     int err = 0;
     std::string reason;
 };
 
-/// What a Supervisor tells and asks; any may be empty. Callbacks run on serving threads, in run()
-/// on several at once. An exception out of one ends the program (std::terminate).
+/// A Supervisor's callbacks; any may be empty. They run on serving threads, with run() on several
+/// at once. An exception that leaves a callback ends the program (std::terminate).
 struct SupervisorCallbacks {
     std::function<void(const clone2_event &)> event;
     std::function<std::optional<PolicyRefusal>(const clone2_request &)> policy;
@@ -35,14 +35,14 @@ struct SupervisorCallbacks {
     std::function<void(clone2_log_level level, std::string_view message)> log;
 };
 
-/// Owns a clone2_supervisor. Movable; the functions are as thread-safe as those of the C API.
-/// They don't throw: errors are told by `error`, which is cleared otherwise. Must not be destroyed
-/// within a callback of its own (std::terminate).
+/// Owns a clone2_supervisor. Movable; thread-safe where the C API is. The functions don't throw:
+/// they set `error`, or clear it on success. Must not be destroyed in one of its own callbacks
+/// (std::terminate).
 class Supervisor
 {
 public:
-    /// `flags`: clone2_supervisor_flags; `dispatch_limit`: calls served by one dispatch(), 0: 16.
-    /// Throws std::system_error and std::bad_alloc.
+    /// `flags`: clone2_supervisor_flags; `dispatch_limit`: most calls served by one dispatch(), 0:
+    /// 16. Throws std::system_error and std::bad_alloc.
     explicit Supervisor(SupervisorCallbacks callbacks = {}, unsigned flags = 0,
                         unsigned dispatch_limit = 0)
         : callbacks_(std::make_unique<SupervisorCallbacks>(std::move(callbacks)))
@@ -64,24 +64,25 @@ public:
     Supervisor(Supervisor &&) noexcept = default;
     Supervisor &operator=(Supervisor &&other) noexcept
     {
-        supervisor_ = std::move(other.supervisor_); // the one freed still calls its callbacks
+        supervisor_ =
+            std::move(other.supervisor_); // the old one calls its callbacks when it is freed
         callbacks_ = std::move(other.callbacks_);
         return *this;
     }
     ~Supervisor() = default;
 
-    /// Serves the listener `fd`, which is the supervisor's if there is no error, else still the
-    /// caller's. `flags`: clone2_listener_flags.
+    /// Serves the listener `fd`. The supervisor owns it on success; on error the caller keeps it.
+    /// `flags`: clone2_listener_flags.
     void add_listener(int fd, void *cookie, unsigned flags, std::error_code &error) noexcept
     {
         (void)told(clone2_supervisor_add_listener(get(), fd, cookie, flags), error);
     }
-    /// How many notifications were served.
+    /// Returns the number of notifications served.
     int dispatch(std::error_code &error) noexcept
     {
         return told(clone2_supervisor_dispatch(get()), error);
     }
-    /// std::errc::operation_canceled after stop().
+    /// `error` is std::errc::operation_canceled after stop().
     void run(unsigned flags, std::error_code &error) noexcept
     {
         (void)told(clone2_supervisor_run(get(), flags), error);
@@ -126,7 +127,7 @@ private:
             return 0;
         }
         reason[refusal->reason.copy(reason, CLONE2_REASON_SIZE - 1)] = '\0';
-        return refusal->err != 0 ? refusal->err : -1; // a refusal it is, whatever the errno
+        return refusal->err != 0 ? refusal->err : -1; // 0 would allow the call
     }
     static void on_ended(void *user, void *cookie, clone2_ended why) noexcept
     {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// @file
-/// A Supervisor in a program's own Boost.Asio io_context. Needs Boost; the library doesn't.
+/// A Supervisor in a program's own Boost.Asio io_context. Needs Boost; the library itself doesn't.
 #ifndef CLONE2_SUPERVISE_ASIO_HPP
 #define CLONE2_SUPERVISE_ASIO_HPP
 
@@ -20,15 +20,15 @@
 namespace clone2
 {
 
-/// Has a Supervisor served by the threads that run an io_context, one at a time, from construction
-/// to destruction or stop(). The supervisor outlives it. While a call is served, one thread of the
-/// io_context is busy with it.
+/// Lets the threads that run an io_context serve a Supervisor, one thread at a time, from
+/// construction until destruction or stop(). The supervisor must outlive it. Serving a call keeps
+/// one thread of the io_context busy.
 ///
-/// As other I/O objects: not thread-safe itself; use it on the io_context's thread or strand.
+/// Like other I/O objects it is not thread-safe; use it on the io_context's thread or strand.
 class AsioDispatcher
 {
 public:
-    /// Called when serving has ended for good: the supervisor was stopped, or it failed.
+    /// Called when serving has ended permanently: the supervisor was stopped or failed.
     using Ended = std::function<void(std::error_code)>;
 
     /// Throws std::system_error (no descriptor) and boost::system::system_error.
@@ -41,7 +41,7 @@ public:
     AsioDispatcher &operator=(AsioDispatcher &&) = delete;
     ~AsioDispatcher() { stop(); }
 
-    /// Serves no more, and lets the io_context run out of work. The supervisor stays as it is.
+    /// Stops serving and lets the io_context run out of work. Does not stop the supervisor.
     void stop()
     {
         if (state_) {
@@ -52,12 +52,12 @@ public:
     }
 
 private:
-    /// Held by the wait that is outstanding, too, so that a handler never finds it gone.
+    /// Shared with the outstanding wait, so that its handler always finds it alive.
     struct State {
         State(boost::asio::io_context &context, Supervisor &its_supervisor, Ended when_ended)
             : supervisor(its_supervisor), ended(std::move(when_ended)), descriptor(context)
         {
-            // Asio closes what it is given: a copy of the supervisor's descriptor.
+            // Asio closes its descriptor, so give it a copy of the supervisor's.
             const int copy = ::fcntl(supervisor.fd(), F_DUPFD_CLOEXEC, 3);
             if (copy < 0) {
                 throw std::system_error(errno, std::generic_category(), "fcntl(F_DUPFD_CLOEXEC)");
@@ -81,7 +81,7 @@ private:
             if (!error) {
                 state->supervisor.dispatch(error);
             }
-            // dispatch() may have called back into the program, and that into stop().
+            // dispatch() may have called a callback that called stop().
             if (state->stopped) {
                 return;
             }
