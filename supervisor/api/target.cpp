@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
-#include "executor/trampoline.hpp"
+#include "arch/architecture.hpp"
 #include "listener/filter.hpp"
 
 #include <clone2/target.h>
@@ -28,7 +28,7 @@ std::array<sock_filter, 6> make_filter(int nr)
 {
     return {{
         {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
-        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, arch::audit_arch()},
+        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, native_architecture().audit_arch()},
         {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
         {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(nr)},
         {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},

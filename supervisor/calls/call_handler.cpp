@@ -42,7 +42,7 @@ bool is_past(std::int64_t monotonic_ns)
 
 /// All of a report is the target's word. This can't have been planned, or no clone3 has this
 /// result.
-bool is_nonsense(const Observation::Report &report)
+bool is_nonsense(const Report &report)
 {
     const std::int64_t result = report.result;
     const bool is_result =
@@ -133,17 +133,18 @@ Refusal refusal_for(const Error &error)
 CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
                          std::optional<int> kernel_nr, Waiting waiting)
     : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
-      picker_(procfs), executor_(procfs, waiting)
+      picker_(procfs), images_(procfs), reader_(procfs, images_),
+      executor_(procfs, images_, waiting)
 {
 }
 
-CallHandler::Served CallHandler::serve(NotificationSource &source, const Notification &notification,
-                                       ListenerOwner &owner)
+CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner &owner)
 {
-    const Call call{source, notification, owner, now_ns(CLOCK_MONOTONIC)};
+    const Notification &notification = pending.notification();
+    const Call call{pending, owner, clone2_abi, now_ns(CLOCK_MONOTONIC)};
     if (const std::optional<Refusal> refusal = owner.screen(notification)) {
         if (refusal->why.empty()) {
-            (void)source.answer(notification.id, -refusal->err);
+            (void)pending.answer(-refusal->err);
         } else {
             refuse(call, nullptr, *refusal);
         }
@@ -155,37 +156,42 @@ CallHandler::Served CallHandler::serve(NotificationSource &source, const Notific
                {EPERM, "the caller is in a pid namespace that the supervisor can't see"});
         return Served::yes;
     }
+    if (find_architecture(notification.arch) == nullptr) {
+        refuse(call, nullptr,
+               {ENOSYS, "the call is one of another architecture (" + architecture_name(notification.arch) + "), which is not served"});
+        return Served::yes;
+    }
     // By the kernel's own number it came from a filter that would send it here again. A supervisor
     // that was here before may have left code that reports.
-    if (kernel_nr_ && notification.nr != *kernel_nr_ && !Executor::is_from_code(notification)) {
+    if (kernel_nr_ && notification.nr != *kernel_nr_ && !CallReader::is_from_code(notification)) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;
     }
-    Result<Observation> seen = executor_.observe(notification);
+    Result<CallRead> seen = reader_.read(notification, call.abi);
     if (!seen) {
         give_up(call, seen.error(), nullptr);
         return Served::yes;
     }
-    if (auto *report = std::get_if<Observation::Report>(&seen->what)) {
+    if (auto *report = std::get_if<Report>(&*seen)) {
         serve_report(call, *report);
         return Served::yes;
     }
-    if (const auto *report = std::get_if<Observation::BootReport>(&seen->what)) {
+    if (const auto *report = std::get_if<BootReport>(&*seen)) {
         serve_boot_report(call, *report);
         return Served::yes;
     }
-    if (std::holds_alternative<Observation::ForeignReport>(seen->what)) {
+    if (std::holds_alternative<ForeignReport>(*seen)) {
         diagnostics_.info("thread " + std::to_string(notification.tid) +
                           ": its call was begun by a supervisor of another version, and ends");
-        (void)source.answer(notification.id, -ENOSYS);
+        (void)pending.answer(-ENOSYS);
         return Served::yes;
     }
-    return serve_program_call(call, std::get<Observation::ProgramCall>(std::move(seen->what)));
+    return serve_program_call(call, std::get<ProgramCall>(std::move(*seen)));
 }
 
 Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Request &request)
 {
-    const pid_t tid = call.notification.tid;
+    const pid_t tid = call.pending.tid();
     Planned planned;
     std::optional<Facts> facts;
     if (needs_facts(request)) {
@@ -201,7 +207,7 @@ Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Requ
     if (clone == nullptr) {
         return planned;
     }
-    if (call.owner.judges() && !is_callers(call)) {
+    if (call.owner.judges() && !call.pending.still_waits()) {
         return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
     }
     if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
@@ -215,12 +221,7 @@ Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Requ
     return planned;
 }
 
-bool CallHandler::is_callers(const Call &call)
-{
-    return call.source.still_valid(call.notification.id);
-}
-
-CallHandler::Served CallHandler::serve_program_call(const Call &call, Observation::ProgramCall seen)
+CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCall seen)
 {
     if (!seen.args_readable) {
         refuse(call, nullptr, {EFAULT, "args unreadable"});
@@ -238,8 +239,8 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, Observatio
     const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
                                 seen.request.nr_pids, call.owner.audit().wants_successes(),
                                 call.started_ns};
-    planned_.remember(call.notification.tid, order);
-    const Result<Redirected> started = executor_.start(call.source, call.notification, order, seen);
+    planned_.remember(call.pending.tid(), order);
+    const Result<Redirected> started = executor_.start(call.pending, order, seen);
     if (!started) {
         give_up(call, started.error(), &seen.request);
         return Served::yes;
@@ -247,12 +248,13 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, Observatio
     return *started == Redirected::refused ? Served::later : Served::yes;
 }
 
-void CallHandler::serve_boot_report(Call call, const Observation::BootReport &report)
+void CallHandler::serve_boot_report(Call call, const BootReport &report)
 {
     call.boot = &report;
-    const pid_t tid = call.notification.tid;
+    const pid_t tid = call.pending.tid();
     // The call is planned anew: between the two looks its arguments may have changed.
-    const Result<Observation::ProgramCall> seen = executor_.read_request(tid, report.call.args);
+    const Result<ProgramCall> seen = reader_.read_request(
+        tid, report.call.args, call.abi, architecture_of(call.pending.notification()));
     if (!seen) {
         give_up(call, seen.error(), nullptr);
         return;
@@ -274,7 +276,7 @@ void CallHandler::serve_boot_report(Call call, const Observation::BootReport &re
                                 seen->request.nr_pids, call.owner.audit().wants_successes(),
                                 call.started_ns};
     planned_.remember(tid, order);
-    const Result<void> done = executor_.finish_boot(call.source, call.notification, report, order);
+    const Result<void> done = executor_.finish_boot(call.pending, report, order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
         return;
@@ -286,23 +288,24 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
 {
     CallRecord record;
     record.passed_to_kernel = true;
-    const pid_t tid = call.notification.tid;
+    const pid_t tid = call.pending.tid();
     Request request;
     if (call.owner.audit().wants_details() || call.owner.judges()) {
-        const auto seen = executor_.read_request(tid, call.notification.args);
+        const auto seen = reader_.read_request(tid, call.pending.notification().args, call.abi,
+                                               architecture_of(call.pending.notification()));
         if (seen) {
             request = seen->request;
         }
         describe(request, record);
         // What can't be read is refused by the kernel.
-        if (seen && seen->args_readable && call.owner.judges() && is_callers(call)) {
+        if (seen && seen->args_readable && call.owner.judges() && call.pending.still_waits()) {
             if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
                 refuse(call, &request, *refusal);
                 return;
             }
         }
     }
-    const Result<Redirected> passed = executor_.pass_to_kernel(call.source, call.notification, nr);
+    const Result<Redirected> passed = executor_.pass_to_kernel(call.pending, nr);
     if (!passed) {
         give_up(call, passed.error(), &request);
     } else if (*passed == Redirected::done && call.owner.audit().wants_successes()) {
@@ -310,13 +313,13 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
     }
 }
 
-bool CallHandler::try_other_pids(const Call &call, Observation::Report &report, Refusal &refusal)
+bool CallHandler::try_other_pids(const Call &call, Report &report, Refusal &refusal)
 {
     CloneCall &clone = report.call.call;
     if (report.result != -EEXIST || clone.to_pick == 0) {
         return false;
     }
-    const Result<TargetNamespaces> target = inspector_.inspect(call.notification.tid);
+    const Result<TargetNamespaces> target = inspector_.inspect(call.pending.tid());
     if (!target) {
         return false;
     }
@@ -332,19 +335,19 @@ bool CallHandler::try_other_pids(const Call &call, Observation::Report &report, 
     }
     const SlotCall &slot = report.call;
     planned_.remember(
-        call.notification.tid,
+        call.pending.tid(),
         {slot.call, slot.request_flags, slot.nr_pids, slot.report_success, slot.started_ns},
         slot.attempts);
-    return executor_.retry(call.source, call.notification, report).has_value();
+    return executor_.retry(call.pending, report).has_value();
 }
 
-void CallHandler::serve_report(const Call &call, Observation::Report report)
+void CallHandler::serve_report(const Call &call, Report report)
 {
-    if (!is_callers(call)) {
+    if (!call.pending.still_waits()) {
         return;
     }
     CallRecord record;
-    const std::optional<PlannedCalls::Planned> planned = planned_.take(call.notification.tid);
+    const std::optional<PlannedCalls::Planned> planned = planned_.take(call.pending.tid());
     const bool changed = planned && !planned->is(report.call);
     if (!planned) {
         record.doubt = "the target reports a call that is not known here";
@@ -364,7 +367,7 @@ void CallHandler::serve_report(const Call &call, Observation::Report report)
         Facts facts{max_pids, true};
         if (report.call.nr_pids != 0) {
             // Gone meanwhile: the answer reaches nobody.
-            if (const auto target = inspector_.inspect(call.notification.tid)) {
+            if (const auto target = inspector_.inspect(call.pending.tid())) {
                 facts = target->facts(report.call.nr_pids);
             }
         }
@@ -381,19 +384,19 @@ void CallHandler::serve_report(const Call &call, Observation::Report report)
         whole.started_ns = report.call.started_ns;
     }
     audit(whole, std::move(record));
-    (void)executor_.finish(call.source, call.notification, report, result);
+    (void)executor_.finish(call.pending, report, result);
 }
 
 void CallHandler::refuse(const Call &call, const Request *request, const Refusal &refusal)
 {
-    if (!is_callers(call)) {
+    if (!call.pending.still_waits()) {
         return;
     }
     report_refusal(call, request, refusal);
     if (call.boot != nullptr) {
-        (void)executor_.refuse_boot(call.source, call.notification, *call.boot, refusal.err);
+        (void)executor_.refuse_boot(call.pending, *call.boot, refusal.err);
     } else {
-        (void)call.source.answer(call.notification.id, -refusal.err);
+        (void)call.pending.answer(-refusal.err);
     }
 }
 
@@ -411,14 +414,14 @@ void CallHandler::report_refusal(const Call &call, const Request *request, const
 void CallHandler::give_up(const Call &call, const Error &error, const Request *request)
 {
     // A thread on its way out gives EPERM to ptrace as well: that it waits no more tells.
-    if (!error.answered && !call.source.still_valid(call.notification.id)) {
+    if (!error.answered && !call.pending.still_waits()) {
         return;
     }
     Refusal refusal = refusal_for(error);
     if (error.answered) {
         refusal.err = ENOSYS;
     }
-    diagnostics_.warn("clone2 of " + name_of(call.notification.tid) + " refused: " + refusal.why);
+    diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call.pending.tid()) + " refused: " + refusal.why);
     if (error.answered) {
         report_refusal(call, request, refusal);
     } else {
@@ -433,7 +436,7 @@ std::string CallHandler::name_of(pid_t tid) const
 
 void CallHandler::audit(const Call &call, CallRecord record)
 {
-    record.tid = call.notification.tid;
+    record.tid = call.pending.tid();
     if (call.owner.audit().wants_details()) {
         record.comm = procfs_->comm(record.tid);
         if (const auto target = inspector_.inspect(record.tid)) {

@@ -7,7 +7,9 @@
 #include "calls/listener_owner.hpp"
 #include "calls/planned_calls.hpp"
 #include "executor/executor.hpp"
-#include "listener/listener.hpp"
+#include "image/images.hpp"
+#include "listener/pending_call.hpp"
+#include "request/reader.hpp"
 #include "target/namespaces.hpp"
 #include "target/pid_picker.hpp"
 
@@ -37,20 +39,19 @@ public:
     /// Sees one notification through on the calling thread. May block as long as the target
     /// can't run (frozen) or its memory can't be read (userfaultfd, FUSE). Every notification
     /// whose target lives has been answered when this returns `yes`. `owner`: of the listener.
-    [[nodiscard]] Served serve(NotificationSource &source, const Notification &notification,
-                               ListenerOwner &owner);
+    [[nodiscard]] Served serve(const PendingCall &pending, ListenerOwner &owner);
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
 private:
     /// One call on its way through serve().
     struct Call {
-        NotificationSource &source;
-        const Notification &notification;
+        const PendingCall &pending;
         ListenerOwner &owner;
+        const Abi &abi;
         std::int64_t started_ns;
         /// It is our boot code that waits, not the program.
-        const Observation::BootReport *boot = nullptr;
+        const BootReport *boot = nullptr;
     };
     /// What is planned for a request, with the looks at the target that it took.
     struct Planned {
@@ -58,16 +59,12 @@ private:
         std::optional<TargetNamespaces> target;
     };
 
-    /// Whether all that was read by the caller's tid so far was the caller's: it still waits. What
-    /// another program's memory held is not to be seen in a log, nor by an owner that judges.
-    [[nodiscard]] static bool is_callers(const Call &call);
-    Served serve_program_call(const Call &call, Observation::ProgramCall seen);
+    Served serve_program_call(const Call &call, ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
-    void serve_report(const Call &call, Observation::Report report);
-    void serve_boot_report(Call call, const Observation::BootReport &report);
+    void serve_report(const Call &call, Report report);
+    void serve_boot_report(Call call, const BootReport &report);
     [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
-    [[nodiscard]] bool try_other_pids(const Call &call, Observation::Report &report,
-                                      Refusal &refusal);
+    [[nodiscard]] bool try_other_pids(const Call &call, Report &report, Refusal &refusal);
     /// To the log, and as the answer.
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
     /// To the log alone.
@@ -82,6 +79,8 @@ private:
     Diagnostics &diagnostics_;
     NamespaceInspector inspector_;
     PidPicker picker_;
+    Images images_;
+    CallReader reader_;
     Executor executor_;
     PlannedCalls planned_;
 };

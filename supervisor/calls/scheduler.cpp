@@ -324,7 +324,7 @@ CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener>
                                            const Notification &notification) noexcept
 {
     try {
-        return handler_.serve(served->listener, notification, *served->owner);
+        return handler_.serve({served->listener, notification}, *served->owner);
     } catch (const std::exception &) { // no memory
         (void)served->listener.answer(notification.id, -ENOMEM);
         return CallHandler::Served::yes;

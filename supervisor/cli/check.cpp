@@ -7,10 +7,9 @@
 #include "cli/check_sandbox.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/wire.hpp"
-#include "executor/identity.hpp"
-#include "executor/images.hpp"
-#include "executor/memory.hpp"
-#include "executor/tracee.hpp"
+#include "image/images.hpp"
+#include "target/memory.hpp"
+#include "target/tracee.hpp"
 #include "listener/filter.hpp"
 #include "listener/listener.hpp"
 #include "plan/flags.hpp"
@@ -29,6 +28,7 @@
 #include <functional>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <memory>
 #include <system_error>
 
 namespace clone2::cli
@@ -202,8 +202,8 @@ Feature room_feature()
     }
     Feature feature{"room", false, true, "", ""};
     try {
-        const Procfs procfs;
-        const auto place = find_code_place(procfs, ::getpid(), make_signature(procfs));
+        const Images images(std::make_shared<const Procfs>());
+        const auto place = images.place(::getpid(), native_architecture());
         feature.present = place.has_value();
         feature.found = place ? "a page's tail is free for the trampoline" : "no room found";
         feature.consequence = place ? "programs can be booted" : "calls get ENOSYS";

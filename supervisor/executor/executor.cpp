@@ -2,18 +2,16 @@
 #include "executor/executor.hpp"
 
 #include "base/held_signals.hpp"
-#include "executor/identity.hpp"
-#include "executor/mappings.hpp"
-#include "executor/memory.hpp"
-
-#include <unistd.h>
+#include "target/mappings.hpp"
+#include "target/memory.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
+#include <ctime>
 #include <linux/sched.h>
+#include <vector>
 
 namespace clone2
 {
@@ -30,50 +28,6 @@ bool may_be_poked(const Result<void> &written)
 
 } // namespace
 
-Executor::Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting)
-    : Executor(procfs, waiting, make_signature(*procfs))
-{
-}
-
-Executor::Executor(const std::shared_ptr<const Procfs> &procfs, Waiting waiting,
-                   const Signature &signature)
-    : procfs_(procfs), waiting_(waiting), signature_(signature), slots_(procfs)
-{
-}
-
-bool Executor::proved(pid_t tid, const Image &image) const
-{
-    AreaHeader header{};
-    Signature code{};
-    const std::array<RemoteRange, 2> pieces{
-        {{image.area, bytes_of(header)}, {image.code, bytes_of(code)}}};
-    const Result<std::size_t> read = read_memory(tid, pieces);
-    return read && *read == sizeof header + sizeof code && header.signature == signature_ &&
-           header.code == image.code.value() && code == signature_;
-}
-
-std::optional<Image> Executor::find_image(pid_t tid)
-{
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
-    if (!place) {
-        return std::nullopt;
-    }
-    // The target says it itself, unless the kernel did not let us write that down.
-    CodeHeader header;
-    if (read_exactly(tid, place->code, bytes_of(header)) && header.signature == signature_) {
-        const Image image{place->code, RemotePtr{header.area}};
-        if (proved(tid, image)) {
-            return image;
-        }
-    }
-    for (const Image &image : hints_.with_code_at(place->code)) {
-        if (proved(tid, image)) {
-            return image;
-        }
-    }
-    return std::nullopt;
-}
-
 SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index) const
 {
     SlotCall slot;
@@ -87,50 +41,48 @@ SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index)
     return slot;
 }
 
-bool Executor::sleeps_on(NotificationSource &source, const Notification &notification) const
+bool Executor::sleeps_on(const PendingCall &pending) const
 {
     // Interrupted, it goes to sleep again killably (D), or its notification has ended.
     constexpr timespec pause{0, 50'000};
     for (;;) {
-        const char state = procfs_->state(notification.tid);
-        if (!source.still_valid(notification.id)) {
+        const char state = procfs_->state(pending.tid());
+        if (!pending.still_waits()) {
             return false;
         }
         if (state == 'D') {
-            source.learn_wait_killable(true);
+            pending.learn_wait_killable(true);
             return true;
         }
         ::nanosleep(&pause, nullptr);
     }
 }
 
-Result<Redirected> Executor::gone_or(const NotificationSource &source,
-                                     const Notification &notification, const Error &error)
+Result<Redirected> Executor::gone_or(const PendingCall &pending, const Error &error)
 {
     // Errors of ptrace prove nothing: a filter or an outer tracer may have made them.
-    return source.still_valid(notification.id) ? Result<Redirected>(error) : Redirected::gone;
+    return pending.still_waits() ? Result<Redirected>(error) : Redirected::gone;
 }
 
 template <typename Act>
-Result<Redirected> Executor::stop_and(NotificationSource &source, const Notification &notification,
-                                      std::int64_t answer, Act act)
+Result<Redirected> Executor::stop_and(const PendingCall &pending, std::int64_t answer, Act act)
 {
     // A handler of the embedding program would wait for children in the midst of this.
     std::optional<HeldSignals> held;
     if (waiting_ == Waiting::shared) {
         held.emplace();
     }
-    Seizures::Entry entry(seizures_, notification.tid);
-    Result<Tracee> seized = entry.seize(source, notification, waiting_);
+    Seizures::Entry entry(seizures_, pending.tid());
+    Result<Tracee> seized = entry.seize(pending, waiting_);
     if (!seized) {
-        return gone_or(source, notification, seized.error());
+        return gone_or(pending, seized.error());
     }
     Tracee &tracee = *seized;
-    const std::optional<bool> wait_killable = source.wait_killable();
+    const std::optional<bool> wait_killable = pending.wait_killable();
     bool answered = wait_killable.value_or(false);
     // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
     // learn that the tid is still the caller's. With it, the answer's success says so.
-    if (!answered && !source.still_valid(notification.id)) {
+    if (!answered && !pending.still_waits()) {
         entry.let_go(tracee);
         return Redirected::gone;
     }
@@ -138,15 +90,15 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
         // Answered first: where it lives and was refused us, it stops for us at its next signal
         // only.
         Error error = interrupted.error();
-        error.answered = source.answer(notification.id, -ENOSYS).has_value();
+        error.answered = pending.answer(-ENOSYS).has_value();
         return error.answered ? Result<Redirected>(error) : Redirected::gone;
     }
     if (!wait_killable) {
-        answered = sleeps_on(source, notification);
+        answered = sleeps_on(pending);
     }
     if (answered) {
-        if (const Result<void> sent = source.answer(notification.id, answer); !sent) {
-            if (source.still_valid(notification.id)) {
+        if (const Result<void> sent = pending.answer(answer); !sent) {
+            if (pending.still_waits()) {
                 return sent.error();
             }
             entry.let_go(tracee);
@@ -154,10 +106,10 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
         }
     }
     if (const Result<void> stopped = tracee.wait_for_stop(); !stopped) {
-        return gone_or(source, notification, stopped.error());
+        return gone_or(pending, stopped.error());
     }
     if (!wait_killable && !answered) {
-        source.learn_wait_killable(false); // the interrupt has ended the notification
+        pending.learn_wait_killable(false); // the interrupt has ended the notification
     }
     if (const Result<void> done = act(tracee, answered); !done) {
         Error error = done.error();
@@ -165,8 +117,9 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
             return Redirected::gone;
         }
         // Else the call would be made again, to come here again.
-        error.answered =
-            answered || arch::end_call(tracee, notification, false, answer).has_value();
+        error.answered = answered || architecture_of(pending.notification())
+                                         .end_call(tracee, pending.notification(), false, answer)
+                                         .has_value();
         return error;
     }
     (void)tracee.detach();
@@ -174,28 +127,28 @@ Result<Redirected> Executor::stop_and(NotificationSource &source, const Notifica
 }
 
 template <typename Write>
-Result<Redirected> Executor::redirect(NotificationSource &source, const Notification &notification,
-                                      RemotePtr code, std::uint64_t entry, RemotePtr slot,
-                                      Write write)
+Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code,
+                                      std::uint64_t entry, RemotePtr slot, Write write)
 {
+    const Architecture &arch = architecture_of(pending.notification());
     // ENOSYS is what stays in force if we die before the commit point.
-    return stop_and(
-        source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
-            if (tracee.dispatches_calls(code, code + arch::code_size())) {
-                return Error{calls_dispatched, notification.tid, ENOSYS};
-            }
-            if (auto written = write(tracee); !written) {
-                return written;
-            }
-            return answered ? arch::redirect(tracee, code + entry, slot)
-                            : arch::redirect_interrupted(tracee, notification, code + entry, slot);
-        });
+    return stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+        if (tracee.dispatches_calls(code, code + arch.code_size())) {
+            return Error{calls_dispatched, pending.tid(), ENOSYS};
+        }
+        if (auto written = write(tracee); !written) {
+            return written;
+        }
+        return arch.enter(tracee, pending.notification(), answered, code + entry, slot);
+    });
 }
 
-Result<Redirected> Executor::start(NotificationSource &source, const Notification &notification,
-                                   const Order &order, Observation::ProgramCall &observed)
+Result<Redirected> Executor::start(const PendingCall &pending, const Order &order,
+                                   ProgramCall &observed)
 {
-    const pid_t tid = notification.tid;
+    const pid_t tid = pending.tid();
+    const Notification &notification = pending.notification();
+    const Architecture &arch = architecture_of(notification);
     // The code is there, but a program may have changed its pages' protection since the last call.
     // On kernels where that question is dear, only a place that is looked for is asked about.
     if (observed.image && mapping_query_is_cheap() &&
@@ -204,18 +157,17 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
         observed.slot.reset();
     }
     if (!observed.image) {
-        observed.image = find_image(tid);
+        observed.image = images_.find(tid, arch);
         if (!observed.image) {
-            return boot(source, notification);
+            return boot(pending);
         }
-        hints_.remember(tid, *observed.image);
     }
     if (!observed.slot) {
-        observed.slot = slots_.find(source, notification, *observed.image);
+        observed.slot = images_.slots.find(pending, *observed.image);
         if (!observed.slot) {
             return Error{no_slot, tid, EAGAIN};
         }
-        observed.in_slot.resize(arch::slot_size());
+        observed.in_slot.resize(arch.slot_size());
         if (const auto read = read_exactly(tid, observed.slot->slot(), observed.in_slot); !read) {
             return read.error();
         }
@@ -225,29 +177,31 @@ Result<Redirected> Executor::start(NotificationSource &source, const Notificatio
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.saved_args = {notification.args[0], notification.args[1]};
-    const std::vector<std::byte> bytes = arch::encode_slot(call, slot);
-    return redirect(
-        source, notification, observed.image->code, arch::call_entry(), slot,
-        [&](Tracee &tracee) { return tracee.poke_changes(slot, bytes, observed.in_slot); });
-}
-
-Result<Redirected> Executor::pass_to_kernel(NotificationSource &source,
-                                            const Notification &notification, int nr)
-{
-    return stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) {
-        return arch::reissue(tracee, notification, nr, answered);
+    const std::vector<std::byte> bytes = arch.encode_slot(call, slot);
+    return redirect(pending, observed.image->code, arch.call_entry(), slot, [&](Tracee &tracee) {
+        return tracee.poke_changes(slot, bytes, observed.in_slot);
     });
 }
 
-Result<Redirected> Executor::boot(NotificationSource &source, const Notification &notification)
+Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
 {
-    const pid_t tid = notification.tid;
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
+    return stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) {
+        return architecture_of(pending.notification())
+            .reissue(tracee, pending.notification(), nr, answered);
+    });
+}
+
+Result<Redirected> Executor::boot(const PendingCall &pending)
+{
+    const pid_t tid = pending.tid();
+    const Notification &notification = pending.notification();
+    const Architecture &arch = architecture_of(notification);
+    const std::optional<CodePlace> place = images_.place(tid, arch);
     if (!place) {
         return Error{no_room, tid, ENOSYS};
     }
-    const std::optional<RemotePtr> slot = slot_users_.begin(
-        tid, unowned_slots(tid, place->all_boot_slots(), arch::boot_owner_offset()));
+    const std::optional<RemotePtr> slot = images_.slot_users.begin(
+        tid, unowned_slots(tid, place->boot_slots, arch.boot_owner_offset()), arch.page_size());
     if (!slot) {
         return Redirected::refused;
     }
@@ -257,31 +211,32 @@ Result<Redirected> Executor::boot(NotificationSource &source, const Notification
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.owner = tid;
-    return redirect(source, notification, place->code, arch::boot_entry(), boot_slot,
+    return redirect(pending, place->code, arch.boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
-                        if (auto written = write_code(tracee, place->code); !written) {
+                        if (auto written = write_code(tracee, arch, place->code); !written) {
                             return written;
                         }
-                        return tracee.poke_text(boot_slot, arch::encode_boot_slot(call));
+                        return tracee.poke_text(boot_slot, arch.encode_boot_slot(call));
                     });
 }
 
-Result<void> Executor::write_code(Tracee &tracee, RemotePtr to) const
+Result<void> Executor::write_code(Tracee &tracee, const Architecture &arch, RemotePtr to) const
 {
+    const Signature &signature = images_.signature(arch);
     Signature present{};
-    if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature_) {
+    if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature) {
         return {};
     }
     // Another thread of the target may be booting at the same time and find the signature: its
     // first word comes last, when all that it vouches for is there. What comes first of the code is
     // the first word of the call's entry: by that, find_code_place() knows it.
-    const std::vector<std::byte> code = arch::make_code(signature_);
+    const std::vector<std::byte> code = arch.make_code(signature);
     const std::span<const std::byte> bytes(code);
     if (auto written = tracee.poke_text(to + sizeof(CodeHeader), bytes.subspan(sizeof(CodeHeader)));
         !written) {
         return written;
     }
-    constexpr std::size_t word = sizeof signature_[0];
+    constexpr std::size_t word = sizeof signature[0];
     if (auto written = tracee.poke_text(to + word, bytes.subspan(word, sizeof(CodeHeader) - word));
         !written) {
         return written;
@@ -289,16 +244,17 @@ Result<void> Executor::write_code(Tracee &tracee, RemotePtr to) const
     return tracee.poke_text(to, bytes.first(word));
 }
 
-Result<void> Executor::finish_boot(NotificationSource &source, const Notification &notification,
-                                   const Observation::BootReport &report, const Order &order)
+Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport &report,
+                                   const Order &order)
 {
     if (report.result < 0) {
-        return finish_boot_sparely(source, notification, report, order);
+        return finish_boot_sparely(pending, report, order);
     }
-    const pid_t tid = notification.tid;
+    const pid_t tid = pending.tid();
+    const Architecture &arch = architecture_of(pending.notification());
     // Fresh memory, but another worker may just be at work on a relative's area of the same
     // address: any slot will do.
-    const std::optional<Lease> lease = slots_.reserve_any(report.image.area);
+    const std::optional<Lease> lease = images_.slots.reserve_any(report.image.area, arch);
     if (!lease) {
         return Error{no_slot, tid, EAGAIN};
     }
@@ -306,8 +262,8 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
     call.saved_args = {report.call.args[0], report.call.args[1]};
-    const AreaHeader header{signature_, report.image.code.value()};
-    const std::vector<std::byte> bytes = arch::encode_slot(call, lease->slot());
+    const AreaHeader header{images_.signature(arch), report.image.code.value()};
+    const std::vector<std::byte> bytes = arch.encode_slot(call, lease->slot());
     // Also, for a successor of ours: where the area is, and that the boot slot is free.
     const std::uint64_t area = report.image.area.value();
     const std::int32_t nobody = 0;
@@ -315,57 +271,56 @@ Result<void> Executor::finish_boot(NotificationSource &source, const Notificatio
         {{lease->slot(), bytes},
          {report.image.area, const_bytes_of(header)},
          {report.image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
-         {report.slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
+         {report.slot + arch.boot_owner_offset(), const_bytes_of(nobody)}}};
     const auto answer = static_cast<std::int64_t>(lease->slot().value());
-    if (auto done = write_and_answer(source, notification, writes, answer); !done) {
+    if (auto done = write_and_answer(pending, writes, answer); !done) {
         return done;
     }
-    hints_.remember(tid, report.image);
-    slot_users_.end(tid, report.slot);
+    images_.hints.remember(tid, report.image);
+    images_.slot_users.end(tid, report.slot);
     return {};
 }
 
-Result<void> Executor::write_and_answer(NotificationSource &source,
-                                        const Notification &notification,
+Result<void> Executor::write_and_answer(const PendingCall &pending,
                                         std::span<const WaitingWrite> writes, std::int64_t answer)
 {
-    const Result<void> written = write_waiting(*procfs_, source, notification, writes);
+    const Result<void> written = write_waiting(*procfs_, pending, writes);
     if (written) {
-        return source.answer(notification.id, answer);
+        return pending.answer(answer);
     }
     if (!may_be_poked(written)) {
         return written;
     }
     // ENOSYS is what stays in force if we die before the last step.
     const Result<Redirected> done =
-        stop_and(source, notification, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
+        stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
             for (const auto &[to, from] : writes) {
                 if (auto poked = tracee.poke_text(to, from); !poked) {
                     return poked;
                 }
             }
-            return arch::end_call(tracee, notification, answered, answer);
+            return architecture_of(pending.notification())
+                .end_call(tracee, pending.notification(), answered, answer);
         });
     return done ? Result<void>() : done.error();
 }
 
-Result<void> Executor::finish_boot_sparely(NotificationSource &source,
-                                           const Notification &notification,
-                                           const Observation::BootReport &report,
+Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const BootReport &report,
                                            const Order &order)
 {
-    const pid_t tid = notification.tid;
+    const pid_t tid = pending.tid();
     const Error out_of_memory{no_memory, tid, ENOMEM};
     // A thread would go on using the slot when its creator has left it long since. A vfork child
     // is done with it before its parent is.
     const bool child_outlasts =
         (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
-    const std::optional<CodePlace> place = find_code_place(*procfs_, tid, signature_);
+    const Architecture &arch = architecture_of(pending.notification());
+    const std::optional<CodePlace> place = images_.place(tid, arch);
     if (!place || child_outlasts) {
         return out_of_memory;
     }
-    const std::optional<RemotePtr> slot =
-        slot_users_.begin(tid, unowned_slots(tid, place->all_spare_slots(), arch::owner_offset()));
+    const std::optional<RemotePtr> slot = images_.slot_users.begin(
+        tid, unowned_slots(tid, place->spare_slots, arch.owner_offset()), arch.page_size());
     if (!slot) {
         return out_of_memory;
     }
@@ -375,48 +330,48 @@ Result<void> Executor::finish_boot_sparely(NotificationSource &source,
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
     call.saved_args = {report.call.args[0], report.call.args[1]};
-    const std::vector<std::byte> bytes = arch::encode_slot(call, *slot);
+    const std::vector<std::byte> bytes = arch.encode_slot(call, *slot);
     const std::int32_t nobody = 0;
     const std::array<WaitingWrite, 2> writes{
-        {{*slot, bytes}, {report.slot + arch::boot_owner_offset(), const_bytes_of(nobody)}}};
+        {{*slot, bytes}, {report.slot + arch.boot_owner_offset(), const_bytes_of(nobody)}}};
     const auto answer = static_cast<std::int64_t>(slot->value());
-    if (auto done = write_and_answer(source, notification, writes, answer); !done) {
-        slot_users_.end(tid, *slot);
+    if (auto done = write_and_answer(pending, writes, answer); !done) {
+        images_.slot_users.end(tid, *slot);
         return done;
     }
-    slot_users_.end(tid, report.slot);
+    images_.slot_users.end(tid, report.slot);
     return {};
 }
 
-Result<void> Executor::finish(NotificationSource &source, const Notification &notification,
-                              const Observation::Report &report, std::int64_t result)
+Result<void> Executor::finish(const PendingCall &pending, const Report &report, std::int64_t result)
 {
     if (!report.call.spare) {
         // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
-        return source.answer(notification.id, result < 0 ? result : 1);
+        return pending.answer(result < 0 ? result : 1);
     }
-    return leave(source, notification, report.call, report.slot, arch::owner_offset(), result);
+    return leave(pending, report.call, report.slot,
+                 architecture_of(pending.notification()).owner_offset(), result);
 }
 
-Result<void> Executor::refuse_boot(NotificationSource &source, const Notification &notification,
-                                   const Observation::BootReport &report, int err)
+Result<void> Executor::refuse_boot(const PendingCall &pending, const BootReport &report, int err)
 {
     SlotCall call;
     call.return_address = report.call.return_address;
     call.saved_args = {report.call.args[0], report.call.args[1]};
-    return leave(source, notification, call, report.slot, arch::boot_owner_offset(), -err);
+    return leave(pending, call, report.slot,
+                 architecture_of(pending.notification()).boot_owner_offset(), -err);
 }
 
-Result<void> Executor::leave(NotificationSource &source, const Notification &notification,
-                             const SlotCall &call, RemotePtr slot, std::uint64_t owner,
-                             std::int64_t result)
+Result<void> Executor::leave(const PendingCall &pending, const SlotCall &call, RemotePtr slot,
+                             std::uint64_t owner, std::int64_t result)
 {
     // When the target is back in its program in one step, the slot is free without a doubt. If we
     // die before, our code takes it there.
     const std::int64_t answer = result < 0 ? result : 1;
     const Result<Redirected> left =
-        stop_and(source, notification, answer, [&](Tracee &tracee, bool) -> Result<void> {
-            if (auto done = arch::leave(tracee, call, result); !done) {
+        stop_and(pending, answer, [&](Tracee &tracee, bool) -> Result<void> {
+            if (auto done = architecture_of(pending.notification()).leave(tracee, call, result);
+                !done) {
                 return done;
             }
             // For a successor of ours. It is out of the slot, so a death before this costs the slot
@@ -426,18 +381,18 @@ Result<void> Executor::leave(NotificationSource &source, const Notification &not
             return {};
         });
     if (!left) {
-        return source.answer(notification.id, answer);
+        return pending.answer(answer);
     }
-    slot_users_.end(notification.tid, slot);
+    images_.slot_users.end(pending.tid(), slot);
     return {};
 }
 
-Result<void> Executor::retry(NotificationSource &source, const Notification &notification,
-                             const Observation::Report &report)
+Result<void> Executor::retry(const PendingCall &pending, const Report &report)
 {
-    const std::vector<std::byte> bytes = arch::encode_slot(report.call, report.slot);
+    const std::vector<std::byte> bytes =
+        architecture_of(pending.notification()).encode_slot(report.call, report.slot);
     const WaitingWrite write{report.slot, bytes};
-    return write_and_answer(source, notification, {&write, 1}, 0);
+    return write_and_answer(pending, {&write, 1}, 0);
 }
 
 } // namespace clone2

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "executor/seizures.hpp"
 
-#include "executor/trampoline.hpp"
+#include "arch/architecture.hpp"
 
 #include <cerrno>
 
@@ -31,8 +31,7 @@ Seizures::Entry *Seizures::other(const Entry &entry) const
     return nullptr;
 }
 
-Result<Tracee> Seizures::Entry::seize(NotificationSource &source, const Notification &notification,
-                                      Waiting waiting)
+Result<Tracee> Seizures::Entry::seize(const PendingCall &pending, Waiting waiting)
 {
     for (bool others = true;;) {
         Result<Tracee> seized = Tracee::seize(tid_, waiting);
@@ -40,24 +39,24 @@ Result<Tracee> Seizures::Entry::seize(NotificationSource &source, const Notifica
             return seized;
         }
         // Once more also where there are none: one may just have gone.
-        others = wait_for_others(source, notification);
-        if (!source.still_valid(notification.id)) {
+        others = wait_for_others(pending);
+        if (!pending.still_waits()) {
             return Error{"ptrace(PTRACE_SEIZE)", tid_, ESRCH};
         }
     }
 }
 
-bool Seizures::Entry::wait_for_others(NotificationSource &source, const Notification &notification)
+bool Seizures::Entry::wait_for_others(const PendingCall &pending)
 {
     Lock lock(all_.mutex_);
     bool waited = false;
     while (Entry *const tracer = all_.other(*this)) {
         // Under the lock: it looks for `again_` when the target has stopped, after this answer.
-        if (tracer->wrong_ && !tracer->again_ && source.answer(notification.id, -ENOSYS)) {
-            tracer->again_ = notification;
+        if (tracer->wrong_ && !tracer->again_ && pending.answer(-ENOSYS)) {
+            tracer->again_ = pending.notification();
             return true;
         }
-        if (!source.still_valid(notification.id)) {
+        if (!pending.still_waits()) {
             return true;
         }
         waited = true;
@@ -86,7 +85,7 @@ void Seizures::Entry::let_go(Tracee &tracee)
         again = again_;
     }
     if (again) {
-        (void)arch::reissue(tracee, *again, again->nr, true);
+        (void)architecture_of(*again).reissue(tracee, *again, again->nr, true);
     }
     (void)tracee.detach();
 }

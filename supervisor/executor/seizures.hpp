@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "executor/tracee.hpp"
-#include "listener/listener.hpp"
-#include "listener/notification.hpp"
+#include "listener/pending_call.hpp"
+#include "target/tracee.hpp"
 
 #include <condition_variable>
 #include <list>
@@ -35,15 +34,14 @@ public:
 
         /// Tracee::seize(). Where another thread of ours has the caller, waits until it has let go,
         /// or has it make the call again; then the notification is answered, and this fails.
-        [[nodiscard]] Result<Tracee> seize(NotificationSource &source,
-                                           const Notification &notification, Waiting waiting);
+        [[nodiscard]] Result<Tracee> seize(const PendingCall &pending, Waiting waiting);
         /// Detaches from a tracee that is not the thread that was meant.
         void let_go(Tracee &tracee);
 
     private:
         friend class Seizures;
         /// False: there are none.
-        bool wait_for_others(NotificationSource &source, const Notification &notification);
+        bool wait_for_others(const PendingCall &pending);
 
         Seizures &all_;
         const pid_t tid_;

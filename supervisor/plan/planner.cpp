@@ -77,15 +77,20 @@ void set_flags(const Request &request, CloneCall &call)
     call.tls = request.tls;
     call.child_tid = request.child_tid;
     call.parent_tid = request.parent_tid;
-    // One field of clone(2) is two of clone3. Equal, so that the kernel itself refuses the two
-    // flags together.
+    // Where the ABI has one field for both, as clone(2) has, they are equal, and the kernel itself
+    // refuses the two flags together.
     if ((call.flags & CLONE_PIDFD) != 0) {
-        call.pidfd = request.parent_tid;
+        call.pidfd = request.pidfd;
     }
 }
 
 void set_stack(const Request &request, CloneCall &call)
 {
+    if (request.stack_size != 0) {
+        call.stack = request.child_stack;
+        call.stack_size = request.stack_size;
+        return;
+    }
     const std::uint64_t sp = request.child_stack;
     if (sp == 0) {
         return;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "abi/clone_struct.hpp"
 #include "calls/call_handler.hpp"
-#include "executor/identity.hpp"
-#include "executor/memory.hpp"
+#include "image/identity.hpp"
+#include "mark_of.hpp"
 #include "support.hpp"
+#include "target/memory.hpp"
 
 #include <doctest/doctest.h>
 
@@ -115,7 +117,7 @@ struct Bench {
 
 void serve(Bench &bench, NotificationSource &source, const Notification &notification)
 {
-    while (bench.handler.serve(source, notification, bench.owner) == CallHandler::Served::later) {
+    while (bench.handler.serve({source, notification}, bench.owner) == CallHandler::Served::later) {
         std::this_thread::yield();
     }
 }
@@ -303,7 +305,7 @@ TEST_CASE("CallHandler: the listener's owner may refuse what could be done, and 
         FakeSource source(true);
         const Notification call =
             call_of(sleeper->pid(), remote(&args).value(), remote(&one.pid).value());
-        CHECK(bench.handler.serve(source, call, owner) == CallHandler::Served::yes);
+        CHECK(bench.handler.serve({source, call}, owner) == CallHandler::Served::yes);
         REQUIRE(source.answers.size() == 1);
         CHECK(source.answers[0].value == one.answer);
         CHECK(owner.last_tid == (one.asked ? sleeper->pid() : 0));
@@ -325,8 +327,8 @@ TEST_CASE("CallHandler: a tid that is used again by another process is left alon
         Bench bench(kernel_nr);
         Strict owner(bench.records);
         FakeSource source(false);
-        CHECK(bench.handler.serve(source, call_of(sleeper->pid(), remote(&args).value(), 0),
-                                  owner) == CallHandler::Served::yes);
+        const Notification call = call_of(sleeper->pid(), remote(&args).value(), 0);
+        CHECK(bench.handler.serve({source, call}, owner) == CallHandler::Served::yes);
         CHECK(source.answers.empty());
         CHECK(owner.last_tid == 0); // what its memory holds is not to be seen
         CHECK(bench.records.all().empty());
@@ -389,6 +391,25 @@ TEST_CASE("CallHandler: arguments at the end of what is mapped")
     std::memcpy(pages.at(page), &args, sizeof args);
     pages.protect(1, PROT_WRITE);
     CHECK(Refused(remote(pages.at(page)), nullptr).value == -EINVAL);
+}
+
+TEST_CASE("CallHandler: a call of another architecture is refused, and that is what the log says")
+{
+    const CloneStruct args = args_of(sigchld, 0);
+    for (const std::uint32_t other :
+         std::array<std::uint32_t, 2>{AUDIT_ARCH_AARCH64, AUDIT_ARCH_S390}) {
+        CAPTURE(other);
+        Bench bench;
+        Notification call = call_of(getpid(), remote(&args).value(), 0);
+        call.arch = other;
+        CHECK(answer_to(bench, call) == -ENOSYS);
+        const auto records = bench.records.all();
+        REQUIRE(records.size() == 1);
+        CHECK(records[0].why == "the call is one of another architecture (" +
+                                    architecture_name(other) + "), which is not served");
+    }
+    CHECK(architecture_name(AUDIT_ARCH_AARCH64) == "0xc00000b7");
+    CHECK(architecture_name(AUDIT_ARCH_I386) == "i386");
 }
 
 TEST_CASE("CallHandler: a real caller behind a real listener")
@@ -539,7 +560,7 @@ int three_children(CloneStruct &args)
 std::set<RemotePtr> find_areas(pid_t pid)
 {
     constexpr std::uint64_t most = 16 << 20; // a sanitizer's mappings are larger
-    const Signature ours = make_signature(*procfs());
+    const Signature ours = make_signature(*procfs(), native_architecture());
     std::istringstream maps(procfs()->read_if_alive(pid, "maps").value_or(""));
     std::set<RemotePtr> found;
     for (std::string line; std::getline(maps, line);) {
@@ -613,7 +634,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("Executor: a report out of another supervisor's code is known, and any answer ends it")
+TEST_CASE("CallReader: a report out of another supervisor's code is known, and any answer ends it")
 {
     Sockets sockets = make_sockets();
     Pipe done = make_pipe();
@@ -634,7 +655,8 @@ TEST_CASE("Executor: a report out of another supervisor's code is known, and any
     REQUIRE(received.fd);
     Listener listener(std::move(received.fd), received.wait_killable);
     Bench bench;
-    Executor other(procfs(), Waiting::alone, {3, 4});
+    Images images(procfs(), {3, 4});
+    CallReader other(procfs(), images);
     int foreign = 0;
     while (listener.pending() != Listener::Pending::hung_up) {
         pollfd entry{listener.fd(), POLLIN, 0};
@@ -643,16 +665,12 @@ TEST_CASE("Executor: a report out of another supervisor's code is known, and any
         if (!notification) {
             continue;
         }
-        const auto seen = other.observe(*notification);
+        const auto seen = other.read(*notification, clone2_abi);
         REQUIRE(seen.has_value());
-        const bool from_code = Executor::is_from_code(*notification);
-        CHECK(std::holds_alternative<Observation::ForeignReport>(seen->what) == from_code);
+        const bool from_code = CallReader::is_from_code(*notification);
+        CHECK(std::holds_alternative<ForeignReport>(*seen) == from_code);
         // The boot report is for who has booted it.
-        Behind behind{};
-        REQUIRE(read_exactly(notification->tid, RemotePtr{notification->instruction_pointer},
-                             bytes_of(behind))
-                    .has_value());
-        if (behind.is_report()) {
+        if (mark_of(*notification).is_report()) {
             ++foreign;
             CHECK(listener.answer(notification->id, -ENOSYS).has_value());
         } else {
@@ -712,7 +730,7 @@ TEST_CASE("CallHandler: calls that fail use up no slots")
     std::vector<std::byte> stack(std::size_t{64} << 10);
     args.child_stack = remote(stack.data()).value() + stack.size();
     // In the same memory as the parent: then a slot has two users.
-    const int calls = 2 * static_cast<int>(arch::slot_count());
+    const int calls = 2 * static_cast<int>(native_architecture().slot_count());
     Grandchild target([&] {
         sockets.ours.reset();
         if (!install_and_send(sockets.theirs.get(), nr)) {
@@ -743,7 +761,8 @@ bool refuse_area()
     std::array<sock_filter, 6> code{
         {load(offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
          load(offsetof(seccomp_data, args) + sizeof(std::uint64_t)),
-         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(arch::area_size()), 0, 1),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+                  static_cast<std::uint32_t>(native_architecture().area_size()), 0, 1),
          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
     const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};

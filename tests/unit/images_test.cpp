@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include "executor/images.hpp"
-#include "executor/mappings.hpp"
-#include "executor/memory.hpp"
-#include "executor/slots.hpp"
+#include "image/code_place.hpp"
+#include "image/hints.hpp"
 #include "support.hpp"
+#include "target/mappings.hpp"
+#include "target/memory.hpp"
 
 #include <doctest/doctest.h>
 
@@ -62,9 +62,9 @@ TEST_CASE("ImageHints: all images with the same code, each once")
 
 TEST_CASE("find_code_place: unused room in an executable page of this process")
 {
-    const auto place = find_code_place(*procfs(), getpid(), ours);
+    const auto place = find_code_place(*procfs(), getpid(), native_architecture(), ours);
     REQUIRE(place);
-    CHECK(place->boot_slots >= 1);
+    CHECK_FALSE(place->boot_slots.empty());
     const auto home = mapping_at(*procfs(), getpid(), place->code);
     REQUIRE(home);
     CHECK(home->executable);
@@ -75,14 +75,13 @@ TEST_CASE("find_code_place: unused room in an executable page of this process")
         std::uint64_t begin;
         std::uint64_t end;
     };
-    std::vector<Range> ranges{{place->code.value(), place->code.value() + arch::code_size()}};
-    for (std::uint32_t i = 0; i < place->boot_slots; ++i) {
-        const std::uint64_t begin = place->boot_slot(i).value();
-        ranges.push_back({begin, begin + arch::boot_slot_size()});
+    std::vector<Range> ranges{
+        {place->code.value(), place->code.value() + native_architecture().code_size()}};
+    for (const RemotePtr slot : place->boot_slots) {
+        ranges.push_back({slot.value(), slot.value() + native_architecture().boot_slot_size()});
     }
-    for (std::uint32_t i = 0; i < place->spare_slots; ++i) {
-        const std::uint64_t begin = place->spare_slot(i).value();
-        ranges.push_back({begin, begin + arch::slot_size()});
+    for (const RemotePtr slot : place->spare_slots) {
+        ranges.push_back({slot.value(), slot.value() + native_architecture().slot_size()});
     }
     std::sort(ranges.begin(), ranges.end(),
               [](const Range &a, const Range &b) { return a.begin < b.begin; });
@@ -106,9 +105,9 @@ TEST_CASE("find_code_place: code that another thread is just writing is found at
         pause();
         return 0;
     });
-    const auto place = find_code_place(*procfs(), child.pid(), ours);
+    const auto place = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
     REQUIRE(place);
-    const std::vector<std::byte> code = arch::make_code(ours);
+    const std::vector<std::byte> code = native_architecture().make_code(ours);
     const Fd memory(
         open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
     REQUIRE(memory);
@@ -126,7 +125,7 @@ TEST_CASE("find_code_place: code that another thread is just writing is found at
         const std::size_t n = std::min(word, code.size() - at);
         REQUIRE(pwrite(memory.get(), code.data() + at, n,
                        static_cast<off_t>(place->code.value() + at)) == static_cast<ssize_t>(n));
-        const auto now = find_code_place(*procfs(), child.pid(), ours);
+        const auto now = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
         CAPTURE(at);
         REQUIRE(now);
         CHECK(now->code == place->code);
@@ -139,16 +138,16 @@ TEST_CASE("find_code_place: another supervisor's code is left where it is")
         pause();
         return 0;
     });
-    const auto place = find_code_place(*procfs(), child.pid(), ours);
+    const auto place = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
     REQUIRE(place);
     const auto write = [&](const Signature &signature) {
-        const std::vector<std::byte> code = arch::make_code(signature);
+        const std::vector<std::byte> code = native_architecture().make_code(signature);
         const Fd memory(
             open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
         REQUIRE(pwrite(memory.get(), code.data(), code.size(),
                        static_cast<off_t>(place->code.value())) ==
                 static_cast<ssize_t>(code.size()));
-        return find_code_place(*procfs(), child.pid(), ours);
+        return find_code_place(*procfs(), child.pid(), native_architecture(), ours);
     };
     const auto other = write({1, 3});
     CHECK((!other || other->code != place->code));
@@ -163,5 +162,5 @@ TEST_CASE("find_code_place: another supervisor's code is left where it is")
 
 TEST_CASE("find_code_place: a process that is gone has none")
 {
-    CHECK_FALSE(find_code_place(*procfs(), dead_pid(), ours).has_value());
+    CHECK_FALSE(find_code_place(*procfs(), dead_pid(), native_architecture(), ours).has_value());
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "executor/mappings.hpp"
-#include "executor/memory.hpp"
 #include "support.hpp"
+#include "target/mappings.hpp"
+#include "target/memory.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include "abi/abi.hpp"
+#include "abi/clone_struct.hpp"
 #include "planner_oracle.hpp"
 #include "support.hpp"
+#include "target/memory.hpp"
 
 #include <doctest/doctest.h>
 
@@ -19,7 +22,8 @@ Request request_of(std::uint64_t flags)
 {
     Request request;
     request.flags = flags;
-    request.parent_tid = 0xfffff000; // distinct addresses, so that a mix-up shows
+    request.parent_tid = 0xfffff000;    // distinct addresses, so that a mix-up shows
+    request.pidfd = request.parent_tid; // clone(2) has one field for both
     request.child_tid = 0x10008;
     request.tls = 0x7f1234567000;
     return request;
@@ -105,6 +109,7 @@ TEST_CASE("planner: random flags agree with SPEC.md")
         }
         Request request = request_of(flags);
         request.parent_tid = random.next() & 0xffffffff;
+        request.pidfd = request.parent_tid;
         request.child_tid = random.next() & 0xffffffff;
         request.tls = random.next();
         request.child_stack = random.next() % 2 == 0 ? 0 : random.next() >> (random.next() % 64);
@@ -145,7 +150,7 @@ TEST_CASE("planner: addresses and the thread pointer reach clone3")
     CHECK(call_of(settls | sigchld).tls == 0x7f1234567000);
 }
 
-TEST_CASE("decode_v7: every field in its place, the reserved ones ignored")
+TEST_CASE("clone2_abi: every field in its place, the reserved ones ignored")
 {
     CloneStruct raw{};
     raw.flags = 0x1122334455667788;
@@ -155,12 +160,17 @@ TEST_CASE("decode_v7: every field in its place, the reserved ones ignored")
     raw.child_tid = 0x80000000;
     raw.reserved1 = 0xffffffff;
     raw.reserved2 = ~std::uint64_t{0};
-    const Request request = decode_v7(raw, 0x123456789abcdef0);
+    const Arguments args{1, 0x2222, 3, 4, 0x123456789abcdef0, 6};
+    CHECK(clone2_abi.structure(args) == RemotePtr{1});
+    CHECK(clone2_abi.pids(args) == RemotePtr{0x2222});
+    const Request request = clone2_abi.decode(args, const_bytes_of(raw), native_architecture());
     CHECK(request.flags == raw.flags);
     CHECK(request.child_stack == raw.child_stack);
     CHECK(request.nr_pids == raw.nr_pids);
     CHECK(request.parent_tid == 0xfffffffe); // zero-extended
     CHECK(request.child_tid == 0x80000000);
+    CHECK(request.pidfd == 0xfffffffe);
+    CHECK(request.pids_address == 0x2222);
     CHECK(request.tls == 0x123456789abcdef0);
     CHECK(request.asked().size() == max_pids);
     CHECK(offsetof(CloneStruct, child_stack) == 8);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Reports that a target has made up, or that are not of what it was sent to do.
+#include "abi/clone_struct.hpp"
 #include "calls/call_handler.hpp"
-#include "executor/identity.hpp"
-#include "executor/memory.hpp"
+#include "image/identity.hpp"
+#include "mark_of.hpp"
 #include "support.hpp"
+#include "target/memory.hpp"
 
 #include <doctest/doctest.h>
 
@@ -71,7 +73,7 @@ public:
 
 /// What a target can write behind any system call of its own, and at any address.
 struct Forged {
-    Behind behind{};
+    std::array<std::byte, sizeof(CodeMark) + 16> behind{}; ///< the bytes after the instruction
     alignas(8) std::array<std::byte, 512> slot{};
 };
 Forged forged;
@@ -89,8 +91,8 @@ class Liar
 public:
     Liar() : owner_(heard), handler_(procfs(), diagnostics_)
     {
-        forged.behind.mark = Behind::report;
-        forged.behind.signature = make_signature(*procfs())[0];
+        const CodeMark mark{MARK_REPORT, make_signature(*procfs(), native_architecture())[0]};
+        std::memcpy(forged.behind.data() + native_architecture().mark_offset(), &mark, sizeof mark);
         sleeper_ = make_sleeper(); // a copy of us, with the same addresses
         put(&forged.behind, sizeof forged.behind);
     }
@@ -99,7 +101,7 @@ public:
     std::int64_t report(const SlotCall &slot, std::int64_t result)
     {
         const RemotePtr at = remote(forged.slot.data());
-        const std::vector<std::byte> bytes = arch::encode_slot(slot, at);
+        const std::vector<std::byte> bytes = native_architecture().encode_slot(slot, at);
         std::memcpy(forged.slot.data(), bytes.data(), bytes.size());
         return report(result);
     }
@@ -129,9 +131,9 @@ private:
         notification.arch = AUDIT_ARCH_X86_64;
         notification.nr = nr;
         notification.instruction_pointer = remote(&forged.behind).value();
-        notification.args = {slot.value() - arch::slot_of_report(0).value(),
+        notification.args = {slot.value() - native_architecture().slot_of_report(0).value(),
                              static_cast<std::uint64_t>(result)};
-        REQUIRE(handler_.serve(source_, notification, owner_) == CallHandler::Served::yes);
+        REQUIRE(handler_.serve({source_, notification}, owner_) == CallHandler::Served::yes);
         REQUIRE(source_.waiting == 0);
         return source_.answered;
     }
@@ -296,21 +298,17 @@ TEST_CASE("a slot that was changed before its report: what was planned is logged
         if (!notification) {
             continue;
         }
-        Behind behind{};
-        REQUIRE(read_exactly(notification->tid, RemotePtr{notification->instruction_pointer},
-                             bytes_of(behind))
-                    .has_value());
-        if (behind.is_report() && reports < changes.size()) {
+        if (mark_of(*notification).is_report() && reports < changes.size()) {
             // As another thread of the target could.
-            const RemotePtr at = arch::slot_of_report(notification->args[0]);
-            std::vector<std::byte> bytes(arch::slot_size());
+            const RemotePtr at = native_architecture().slot_of_report(notification->args[0]);
+            std::vector<std::byte> bytes(native_architecture().slot_size());
             REQUIRE(read_exactly(notification->tid, at, bytes).has_value());
-            SlotCall slot = arch::decode_slot(bytes);
+            SlotCall slot = native_architecture().decode_slot(bytes);
             changes[reports++](slot);
-            bytes = arch::encode_slot(slot, at);
+            bytes = native_architecture().encode_slot(slot, at);
             REQUIRE(write_to(notification->tid, at, bytes));
         }
-        while (handler.serve(listener, *notification, owner) == CallHandler::Served::later) {
+        while (handler.serve({listener, *notification}, owner) == CallHandler::Served::later) {
             std::this_thread::yield();
         }
     }

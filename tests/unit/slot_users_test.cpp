@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "executor/images.hpp"
+#include "image/slot_users.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -17,6 +17,8 @@ namespace
 {
 
 constexpr std::array slots{RemotePtr{0x1000}, RemotePtr{0x2000}};
+
+constexpr std::uint64_t page_size = 4096;
 
 bool kcmp_works()
 {
@@ -53,9 +55,9 @@ TEST_CASE("SlotUsers: processes of their own may use the same slot")
     const auto one = make_sleeper();
     const auto two = make_sleeper();
     const auto three = make_sleeper();
-    CHECK(users.begin(one->pid(), slots).has_value());
-    CHECK(users.begin(two->pid(), slots).has_value());
-    CHECK(users.begin(three->pid(), slots).has_value());
+    CHECK(users.begin(one->pid(), slots, page_size).has_value());
+    CHECK(users.begin(two->pid(), slots, page_size).has_value());
+    CHECK(users.begin(three->pid(), slots, page_size).has_value());
 }
 
 TEST_CASE("SlotUsers: threads of one address space never get each other's slot")
@@ -67,22 +69,22 @@ TEST_CASE("SlotUsers: threads of one address space never get each other's slot")
     const OtherThread one;
     const OtherThread two;
     OtherThread three;
-    const auto first = users.begin(one.tid(), slots);
-    const auto second = users.begin(two.tid(), slots);
+    const auto first = users.begin(one.tid(), slots, page_size);
+    const auto second = users.begin(two.tid(), slots, page_size);
     REQUIRE(first);
     REQUIRE(second);
     CHECK(*first != *second);
     CHECK((*first == slots[0] || *first == slots[1]));
     CHECK((*second == slots[0] || *second == slots[1]));
-    CHECK_FALSE(users.begin(three.tid(), slots));
+    CHECK_FALSE(users.begin(three.tid(), slots, page_size));
     users.end(one.tid(), *second); // not its own: changes nothing
-    CHECK_FALSE(users.begin(three.tid(), slots));
+    CHECK_FALSE(users.begin(three.tid(), slots, page_size));
     users.end(two.tid(), *second);
-    CHECK(users.begin(three.tid(), slots) == second);
+    CHECK(users.begin(three.tid(), slots, page_size) == second);
     // Gone without a word: its slot is free again.
-    CHECK_FALSE(users.begin(two.tid(), slots));
+    CHECK_FALSE(users.begin(two.tid(), slots, page_size));
     three.end();
-    CHECK(users.begin(two.tid(), slots) == second);
+    CHECK(users.begin(two.tid(), slots, page_size) == second);
 }
 
 TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again in need")
@@ -90,19 +92,19 @@ TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again 
     SlotUsers users;
     const auto sleeper = make_sleeper();
     const pid_t tid = sleeper->pid();
-    const auto first = users.begin(tid, slots);
-    const auto second = users.begin(tid, slots);
+    const auto first = users.begin(tid, slots, page_size);
+    const auto second = users.begin(tid, slots, page_size);
     REQUIRE(first);
     REQUIRE(second);
     CHECK(*first != *second);
-    const auto third = users.begin(tid, slots); // both are its own
+    const auto third = users.begin(tid, slots, page_size); // both are its own
     REQUIRE(third);
     CHECK((*third == *first || *third == *second));
     users.end(tid, *first);
     users.end(tid, *second);
     users.end(tid, *second);
-    CHECK(users.begin(tid, slots).has_value());
-    CHECK_FALSE(users.begin(tid, {}).has_value());
+    CHECK(users.begin(tid, slots, page_size).has_value());
+    CHECK_FALSE(users.begin(tid, {}, page_size).has_value());
 }
 
 TEST_CASE("SlotUsers: what a thread used before it executed another program is free")
@@ -113,17 +115,17 @@ TEST_CASE("SlotUsers: what a thread used before it executed another program is f
     SlotUsers users;
     const OtherThread one;
     const OtherThread two;
-    CHECK(users.begin(one.tid(), slots).has_value());
-    CHECK(users.begin(one.tid(), slots).has_value());
-    CHECK_FALSE(users.begin(two.tid(), slots));
+    CHECK(users.begin(one.tid(), slots, page_size).has_value());
+    CHECK(users.begin(one.tid(), slots, page_size).has_value());
+    CHECK_FALSE(users.begin(two.tid(), slots, page_size));
     constexpr std::array elsewhere{RemotePtr{0x5000}};
-    CHECK(users.begin(one.tid(), elsewhere).has_value());
-    CHECK(users.begin(two.tid(), slots).has_value());
-    CHECK(users.begin(two.tid(), slots).has_value());
+    CHECK(users.begin(one.tid(), elsewhere, page_size).has_value());
+    CHECK(users.begin(two.tid(), slots, page_size).has_value());
+    CHECK(users.begin(two.tid(), slots, page_size).has_value());
     // On the same page they are the same program's: boot slots and spare slots.
     constexpr std::array behind{RemotePtr{0x2100}};
-    CHECK(users.begin(two.tid(), behind).has_value());
-    CHECK_FALSE(users.begin(one.tid(), std::span(slots).last(1)));
+    CHECK(users.begin(two.tid(), behind, page_size).has_value());
+    CHECK_FALSE(users.begin(one.tid(), std::span(slots).last(1), page_size));
 }
 
 TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
@@ -134,12 +136,12 @@ TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
     SlotUsers users;
     const OtherThread one;
     const OtherThread two;
-    const auto first = users.begin(one.tid(), slots);
-    const auto second = users.begin(two.tid(), slots);
+    const auto first = users.begin(one.tid(), slots, page_size);
+    const auto second = users.begin(two.tid(), slots, page_size);
     REQUIRE(first);
     REQUIRE(second);
-    CHECK(users.begin(one.tid(), slots) == first);
-    CHECK(users.begin(two.tid(), slots) == second);
+    CHECK(users.begin(one.tid(), slots, page_size) == first);
+    CHECK(users.begin(two.tid(), slots, page_size) == second);
 }
 
 TEST_CASE("unowned_slots: what the slots themselves say, own ones last")

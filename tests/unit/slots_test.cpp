@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/printable.hpp"
-#include "executor/slots.hpp"
+#include "image/slot_users.hpp"
+#include "image/slots.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -25,47 +26,47 @@ constexpr RemotePtr area_b{0x7f0000000000};
 TEST_CASE("SlotReservations: one after the other, until they are given back")
 {
     SlotReservations table;
-    auto first = table.reserve_any(area_a);
-    auto second = table.reserve_any(area_a);
+    auto first = table.reserve_any(area_a, native_architecture());
+    auto second = table.reserve_any(area_a, native_architecture());
     REQUIRE(first);
     REQUIRE(second);
     CHECK(first->index() == 0);
     CHECK(second->index() == 1);
-    CHECK(first->slot() == area_a + arch::slot_offset(0));
-    CHECK(second->slot() == area_a + arch::slot_offset(1));
-    CHECK_FALSE(table.reserve(area_a, 0));
-    CHECK_FALSE(table.reserve(area_a, 1));
-    auto elsewhere = table.reserve_any(area_b);
+    CHECK(first->slot() == area_a + native_architecture().slot_offset(0));
+    CHECK(second->slot() == area_a + native_architecture().slot_offset(1));
+    CHECK_FALSE(table.reserve(area_a, native_architecture(), 0));
+    CHECK_FALSE(table.reserve(area_a, native_architecture(), 1));
+    auto elsewhere = table.reserve_any(area_b, native_architecture());
     REQUIRE(elsewhere);
     CHECK(elsewhere->index() == 0);
-    CHECK(elsewhere->slot() == area_b + arch::slot_offset(0));
+    CHECK(elsewhere->slot() == area_b + native_architecture().slot_offset(0));
     first.reset();
-    auto third = table.reserve_any(area_a);
+    auto third = table.reserve_any(area_a, native_architecture());
     REQUIRE(third);
     CHECK(third->index() == 0);
-    auto fourth = table.reserve(area_a, 7);
+    auto fourth = table.reserve(area_a, native_architecture(), 7);
     REQUIRE(fourth);
     CHECK(fourth->index() == 7);
-    CHECK_FALSE(table.reserve(area_a, 7));
+    CHECK_FALSE(table.reserve(area_a, native_architecture(), 7));
 }
 
 TEST_CASE("SlotReservations: a lease that moves is held once and given back once")
 {
     SlotReservations table;
     {
-        auto first = table.reserve(area_a, 3);
+        auto first = table.reserve(area_a, native_architecture(), 3);
         REQUIRE(first);
         SlotReservations::Lease moved = std::move(*first);
         first.reset(); // the empty shell gives nothing back
-        CHECK_FALSE(table.reserve(area_a, 3));
-        auto other = table.reserve(area_a, 4);
+        CHECK_FALSE(table.reserve(area_a, native_architecture(), 3));
+        auto other = table.reserve(area_a, native_architecture(), 4);
         REQUIRE(other);
         moved = std::move(*other);
         CHECK(moved.index() == 4);
-        CHECK_FALSE(table.reserve(area_a, 4));
+        CHECK_FALSE(table.reserve(area_a, native_architecture(), 4));
     }
-    CHECK(table.reserve(area_a, 3));
-    CHECK(table.reserve(area_a, 4));
+    CHECK(table.reserve(area_a, native_architecture(), 3));
+    CHECK(table.reserve(area_a, native_architecture(), 4));
 }
 
 TEST_CASE("SlotReservations: as many as there are slots, then none")
@@ -73,18 +74,18 @@ TEST_CASE("SlotReservations: as many as there are slots, then none")
     SlotReservations table;
     std::vector<SlotReservations::Lease> leases;
     std::set<std::uint32_t> seen;
-    for (std::uint32_t i = 0; i < arch::slot_count(); ++i) {
-        auto lease = table.reserve_any(area_a);
+    for (std::uint32_t i = 0; i < native_architecture().slot_count(); ++i) {
+        auto lease = table.reserve_any(area_a, native_architecture());
         REQUIRE(lease);
-        CHECK(lease->index() < arch::slot_count());
+        CHECK(lease->index() < native_architecture().slot_count());
         seen.insert(lease->index());
         leases.push_back(std::move(*lease));
     }
-    CHECK(seen.size() == arch::slot_count());
-    CHECK_FALSE(table.reserve_any(area_a));
-    CHECK(table.reserve_any(area_b));
+    CHECK(seen.size() == native_architecture().slot_count());
+    CHECK_FALSE(table.reserve_any(area_a, native_architecture()));
+    CHECK(table.reserve_any(area_b, native_architecture()));
     leases.erase(leases.begin() + 5);
-    const auto again = table.reserve_any(area_a);
+    const auto again = table.reserve_any(area_a, native_architecture());
     REQUIRE(again);
     CHECK(again->index() == 5);
 }
@@ -103,10 +104,10 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
                 const std::uint64_t dice = random.next();
                 const std::size_t which = dice & 1U;
                 const RemotePtr area = which == 0 ? area_a : area_b;
-                const auto lease =
-                    (dice & 2U) != 0
-                        ? table.reserve_any(area)
-                        : table.reserve(area, static_cast<std::uint32_t>(dice >> 8U & 3U));
+                const auto lease = (dice & 2U) != 0
+                                       ? table.reserve_any(area, native_architecture())
+                                       : table.reserve(area, native_architecture(),
+                                                       static_cast<std::uint32_t>(dice >> 8U & 3U));
                 if (!lease) {
                     continue;
                 }
@@ -127,7 +128,7 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
     }
     CHECK(doubly == 0);
     CHECK(taken > 0);
-    const auto after = table.reserve_any(area_a);
+    const auto after = table.reserve_any(area_a, native_architecture());
     REQUIRE(after);
     CHECK(after->index() == 0); // all given back
 }
@@ -135,18 +136,18 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
 TEST_CASE("SlotReservations: begins with the preferred one, and goes round")
 {
     SlotReservations table;
-    const std::uint32_t last = arch::slot_count() - 1;
+    const std::uint32_t last = native_architecture().slot_count() - 1;
     table.prefer(area_a, last);
-    const auto first = table.reserve_any(area_a);
-    const auto second = table.reserve_any(area_a);
-    const auto elsewhere = table.reserve_any(area_b);
+    const auto first = table.reserve_any(area_a, native_architecture());
+    const auto second = table.reserve_any(area_a, native_architecture());
+    const auto elsewhere = table.reserve_any(area_b, native_architecture());
     REQUIRE(first);
     REQUIRE(second);
     REQUIRE(elsewhere);
     CHECK(first->index() == last);
     CHECK(second->index() == 0);
     CHECK(elsewhere->index() == 0);
-    CHECK(table.reserve(area_a, 1)); // only a hint for reserve_any()
+    CHECK(table.reserve(area_a, native_architecture(), 1)); // only a hint for reserve_any()
 }
 
 TEST_CASE("SlotFinder::is_free: a busy slot is its owner's while that lives in this memory")

@@ -2,8 +2,8 @@
 //
 // Another thread of the target calls execve: it takes over the tid of the traced leader.
 #include "executor/executor.hpp"
-#include "executor/tracee.hpp"
 #include "support.hpp"
+#include "target/tracee.hpp"
 
 #include <doctest/doctest.h>
 
@@ -286,11 +286,12 @@ TEST_CASE("exec by another thread while it is found out whether signals end the 
     }
     const Target target(Leader::in_vfork, false);
     EndedByExec source(target);
-    Executor executor(procfs());
+    Images images(procfs());
+    Executor executor(procfs(), images);
     Notification notification;
     notification.id = 1;
     notification.tid = target.pid();
-    const auto passed = executor.pass_to_kernel(source, notification, 1);
+    const auto passed = executor.pass_to_kernel({source, notification}, 1);
     REQUIRE(passed.has_value());
     CHECK(*passed == Redirected::gone);
     CHECK_FALSE(source.learned);

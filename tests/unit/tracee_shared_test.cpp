@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Tracees in a process where others wait, too, and that may be the target's parent.
-#include "executor/tracee.hpp"
 #include "support.hpp"
+#include "target/tracee.hpp"
 
 #include <doctest/doctest.h>
 

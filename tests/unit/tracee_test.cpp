@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "executor/memory.hpp"
-#include "executor/tracee.hpp"
 #include "support.hpp"
+#include "target/memory.hpp"
+#include "target/tracee.hpp"
 
 #include <doctest/doctest.h>
 

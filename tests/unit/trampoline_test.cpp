@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "executor/identity.hpp"
-#include "executor/trampoline.hpp"
+#include "arch/architecture.hpp"
+#include "image/identity.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
@@ -44,7 +44,7 @@ SlotCall random_call(Random &random)
 {
     SlotCall call;
     call.state.owner = static_cast<std::int32_t>(random.next());
-    call.index = static_cast<std::uint32_t>(random.next() % arch::slot_count());
+    call.index = static_cast<std::uint32_t>(random.next() % native_architecture().slot_count());
     call.report_success = random.next() % 2 == 0;
     call.return_address = random.next();
     call.nr = random.next();
@@ -107,13 +107,13 @@ TEST_CASE("slots: what is encoded is decoded")
     for (int round = 0; round < 200; ++round) {
         SlotCall call = random_call(random);
         call.spare = round % 4 == 0;
-        const auto bytes = arch::encode_slot(call, slot_address);
-        CHECK(bytes.size() <= arch::slot_size());
-        check_same(arch::decode_slot(bytes), call);
+        const auto bytes = native_architecture().encode_slot(call, slot_address);
+        CHECK(bytes.size() <= native_architecture().slot_size());
+        check_same(native_architecture().decode_slot(bytes), call);
         // What lies behind in a used slot doesn't matter but for set_tid's unused entries.
         auto padded = bytes;
-        padded.resize(arch::slot_size(), std::byte{0});
-        check_same(arch::decode_slot(padded), call);
+        padded.resize(native_architecture().slot_size(), std::byte{0});
+        check_same(native_architecture().decode_slot(padded), call);
     }
 }
 
@@ -121,7 +121,9 @@ TEST_CASE("slots: who keeps one busy")
 {
     SlotCall call;
     const auto state = [&] {
-        return arch::decode_slot(arch::encode_slot(call, slot_address)).state;
+        return native_architecture()
+            .decode_slot(native_architecture().encode_slot(call, slot_address))
+            .state;
     };
     CHECK(SlotState{}.free());
     CHECK_FALSE(SlotState{1, 0, 0}.free());
@@ -141,45 +143,48 @@ TEST_CASE("slots: set_tid lies where it is said to, and clone3 is told so")
     call.call.set_tid_size = 2;
     call.call.set_tid[0] = 0x01020304;
     call.call.set_tid[1] = 0x05060708;
-    const auto bytes = arch::encode_slot(call, slot_address);
-    CHECK(word_at(bytes, arch::set_tid_offset()) == 0x0506070801020304);
-    const auto pointer = (slot_address + arch::set_tid_offset()).value();
+    const auto bytes = native_architecture().encode_slot(call, slot_address);
+    CHECK(word_at(bytes, native_architecture().set_tid_offset()) == 0x0506070801020304);
+    const auto pointer = (slot_address + native_architecture().set_tid_offset()).value();
     CHECK(places_of(bytes, pointer).size() == 1);
     // The report names clone3's arguments, whose first word are the flags.
     const auto flags = places_of(bytes, call.call.flags);
     REQUIRE(flags.size() == 1);
-    CHECK(arch::slot_of_report((slot_address + flags[0]).value()) == slot_address);
+    CHECK(native_architecture().slot_of_report((slot_address + flags[0]).value()) == slot_address);
     // Without chosen pids clone3 gets no pointer.
     call.call.set_tid_size = 0;
-    CHECK(places_of(arch::encode_slot(call, slot_address), pointer).empty());
+    CHECK(places_of(native_architecture().encode_slot(call, slot_address), pointer).empty());
 }
 
 TEST_CASE("slots: whatever a target has written decodes without harm")
 {
     Random random(1);
-    for (std::size_t size = 0; size <= arch::slot_size(); size += 4) {
+    for (std::size_t size = 0; size <= native_architecture().slot_size(); size += 4) {
         std::vector<std::byte> bytes(size);
         for (std::byte &byte : bytes) {
             byte = size % 8 == 0 ? std::byte{0xff} : static_cast<std::byte>(random.next());
         }
-        const SlotCall call = arch::decode_slot(bytes);
+        const SlotCall call = native_architecture().decode_slot(bytes);
         CHECK(call.call.set_tid_size <= max_pids);
-        (void)arch::decode_boot_slot(bytes);
+        (void)native_architecture().decode_boot_slot(bytes);
     }
 }
 
 TEST_CASE("slots: none overlaps another, or the header, or the area's end")
 {
-    REQUIRE(arch::slot_count() > 0);
-    CHECK(arch::slot_offset(0) >= sizeof(AreaHeader));
-    for (std::uint32_t i = 1; i < arch::slot_count(); ++i) {
-        CHECK(arch::slot_offset(i - 1) + arch::slot_size() <= arch::slot_offset(i));
+    REQUIRE(native_architecture().slot_count() > 0);
+    CHECK(native_architecture().slot_offset(0) >= sizeof(AreaHeader));
+    for (std::uint32_t i = 1; i < native_architecture().slot_count(); ++i) {
+        CHECK(native_architecture().slot_offset(i - 1) + native_architecture().slot_size() <=
+              native_architecture().slot_offset(i));
     }
-    CHECK(arch::slot_offset(arch::slot_count() - 1) + arch::slot_size() <= arch::area_size());
-    for (std::uint32_t i = 0; i < arch::slot_count(); ++i) {
-        CHECK(arch::slot_offset(i) % alignof(std::uint64_t) == 0);
+    CHECK(native_architecture().slot_offset(native_architecture().slot_count() - 1) +
+              native_architecture().slot_size() <=
+          native_architecture().area_size());
+    for (std::uint32_t i = 0; i < native_architecture().slot_count(); ++i) {
+        CHECK(native_architecture().slot_offset(i) % alignof(std::uint64_t) == 0);
     }
-    CHECK(arch::area_size() % Pages::page_size() == 0);
+    CHECK(native_architecture().area_size() % Pages::page_size() == 0);
 }
 
 TEST_CASE("boot slots: what is encoded is decoded")
@@ -193,15 +198,15 @@ TEST_CASE("boot slots: what is encoded is decoded")
         call.return_address = random.next();
         call.nr = random.next();
         call.owner = static_cast<std::int32_t>(random.next());
-        const auto bytes = arch::encode_boot_slot(call);
-        CHECK(bytes.size() == arch::boot_slot_size());
-        const BootCall found = arch::decode_boot_slot(bytes);
+        const auto bytes = native_architecture().encode_boot_slot(call);
+        CHECK(bytes.size() == native_architecture().boot_slot_size());
+        const BootCall found = native_architecture().decode_boot_slot(bytes);
         CHECK(found.args == call.args);
         CHECK(found.return_address == call.return_address);
         CHECK(found.nr == call.nr);
         CHECK(found.owner == call.owner);
         std::int32_t owner = 0;
-        std::memcpy(&owner, bytes.data() + arch::boot_owner_offset(), sizeof owner);
+        std::memcpy(&owner, bytes.data() + native_architecture().boot_owner_offset(), sizeof owner);
         CHECK(owner == call.owner);
     }
 }
@@ -209,56 +214,56 @@ TEST_CASE("boot slots: what is encoded is decoded")
 TEST_CASE("code: signature and marks are in their places and nowhere else")
 {
     const Signature signature{0x0123456789abcdef, 0xfedcba9876543210};
-    const auto code = arch::make_code(signature);
-    CHECK(code.size() == arch::code_size());
+    const auto code = native_architecture().make_code(signature);
+    CHECK(code.size() == native_architecture().code_size());
     CHECK(places_of(code, signature[1]) == std::vector<std::size_t>{8});
     std::vector<std::size_t> words{0};
-    for (const std::uint64_t mark : {Behind::report, Behind::boot_report}) {
+    for (const std::uint64_t mark : {MARK_REPORT, MARK_BOOT_REPORT}) {
         const auto places = places_of(code, mark);
         REQUIRE(places.size() == 1);
-        const std::size_t pc = places[0] - offsetof(Behind, mark);
+        const std::size_t pc = places[0] - native_architecture().mark_offset();
         // Behind a `syscall` instruction, with a word of the signature.
         CHECK(code[pc - 2] == std::byte{0x0f});
         CHECK(code[pc - 1] == std::byte{0x05});
-        Behind behind{};
-        std::memcpy(&behind, code.data() + pc, sizeof behind);
+        CodeMark behind;
+        std::memcpy(&behind, code.data() + places[0], sizeof behind);
         CHECK(behind.is_code());
-        CHECK(behind.is_report() == (mark == Behind::report));
+        CHECK(behind.is_report() == (mark == MARK_REPORT));
         const std::uint64_t word = behind.signature;
         CHECK(word == signature[0]);
-        words.push_back(pc + offsetof(Behind, signature));
+        words.push_back(places[0] + offsetof(CodeMark, signature));
         if (behind.is_boot_report()) {
-            CHECK(arch::code_of_boot_report(0x1000 + pc) == RemotePtr{0x1000});
+            CHECK(native_architecture().code_of_boot_report(0x1000 + pc) == RemotePtr{0x1000});
         }
     }
     CHECK(places_of(code, signature[0]) == words);
     // All versions know each other by these.
-    CHECK(Behind::report == 0x005232656e6f6c63);
-    CHECK(Behind::boot_report == 0x004232656e6f6c63);
-    CHECK(arch::call_entry() >= sizeof(CodeHeader));
-    CHECK(arch::boot_entry() >= sizeof(CodeHeader));
-    CHECK(arch::call_entry() != arch::boot_entry());
-    CHECK(arch::call_entry() < arch::code_size());
-    CHECK(arch::boot_entry() < arch::code_size());
-    CHECK(arch::audit_arch() == AUDIT_ARCH_X86_64);
+    CHECK(MARK_REPORT == 0x005232656e6f6c63);
+    CHECK(MARK_BOOT_REPORT == 0x004232656e6f6c63);
+    CHECK(native_architecture().call_entry() >= sizeof(CodeHeader));
+    CHECK(native_architecture().boot_entry() >= sizeof(CodeHeader));
+    CHECK(native_architecture().call_entry() != native_architecture().boot_entry());
+    CHECK(native_architecture().call_entry() < native_architecture().code_size());
+    CHECK(native_architecture().boot_entry() < native_architecture().code_size());
+    CHECK(native_architecture().audit_arch() == AUDIT_ARCH_X86_64);
 }
 
 TEST_CASE("code: another signature changes nothing else")
 {
-    const auto one = arch::make_code({0x0101010101010101, 0x0101010101010101});
-    const auto other = arch::make_code({~0ULL, ~0ULL});
+    const auto one = native_architecture().make_code({0x0101010101010101, 0x0101010101010101});
+    const auto other = native_architecture().make_code({~0ULL, ~0ULL});
     REQUIRE(one.size() == other.size());
     std::size_t different = 0;
     for (std::size_t i = 0; i < one.size(); ++i) {
         different += one[i] != other[i] ? 1 : 0;
     }
-    CHECK(different == sizeof(Signature) + 2 * sizeof Behind::signature);
+    CHECK(different == sizeof(Signature) + 2 * sizeof CodeMark::signature);
 }
 
 TEST_CASE("make_signature: the same for a successor, another where anything differs")
 {
-    const Signature mine = make_signature(*procfs());
-    CHECK(mine == make_signature(*procfs()));
+    const Signature mine = make_signature(*procfs(), native_architecture());
+    CHECK(mine == make_signature(*procfs(), native_architecture()));
     CHECK(mine[0] != 0);
     CHECK(mine[1] != 0);
     CHECK(mine[0] != mine[1]);

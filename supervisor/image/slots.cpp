@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include "executor/slots.hpp"
+#include "image/slots.hpp"
 
-#include "executor/memory.hpp"
+#include "image/slot_users.hpp"
+
+#include "image/waiting_write.hpp"
+#include "target/memory.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -23,7 +26,6 @@ namespace clone2
 namespace
 {
 
-constexpr std::uint64_t page_size = 4096;
 constexpr std::size_t remembered = 4096;
 /// How much of a stack is searched for signal frames.
 constexpr std::uint64_t max_stack = 8ULL << 20;
@@ -40,19 +42,21 @@ SlotReservations::Lease::~Lease()
 {
     if (table_ != nullptr) {
         const std::lock_guard lock(table_->mutex_);
-        table_->reserved_.erase({area_, index_});
+        table_->reserved_.erase(slot_);
     }
 }
 
-std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area)
+std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area,
+                                                                     const Architecture &arch)
 {
     const std::lock_guard lock(mutex_);
     const auto preferred = preferred_.find(area.value());
     const std::uint32_t first = preferred != preferred_.end() ? preferred->second : 0;
-    for (std::uint32_t count = 0; count < arch::slot_count(); ++count) {
-        const std::uint32_t index = (first + count) % arch::slot_count();
-        if (reserved_.insert({area, index}).second) {
-            return Lease(*this, area, index);
+    for (std::uint32_t count = 0; count < arch.slot_count(); ++count) {
+        const std::uint32_t index = (first + count) % arch.slot_count();
+        const RemotePtr slot = area + arch.slot_offset(index);
+        if (reserved_.insert(slot).second) {
+            return Lease(*this, slot, index);
         }
     }
     return std::nullopt;
@@ -67,34 +71,15 @@ void SlotReservations::prefer(RemotePtr area, std::uint32_t index)
     preferred_[area.value()] = index;
 }
 
-std::optional<SlotReservations::Lease> SlotReservations::reserve(RemotePtr area,
-                                                                 std::uint32_t index)
+std::optional<SlotReservations::Lease>
+SlotReservations::reserve(RemotePtr area, const Architecture &arch, std::uint32_t index)
 {
     const std::lock_guard lock(mutex_);
-    if (!reserved_.insert({area, index}).second) {
+    const RemotePtr slot = area + arch.slot_offset(index);
+    if (!reserved_.insert(slot).second) {
         return std::nullopt;
     }
-    return Lease(*this, area, index);
-}
-
-Result<void> write_waiting(const Procfs &procfs, NotificationSource &source,
-                           const Notification &notification, std::span<const WaitingWrite> writes)
-{
-    const pid_t tid = notification.tid;
-    // Held open, the file is this address space for good; the check proves which one it is.
-    const Result<Fd> memory = procfs.open(tid, "mem", O_WRONLY);
-    if (!memory) {
-        return memory.error();
-    }
-    if (!source.still_valid(notification.id)) {
-        return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
-    }
-    for (const auto &[to, from] : writes) {
-        if (auto written = write_file(*memory, tid, to, from); !written) {
-            return written;
-        }
-    }
-    return {};
+    return Lease(*this, slot, index);
 }
 
 bool SlotFinder::is_free(pid_t tid, const SlotState &state)
@@ -113,13 +98,13 @@ bool SlotFinder::is_free(pid_t tid, const SlotState &state)
     return shared.error().err == ESRCH && state.child_busy == 0;
 }
 
-std::optional<SlotReservations::Lease>
-SlotFinder::find(NotificationSource &source, const Notification &notification, const Image &image)
+std::optional<SlotReservations::Lease> SlotFinder::find(const PendingCall &call, const Image &image)
 {
-    std::optional<Lease> lease = find_free(notification.tid, image);
+    const Architecture &arch = architecture_of(call.notification());
+    std::optional<Lease> lease = find_free(call.tid(), arch, image);
     if (!lease) {
-        free_abandoned(source, notification, image);
-        lease = find_free(notification.tid, image);
+        free_abandoned(call, image);
+        lease = find_free(call.tid(), arch, image);
     }
     if (lease) {
         reservations_.prefer(image.area, lease->index());
@@ -127,12 +112,13 @@ SlotFinder::find(NotificationSource &source, const Notification &notification, c
     return lease;
 }
 
-std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Image &image)
+std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Architecture &arch,
+                                                             const Image &image)
 {
-    std::vector<SlotState> states(arch::slot_count());
+    std::vector<SlotState> states(arch.slot_count());
     std::vector<RemoteRange> pieces(states.size());
     for (std::uint32_t index = 0; index < states.size(); ++index) {
-        pieces[index] = {image.area + arch::slot_offset(index), bytes_of(states[index])};
+        pieces[index] = {image.area + arch.slot_offset(index), bytes_of(states[index])};
     }
     const Result<std::size_t> read = read_memory(tid, pieces);
     if (!read || *read != states.size() * sizeof(SlotState)) {
@@ -142,7 +128,7 @@ std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Im
         if (!is_free(tid, states[index])) {
             continue;
         }
-        std::optional<Lease> lease = reservations_.reserve(image.area, index);
+        std::optional<Lease> lease = reservations_.reserve(image.area, arch, index);
         SlotState now{};
         if (lease && read_exactly(tid, lease->slot(), bytes_of(now)) && is_free(tid, now)) {
             return lease;
@@ -174,15 +160,16 @@ std::optional<std::uint64_t> SlotFinder::stack_pointer(pid_t tid) const
 
 /// Whether a signal handler of this thread, which waits for our answer, has interrupted our
 /// code: then the address where to go on lies in the signal's frame, on the stack above it.
-bool SlotFinder::is_inside_code(pid_t tid, const Image &image) const
+bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image &image) const
 {
     const std::optional<std::uint64_t> sp = stack_pointer(tid);
     if (!sp) {
         return true;
     }
-    const RemotePtr end = image.code + arch::code_size();
+    const RemotePtr end = image.code + arch.code_size();
+    const std::uint64_t page_size = arch.page_size();
     std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
-    const RemotePtr area_end = image.area + arch::area_size();
+    const RemotePtr area_end = image.area + arch.area_size();
     for (RemotePtr at{*sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
          at.value() - *sp < max_stack;) {
         // The area may lie right behind the stack, and its header names the code.
@@ -207,11 +194,11 @@ bool SlotFinder::is_inside_code(pid_t tid, const Image &image) const
 
 /// Frees the slots of the caller's own calls that it will never come back to: their signal
 /// handlers have left by longjmp. Slow, and asked for only when no slot is left.
-void SlotFinder::free_abandoned(NotificationSource &source, const Notification &notification,
-                                const Image &image) const
+void SlotFinder::free_abandoned(const PendingCall &call, const Image &image) const
 {
-    const pid_t tid = notification.tid;
-    if (is_inside_code(tid, image)) {
+    const pid_t tid = call.tid();
+    const Architecture &arch = architecture_of(call.notification());
+    if (is_inside_code(tid, arch, image)) {
         return;
     }
     timespec now{};
@@ -219,26 +206,26 @@ void SlotFinder::free_abandoned(NotificationSource &source, const Notification &
     const std::int64_t now_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
     const std::array<std::uint32_t, 2> not_busy{};
     std::vector<WaitingWrite> writes;
-    std::vector<std::byte> bytes(arch::slot_size());
-    for (std::uint32_t index = 0; index < arch::slot_count(); ++index) {
-        const RemotePtr slot = image.area + arch::slot_offset(index);
+    std::vector<std::byte> bytes(arch.slot_size());
+    for (std::uint32_t index = 0; index < arch.slot_count(); ++index) {
+        const RemotePtr slot = image.area + arch.slot_offset(index);
         if (!read_exactly(tid, slot, bytes)) {
             return;
         }
-        const SlotCall call = arch::decode_slot(bytes);
-        if (call.state.owner != tid || call.state.free()) {
+        const SlotCall in_slot = arch.decode_slot(bytes);
+        if (in_slot.state.owner != tid || in_slot.state.free()) {
             continue;
         }
         // A child in the same memory may still be on its way out of our code: not a vfork child,
         // for which its parent would be waiting, and no other one after so long a time.
-        const bool child_left = call.state.child_busy == 0 ||
-                                (call.call.flags & CLONE_VFORK) != 0 ||
-                                now_ns - call.started_ns > child_has_left_ns;
+        const bool child_left = in_slot.state.child_busy == 0 ||
+                                (in_slot.call.flags & CLONE_VFORK) != 0 ||
+                                now_ns - in_slot.started_ns > child_has_left_ns;
         if (child_left) {
             writes.push_back({slot, const_bytes_of(not_busy)});
         }
     }
-    (void)write_waiting(*procfs_, source, notification, writes);
+    (void)write_waiting(*procfs_, call, writes);
 }
 
 } // namespace clone2

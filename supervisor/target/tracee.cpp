@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "executor/tracee.hpp"
+#include "target/tracee.hpp"
 
 #include <sys/ptrace.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "executor/identity.hpp"
+#include "image/identity.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -53,7 +53,7 @@ Signature make_signature(std::span<const std::byte> code, std::span<const std::u
     return signature;
 }
 
-Signature make_signature(const Procfs &procfs)
+Signature make_signature(const Procfs &procfs, const Architecture &arch)
 {
     const Result<Fd> pid_namespace = procfs.open(::getpid(), "ns/pid", O_RDONLY);
     struct stat status {
@@ -66,8 +66,7 @@ Signature make_signature(const Procfs &procfs)
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string boot_id;
     std::getline(file, boot_id);
-    return make_signature(arch::make_code({}), arch::layout(), status.st_dev, status.st_ino,
-                          boot_id);
+    return make_signature(arch.make_code({}), arch.layout(), status.st_dev, status.st_ino, boot_id);
 }
 
 } // namespace clone2

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "executor/mappings.hpp"
+#include "target/mappings.hpp"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>

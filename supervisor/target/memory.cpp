@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "executor/memory.hpp"
+#include "target/memory.hpp"
 
-#include "executor/mappings.hpp"
+#include "target/mappings.hpp"
 
 #include <fcntl.h>
 #include <sys/uio.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "arch/architecture.hpp"
 #include "base/procfs.hpp"
-#include "executor/trampoline.hpp"
 
 #include <cstdint>
 #include <span>
@@ -11,9 +11,10 @@
 namespace clone2
 {
 
-/// The signature of this supervisor: the same for each supervisor that may take over from it. What
-/// one has installed in a target outlives it together with the listener, and its successor has to
-/// know the code, the area, and the reports that come out of them.
+/// The signature of this supervisor in targets of an architecture: the same for each supervisor
+/// that may take over from it. What one has installed in a target outlives it together with the
+/// listener, and its successor has to know the code, the area, and the reports that come out of
+/// them.
 ///
 /// So it is made of all that the two must have in common: the code and the layout of the data; the
 /// pid namespace, for slots name their owners by tids in it; and the boot, for a process that is
@@ -21,7 +22,7 @@ namespace clone2
 /// memory.
 ///
 /// Throws std::system_error where /proc does not show the pid namespace. Thread-safe.
-[[nodiscard]] Signature make_signature(const Procfs &procfs);
+[[nodiscard]] Signature make_signature(const Procfs &procfs, const Architecture &arch);
 
 /// The same from its parts; pure.
 [[nodiscard]] Signature make_signature(std::span<const std::byte> code,

@@ -3,16 +3,8 @@
  * Offsets shared by the code in the target (trampoline.S) and the supervisor (trampoline.cpp,
  * which asserts each of them against the C++ structs). Included by assembly: macros only.
  */
-#ifndef CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
-#define CLONE2_EXECUTOR_ARCH_X86_64_SLOT_LAYOUT_H
-
-/*
- * What is the same in all versions of the code, so that each knows a call out of another's: behind
- * the code's own system calls stand a two-byte jump, one of these marks, and a word of the
- * signature. "clone2" in ASCII, and which call it is.
- */
-#define MARK_REPORT 0x005232656e6f6c63
-#define MARK_BOOT_REPORT 0x004232656e6f6c63
+#ifndef CLONE2_ARCH_X86_64_SLOT_LAYOUT_H
+#define CLONE2_ARCH_X86_64_SLOT_LAYOUT_H
 
 /* Raised with each change of what a field means that the code itself does not show. */
 #define LAYOUT_VERSION 1

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "arch/architecture.hpp"
 #include "base/procfs.hpp"
 #include "base/remote_ptr.hpp"
 #include "base/result.hpp"
-#include "executor/images.hpp"
-#include "executor/trampoline.hpp"
-#include "listener/listener.hpp"
-#include "listener/notification.hpp"
+#include "image/hints.hpp"
+#include "listener/pending_call.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -34,18 +33,18 @@ public:
     class Lease
     {
     public:
-        Lease(SlotReservations &table, RemotePtr area, std::uint32_t index)
-            : table_(&table), area_(area), index_(index)
+        Lease(SlotReservations &table, RemotePtr slot, std::uint32_t index)
+            : table_(&table), slot_(slot), index_(index)
         {
         }
         Lease(Lease &&other) noexcept
-            : table_(std::exchange(other.table_, nullptr)), area_(other.area_), index_(other.index_)
+            : table_(std::exchange(other.table_, nullptr)), slot_(other.slot_), index_(other.index_)
         {
         }
         Lease &operator=(Lease &&other) noexcept
         {
             std::swap(table_, other.table_);
-            std::swap(area_, other.area_);
+            std::swap(slot_, other.slot_);
             std::swap(index_, other.index_);
             return *this;
         }
@@ -55,37 +54,27 @@ public:
 
         [[nodiscard]] std::uint32_t index() const { return index_; }
         /// The slot's address in the target.
-        [[nodiscard]] RemotePtr slot() const { return area_ + arch::slot_offset(index_); }
+        [[nodiscard]] RemotePtr slot() const { return slot_; }
 
     private:
         SlotReservations *table_;
-        RemotePtr area_;
+        RemotePtr slot_;
         std::uint32_t index_;
     };
 
     /// The next slot that nobody has reserved, from the one that was found free last.
-    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area);
+    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch);
     /// This slot was found free after others were not: begin with it from now on.
     void prefer(RemotePtr area, std::uint32_t index);
     /// This slot, unless somebody has reserved it.
-    [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, std::uint32_t index);
+    [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, const Architecture &arch,
+                                               std::uint32_t index);
 
 private:
     std::mutex mutex_;
-    std::set<std::pair<RemotePtr, std::uint32_t>> reserved_;
+    std::set<RemotePtr> reserved_;                               ///< slots
     std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< per area; a hint
 };
-
-/// A piece of memory of a target that waits for our answer.
-struct WaitingWrite {
-    RemotePtr to;
-    std::span<const std::byte> from;
-};
-
-/// Writes them, through page protections, as long as the notification is valid.
-[[nodiscard]] Result<void> write_waiting(const Procfs &procfs, NotificationSource &source,
-                                         const Notification &notification,
-                                         std::span<const WaitingWrite> writes);
 
 /// Finds slots that are free in the target and reserved by nobody here. Thread-safe.
 class SlotFinder
@@ -96,22 +85,22 @@ public:
     explicit SlotFinder(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
     /// A slot to look at: whether it is free is still to be seen.
-    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area)
+    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch)
     {
-        return reservations_.reserve_any(area);
+        return reservations_.reserve_any(area, arch);
     }
     /// Whether a slot in this state, as seen in `tid`'s memory, may be used for a call of `tid`.
     [[nodiscard]] static bool is_free(pid_t tid, const SlotState &state);
     /// A free slot out of all; nullopt: there is none, or the target is gone.
-    [[nodiscard]] std::optional<Lease> find(NotificationSource &source,
-                                            const Notification &notification, const Image &image);
+    [[nodiscard]] std::optional<Lease> find(const PendingCall &call, const Image &image);
 
 private:
-    [[nodiscard]] std::optional<Lease> find_free(pid_t tid, const Image &image);
-    void free_abandoned(NotificationSource &source, const Notification &notification,
-                        const Image &image) const;
+    [[nodiscard]] std::optional<Lease> find_free(pid_t tid, const Architecture &arch,
+                                                 const Image &image);
+    void free_abandoned(const PendingCall &call, const Image &image) const;
     [[nodiscard]] std::optional<std::uint64_t> stack_pointer(pid_t tid) const;
-    [[nodiscard]] bool is_inside_code(pid_t tid, const Image &image) const;
+    [[nodiscard]] bool is_inside_code(pid_t tid, const Architecture &arch,
+                                      const Image &image) const;
 
     std::shared_ptr<const Procfs> procfs_;
     SlotReservations reservations_;

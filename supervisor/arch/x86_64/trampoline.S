@@ -12,7 +12,8 @@
  *  - every place may be interrupted by a signal whose handler itself calls clone2, and the
  *    supervisor may be gone at every place.
  */
-#include "executor/arch/x86_64/slot_layout.h"
+#include "arch/marks.h"
+#include "arch/x86_64/slot_layout.h"
 
         .intel_syntax noprefix
         .section .rodata.clone2_trampoline, "a", @progbits

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+//
+// clone2(struct clone_struct *, pid_t *pids, ..., tls where clone(2) takes it): version 7 of the
+// proposal.
+#include "abi/abi.hpp"
+#include "abi/clone_struct.hpp"
+
+#include <cstring>
+
+namespace clone2
+{
+
+const Abi clone2_abi = {
+    "clone2",
+    sizeof(CloneStruct),
+    [](const Arguments &args) { return std::optional(RemotePtr{args[0]}); },
+    [](const Arguments &args) { return std::optional(RemotePtr{args[1]}); },
+    [](const Arguments &args, std::span<const std::byte> structure, const Architecture &arch) {
+        CloneStruct raw{};
+        std::memcpy(&raw, structure.data(), sizeof raw);
+        Request request;
+        request.flags = raw.flags;
+        request.child_stack = raw.child_stack;
+        request.pidfd = raw.parent_tid; // one field, as clone(2) has it
+        request.parent_tid = raw.parent_tid;
+        request.child_tid = raw.child_tid;
+        request.tls = args.at(arch.tls_argument());
+        request.pids_address = args[1];
+        request.nr_pids = raw.nr_pids;
+        return request;
+    },
+};
+
+} // namespace clone2

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "image/code_place.hpp"
+
+#include "target/mappings.hpp"
+#include "target/memory.hpp"
+
+#include <elf.h>
+#include <link.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+
+namespace clone2
+{
+
+namespace
+{
+
+constexpr std::size_t wanted_boot_slots = 8;
+constexpr std::size_t wanted_spare_slots = 2;
+
+std::uint64_t align_up(std::uint64_t value, std::uint64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+struct Elf64 {
+    using Auxv = Elf64_auxv_t;
+    using Header = Elf64_Ehdr;
+    using Segment = Elf64_Phdr;
+};
+struct Elf32 {
+    using Auxv = Elf32_auxv_t;
+    using Header = Elf32_Ehdr;
+    using Segment = Elf32_Phdr;
+};
+
+using AuxiliaryVector = std::map<std::uint64_t, std::uint64_t>;
+
+template <typename Elf>
+AuxiliaryVector read_auxv(const Procfs &procfs, pid_t tid)
+{
+    const std::string raw = procfs.read_if_alive(tid, "auxv").value_or("");
+    AuxiliaryVector auxv;
+    typename Elf::Auxv entry{};
+    for (std::size_t at = 0; at + sizeof entry <= raw.size(); at += sizeof entry) {
+        std::memcpy(&entry, raw.data() + at, sizeof entry);
+        auxv[entry.a_type] = entry.a_un.a_val;
+    }
+    return auxv;
+}
+
+/// The end of what the vdso's ELF image uses: its section headers come last.
+template <typename Elf>
+std::optional<RemotePtr> end_of_vdso(pid_t tid, const AuxiliaryVector &auxv)
+{
+    const auto vdso = auxv.find(AT_SYSINFO_EHDR);
+    typename Elf::Header header{};
+    if (vdso == auxv.end() || !read_exactly(tid, RemotePtr{vdso->second}, bytes_of(header)) ||
+        std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_shnum == 0) {
+        return std::nullopt;
+    }
+    return RemotePtr{vdso->second} + header.e_shoff +
+           static_cast<std::uint64_t>(header.e_shnum) * header.e_shentsize;
+}
+
+/// The end of the program's executable segment.
+template <typename Elf>
+std::optional<RemotePtr> end_of_text(pid_t tid, const AuxiliaryVector &auxv)
+{
+    const auto at = auxv.find(AT_PHDR);
+    const auto count = auxv.find(AT_PHNUM);
+    if (at == auxv.end() || count == auxv.end() || count->second == 0 || count->second > 64) {
+        return std::nullopt;
+    }
+    std::vector<typename Elf::Segment> headers(count->second);
+    if (!read_exactly(tid, RemotePtr{at->second}, std::as_writable_bytes(std::span(headers)))) {
+        return std::nullopt;
+    }
+    const auto self = std::find_if(headers.begin(), headers.end(),
+                                   [](const auto &header) { return header.p_type == PT_PHDR; });
+    const std::uint64_t bias = self != headers.end() ? at->second - self->p_vaddr : 0;
+    const auto text = std::find_if(headers.begin(), headers.end(), [](const auto &header) {
+        return header.p_type == PT_LOAD && (header.p_flags & PF_X) != 0;
+    });
+    if (text == headers.end()) {
+        return std::nullopt;
+    }
+    return RemotePtr{bias + text->p_vaddr + text->p_filesz};
+}
+
+/// Where the tails begin that may have room for the code, best first.
+template <typename Elf>
+std::array<std::optional<RemotePtr>, 2> tails(const Procfs &procfs, pid_t tid)
+{
+    const AuxiliaryVector auxv = read_auxv<Elf>(procfs, tid);
+    return {end_of_vdso<Elf>(tid, auxv), end_of_text<Elf>(tid, auxv)};
+}
+
+/// Whether these bytes are unused (zero), or our code already, or about to become it: another
+/// thread of the target may be booting right now, or a supervisor died while it wrote the code. The
+/// first word that is written (Executor::write_code) tells the code from anything else, so that
+/// there is no state in between; the signature, written last, tells ours from another supervisor's,
+/// which a thread may be in.
+bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room, const Architecture &arch,
+               const Signature &ours)
+{
+    std::vector<std::byte> bytes(room);
+    if (!read_exactly(tid, begin, bytes)) {
+        return false;
+    }
+    const std::vector<std::byte> plain = arch.make_code({});
+    const auto call = static_cast<std::ptrdiff_t>(arch.call_entry());
+    if (!std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
+                    bytes.begin() + call)) {
+        return std::all_of(bytes.begin(), bytes.end(),
+                           [](std::byte byte) { return byte == std::byte{}; });
+    }
+    CodeHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    return header.signature == ours || header.signature[0] == 0;
+}
+
+/// The rest of the page from `end` on, if it is large enough, may be executed, and is unused: zero,
+/// or ours already.
+std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
+                                       const Architecture &arch, const Signature &ours)
+{
+    const RemotePtr begin{align_up(end.value(), 16)};
+    const RemotePtr page_end{align_up(end.value(), arch.page_size())};
+    const RemotePtr first_slot = begin + align_up(arch.code_size(), arch.boot_slot_size());
+    if (first_slot + arch.boot_slot_size() > page_end) {
+        return std::nullopt;
+    }
+    if (!may_hold_code(procfs, tid, begin) ||
+        !is_usable(tid, begin, page_end.value() - begin.value(), arch, ours)) {
+        return std::nullopt;
+    }
+    CodePlace place;
+    place.code = begin;
+    RemotePtr next = first_slot;
+    for (const auto &[slots, size, wanted] :
+         {std::tuple(&place.boot_slots, arch.boot_slot_size(), wanted_boot_slots),
+          std::tuple(&place.spare_slots, arch.slot_stride(), wanted_spare_slots)}) {
+        for (; slots->size() < wanted && next + size <= page_end; next = next + size) {
+            slots->push_back(next);
+        }
+    }
+    return place;
+}
+
+} // namespace
+
+std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
+                                         const Signature &ours)
+{
+    for (const std::optional<RemotePtr> end :
+         arch.elf_class() == ELFCLASS64 ? tails<Elf64>(procfs, tid) : tails<Elf32>(procfs, tid)) {
+        if (!end) {
+            continue;
+        }
+        if (auto place = place_in_tail(procfs, tid, *end, arch, ours)) {
+            return place;
+        }
+    }
+    return std::nullopt;
+}
+
+bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
+{
+    const std::optional<Mapping> mapping = mapping_at(procfs, tid, code);
+    return mapping && mapping->readable && mapping->executable && !mapping->shared;
+}
+
+} // namespace clone2

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include "image/slot_users.hpp"
+
+#include "target/memory.hpp"
+
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <set>
+
+namespace clone2
+{
+
+std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> slots,
+                                          std::uint64_t page_size)
+{
+    const std::lock_guard lock(mutex_);
+    std::set<RemotePtr> taken;
+    std::erase_if(users_, [&](const User &user) {
+        if (std::find(slots.begin(), slots.end(), user.slot) == slots.end()) {
+            // On another page, the caller was another program then.
+            const bool other_program =
+                user.tid == tid && !slots.empty() &&
+                user.slot.value() / page_size != slots.front().value() / page_size;
+            return other_program || (::kill(user.tid, 0) != 0 && errno == ESRCH);
+        }
+        const Result<bool> shared = share_memory(tid, user.tid);
+        if (!shared && shared.error().err == ESRCH) {
+            return true;
+        }
+        if (!shared || *shared) {
+            taken.insert(user.slot);
+        }
+        return false;
+    });
+    for (const RemotePtr slot : slots) {
+        if (!taken.contains(slot)) {
+            users_.push_back({tid, slot});
+            return slot;
+        }
+    }
+    const auto own = std::find_if(users_.begin(), users_.end(), [&](const User &user) {
+        return user.tid == tid && std::find(slots.begin(), slots.end(), user.slot) != slots.end();
+    });
+    if (own == users_.end()) {
+        return std::nullopt;
+    }
+    std::rotate(own, own + 1, users_.end()); // its oldest one, now its youngest
+    return users_.back().slot;
+}
+
+void SlotUsers::end(pid_t tid, RemotePtr slot)
+{
+    const std::lock_guard lock(mutex_);
+    std::erase_if(users_, [&](const User &user) { return user.tid == tid && user.slot == slot; });
+}
+
+std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots,
+                                     std::uint64_t owner_offset)
+{
+    std::vector<RemotePtr> free;
+    std::vector<RemotePtr> own;
+    for (const RemotePtr slot : slots) {
+        std::int32_t owner = 0;
+        if (!read_exactly(tid, slot + owner_offset, bytes_of(owner))) {
+            continue;
+        }
+        if (owner == tid) {
+            own.push_back(slot);
+            continue;
+        }
+        // A fork child has its parent's slots, and nobody who uses them.
+        const Result<bool> shared = owner > 0 ? share_memory(tid, owner) : Result<bool>(false);
+        if (shared ? !*shared : shared.error().err == ESRCH) {
+            free.push_back(slot);
+        }
+    }
+    free.insert(free.end(), own.begin(), own.end());
+    return free;
+}
+
+Result<bool> share_memory(pid_t one, pid_t other)
+{
+    const long order = ::syscall(SYS_kcmp, one, other, KCMP_VM, 0UL, 0UL);
+    if (order < 0) {
+        return last_error("kcmp(KCMP_VM)", other);
+    }
+    return order == 0;
+}
+
+} // namespace clone2

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/result.hpp"
+#include "listener/listener.hpp"
+#include "listener/notification.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <sys/types.h>
+
+namespace clone2
+{
+
+/// A call that waits for our answer: a notification, and the source through which it is answered.
+/// A view, cheap to copy; both must outlive it. Thread-safe as NotificationSource is.
+class PendingCall
+{
+public:
+    PendingCall(NotificationSource &source, const Notification &notification)
+        : source_(&source), notification_(&notification)
+    {
+    }
+
+    [[nodiscard]] const Notification &notification() const { return *notification_; }
+    /// The caller, in our pid namespace. It means the same thread only while still_waits().
+    [[nodiscard]] pid_t tid() const { return notification_->tid; }
+
+    /// Ends the wait with `value`: >= 0 a result, < 0 a -errno. ENOENT: the target is gone.
+    [[nodiscard]] Result<void> answer(std::int64_t value) const
+    {
+        return source_->answer(notification_->id, value);
+    }
+    /// The caller lives, and waits. Nothing else proves that it is gone: errors of ptrace(2) and
+    /// /proc may be made by a seccomp filter or an outer tracer.
+    [[nodiscard]] bool still_waits() const { return source_->still_valid(notification_->id); }
+
+    /// See NotificationSource.
+    [[nodiscard]] std::optional<bool> wait_killable() const { return source_->wait_killable(); }
+    void learn_wait_killable(bool wait_killable) const
+    {
+        source_->learn_wait_killable(wait_killable);
+    }
+
+private:
+    NotificationSource *source_;
+    const Notification *notification_;
+};
+
+} // namespace clone2

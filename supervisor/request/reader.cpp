@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#include "request/reader.hpp"
+
+#include "target/memory.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <span>
+
+namespace clone2
+{
+
+/// One look at the caller's memory, at all that may be of use.
+struct CallReader::Look {
+    std::array<std::byte, max_structure> structure{};
+    bool structure_read = false;
+    CodeMark mark;
+    std::array<pid_t, max_pids> pids{};
+    std::size_t pids_read = 0; ///< bytes
+    /// Where the image may be, with a slot that is reserved there, and what was found.
+    std::optional<Image> guess;
+    std::optional<SlotReservations::Lease> lease;
+    bool image_read = false;
+    AreaHeader header;
+    Signature code{};
+    std::vector<std::byte> in_slot;
+};
+
+namespace
+{
+
+RemotePtr mark_address(const Notification &notification, const Architecture &arch)
+{
+    return RemotePtr{notification.instruction_pointer + arch.mark_offset()};
+}
+
+std::span<std::byte> first(std::array<std::byte, max_structure> &structure, const Abi &abi)
+{
+    return std::span(structure).first(abi.structure_size);
+}
+
+Result<CallRead> read_report(const Notification &notification, const Architecture &arch)
+{
+    Report report;
+    report.slot = arch.slot_of_report(notification.args[0]);
+    std::vector<std::byte> bytes(arch.slot_size());
+    if (const auto slot = read_exactly(notification.tid, report.slot, bytes); !slot) {
+        return slot.error();
+    }
+    report.call = arch.decode_slot(bytes);
+    report.result = static_cast<std::int64_t>(notification.args[1]);
+    return CallRead{report};
+}
+
+Result<CallRead> read_boot_report(const Notification &notification, const Architecture &arch)
+{
+    BootReport report;
+    report.slot = RemotePtr{notification.args[0]};
+    std::vector<std::byte> bytes(arch.boot_slot_size());
+    if (const auto slot = read_exactly(notification.tid, report.slot, bytes); !slot) {
+        return slot.error();
+    }
+    report.call = arch.decode_boot_slot(bytes);
+    report.image.code = arch.code_of_boot_report(notification.instruction_pointer);
+    const auto mapped = static_cast<std::int64_t>(notification.args[1]);
+    if (mapped < 0) {
+        report.result = mapped;
+    } else {
+        report.image.area = RemotePtr{notification.args[1]};
+    }
+    return CallRead{report};
+}
+
+} // namespace
+
+bool CallReader::is_from_code(const Notification &notification)
+{
+    CodeMark mark;
+    return read_exactly(notification.tid, mark_address(notification, architecture_of(notification)),
+                        bytes_of(mark)) &&
+           mark.is_code();
+}
+
+Result<CallRead> CallReader::read(const Notification &notification, const Abi &abi)
+{
+    const Architecture &arch = architecture_of(notification);
+    Result<Look> looked = look(notification, abi, arch);
+    if (!looked) {
+        return looked.error();
+    }
+    const CodeMark &mark = looked->mark;
+    if (mark.is_code() && mark.signature != images_.signature(arch)[0]) {
+        return CallRead{ForeignReport{}};
+    }
+    if (mark.is_report()) {
+        return read_report(notification, arch);
+    }
+    if (mark.is_boot_report()) {
+        return read_boot_report(notification, arch);
+    }
+    return CallRead{program_call(notification, abi, arch, std::move(*looked))};
+}
+
+Result<CallReader::Look> CallReader::look(const Notification &notification, const Abi &abi,
+                                          const Architecture &arch)
+{
+    Look look;
+    // The slot is reserved before it is read: read first, it might be given away in between.
+    look.guess = images_.hints.guess(notification.tid);
+    if (look.guess) {
+        look.lease = images_.slots.reserve_any(look.guess->area, arch);
+    }
+    std::array<RemoteRange, 6> pieces;
+    std::size_t count = 0;
+    std::size_t size = 0;
+    const auto add = [&](RemotePtr from, std::span<std::byte> to) {
+        pieces.at(count++) = {from, to};
+        size += to.size();
+        return size;
+    };
+    const std::optional<RemotePtr> structure = abi.structure(notification.args);
+    const std::size_t structure_end = structure ? add(*structure, first(look.structure, abi)) : 0;
+    const std::size_t mark_end = add(mark_address(notification, arch), bytes_of(look.mark));
+    std::size_t image_end = size;
+    if (look.lease) {
+        look.in_slot.resize(arch.slot_size());
+        add(look.guess->area, bytes_of(look.header));
+        add(look.lease->slot(), look.in_slot);
+        image_end = add(look.guess->code, bytes_of(look.code));
+    }
+    // Last, as they may be anything: a partial read is an answer.
+    if (const std::optional<RemotePtr> pids = abi.pids(notification.args)) {
+        add(*pids, std::as_writable_bytes(std::span(look.pids)));
+    }
+    const Result<std::size_t> read = read_memory(notification.tid, {pieces.data(), count});
+    if (!read) {
+        return read.error();
+    }
+    look.structure_read = *read >= structure_end;
+    look.image_read = look.lease && *read >= image_end;
+    look.pids_read = *read > image_end ? *read - image_end : 0;
+    if (*read < mark_end) {
+        // The arguments can't be read; who calls has to be known all the same.
+        (void)read_exactly(notification.tid, mark_address(notification, arch), bytes_of(look.mark));
+    }
+    return look;
+}
+
+ProgramCall CallReader::program_call(const Notification &notification, const Abi &abi,
+                                     const Architecture &arch, Look look) const
+{
+    const pid_t tid = notification.tid;
+    const std::optional<RemotePtr> structure = abi.structure(notification.args);
+    ProgramCall seen;
+    seen.args_readable =
+        look.structure_read ||
+        read_write_only(*procfs_, tid, *structure, first(look.structure, abi)).has_value();
+    if (!seen.args_readable) {
+        return seen;
+    }
+    Request &request = seen.request;
+    request =
+        abi.decode(notification.args,
+                   structure ? first(look.structure, abi) : std::span<const std::byte>(), arch);
+    if (abi.pids(notification.args) && look.pids_read >= request.asked().size_bytes()) {
+        request.pids = look.pids;
+    } else {
+        read_pids(tid, request);
+    }
+    if (look.image_read && images_.proves(look.header, look.code, *look.guess, arch)) {
+        seen.image = look.guess;
+        if (SlotFinder::is_free(tid, arch.decode_slot(look.in_slot).state)) {
+            seen.slot = std::move(look.lease);
+            seen.in_slot = std::move(look.in_slot);
+        }
+    }
+    return seen;
+}
+
+Result<ProgramCall> CallReader::read_request(pid_t tid, const Arguments &args, const Abi &abi,
+                                             const Architecture &arch) const
+{
+    std::array<std::byte, max_structure> bytes{};
+    std::span<std::byte> raw;
+    ProgramCall seen;
+    seen.args_readable = true;
+    if (const std::optional<RemotePtr> structure = abi.structure(args)) {
+        raw = first(bytes, abi);
+        const Result<void> read = read_exactly(tid, *structure, raw);
+        if (!read && read.error().err != EFAULT) {
+            return read.error();
+        }
+        seen.args_readable =
+            read.has_value() || read_write_only(*procfs_, tid, *structure, raw).has_value();
+    }
+    if (seen.args_readable) {
+        seen.request = abi.decode(args, raw, arch);
+        read_pids(tid, seen.request);
+    }
+    return seen;
+}
+
+void CallReader::read_pids(pid_t tid, Request &request) const
+{
+    if (request.nr_pids == 0 || request.nr_pids > max_pids) {
+        return;
+    }
+    const RemotePtr from{request.pids_address};
+    const std::span<std::byte> to =
+        std::as_writable_bytes(std::span(request.pids)).first(request.asked().size_bytes());
+    request.pids_readable =
+        read_exactly(tid, from, to).has_value() || read_write_only(*procfs_, tid, from, to);
+}
+
+} // namespace clone2
