@@ -4,6 +4,7 @@
 #include "cli/options.hpp"
 
 #include <cstdio>
+#include <regex>
 #include <string>
 
 namespace
@@ -25,6 +26,14 @@ std::string escape(const std::string &text)
     return escaped;
 }
 
+/// A line of the synopsis: options in bold, what stands for something else in italics.
+std::string marked_up(const std::string &text)
+{
+    const std::string bold =
+        std::regex_replace(escape(text), std::regex(R"((\\-)+[a-z]([a-z]|\\-)*)"), R"(\fB$&\fR)");
+    return std::regex_replace(bold, std::regex("[A-Z]{2,}"), R"(\fI$&\fR)");
+}
+
 } // namespace
 
 int main()
@@ -33,34 +42,26 @@ int main()
     std::string page =
         ".TH CLONE2\\-SUPERVISE 1 \"\" \"clone2\\-supervise " CLONE2_VERSION "\"\n"
         ".SH NAME\nclone2\\-supervise \\- run a program with the clone2 system call\n"
-        ".SH SYNOPSIS\n.B clone2\\-supervise\n[\\fIOPTION\\fR...] [\\-\\-] "
-        "\\fIPROGRAM\\fR [\\fIARG\\fR...]\n.br\n"
-        ".B clone2\\-supervise \\-\\-listen\\fR \\fIPATH\\fR [\\fIOPTION\\fR...]\n.br\n"
-        ".B clone2\\-supervise \\-\\-check\\fR[=\\fIFEATURE\\fR]\n"
-        ".SH DESCRIPTION\n"
-        "Runs PROGRAM so that it and all its descendants have the system call\n"
-        "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
-        "pid namespaces. The program need not be changed, nor the kernel.\n"
-        "Standard input and output, the terminal and job control are the\n"
-        "program's own. Signals sent to clone2\\-supervise are handed on to it, all\n"
-        "that can be caught but SIGCHLD; what is sent to the whole process group\n"
-        "it gets once. Processes that PROGRAM leaves behind are served on in\n"
-        "the background until the last one has ended.\n"
-        ".PP\n"
-        "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
-        "program, in the user namespace that owns each pid namespace concerned;\n"
-        "\\-\\-pidns gives that to unprivileged users.\n"
-        ".SH OPTIONS\n";
-    for (const OptionText &option : option_texts()) {
-        page += ".TP\n.B ";
-        if (option.short_name != 0) {
-            page += std::string("\\-") + option.short_name + ", ";
-        }
-        page += "\\-\\-" + escape(option.long_name);
-        if (option.argument != nullptr) {
-            page += (option.argument[0] == '[' ? "" : " ") + escape(option.argument);
-        }
-        page += "\n" + escape(option.text) + ".\n";
+        ".SH SYNOPSIS\n";
+    for (const std::string &line : usage()) {
+        page += ".B clone2\\-supervise\n" + marked_up(line) + "\n.br\n";
+    }
+    page += ".SH DESCRIPTION\n"
+            "Runs PROGRAM so that it and all its descendants have the system call\n"
+            "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
+            "pid namespaces. The program need not be changed, nor the kernel.\n"
+            "Standard input and output, the terminal and job control are the\n"
+            "program's own. Signals sent to clone2\\-supervise are handed on to it, all\n"
+            "that can be caught but SIGCHLD; what is sent to the whole process group\n"
+            "it gets once. Processes that PROGRAM leaves behind are served on in\n"
+            "the background until the last one has ended.\n"
+            ".PP\n"
+            "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
+            "program, in the user namespace that owns each pid namespace concerned;\n"
+            "\\-\\-pidns gives that to unprivileged users.\n"
+            ".SH OPTIONS\n";
+    for (const Option &option : all_options()) {
+        page += ".TP\n.B " + escape(spelled(option)) + "\n" + escape(option.text) + ".\n";
     }
     page += ".SH EXIT STATUS\n";
     for (const ExitText &exit : exit_texts()) {

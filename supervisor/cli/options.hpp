@@ -82,7 +82,7 @@ using Command = std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, Us
 /// Options stop at the first non-option or "--". Pure.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);
 
-/// What the command is asked to do, as a set of bits.
+/// What the command is asked to do, as a set of bits. Of several the highest counts.
 enum Mode : unsigned {
     running = 1,   ///< PROGRAM
     listening = 2, ///< --listen
@@ -91,15 +91,29 @@ enum Mode : unsigned {
     any_mode = 15
 };
 
-/// One option, as --help and the man page tell it.
-struct OptionText {
+/// What all options together ask for.
+struct Asked;
+
+/// One option, and all there is to know about it: --help, the manual page and parse() read these.
+struct Option {
     char short_name; ///< 0: none
     const char *long_name;
     const char *argument; ///< nullptr: none; "[=DEPTH]" style where optional
     unsigned modes;       ///< in which it has an effect; in others it is an error
+    /// Takes the option into `asked`. Returns nullptr, or what the value should have been.
+    const char *(*take)(const Option &option, const std::optional<std::string> &value,
+                        Asked &asked);
     const char *text;
+    Mode selects = running; ///< what the command does because of it
+    /// Sees all that is asked for: completes it, or returns why the option does not go with it.
+    std::string (*settle)(Asked &asked) = nullptr;
 };
-[[nodiscard]] std::span<const OptionText> option_texts();
+[[nodiscard]] std::span<const Option> all_options();
+
+/// As it is typed: "-n, --nr N".
+[[nodiscard]] std::string spelled(const Option &option);
+/// What may stand behind the command's name, one line for each mode.
+[[nodiscard]] std::vector<std::string> usage();
 
 /// An exit status of the command and its meaning.
 struct ExitText {

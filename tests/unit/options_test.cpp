@@ -186,8 +186,8 @@ TEST_CASE("options: values missing, not wanted, or bad")
 TEST_CASE("help_text: names every option and exit status, at most 80 columns wide")
 {
     const std::string help = help_text();
-    REQUIRE_FALSE(option_texts().empty());
-    for (const OptionText &option : option_texts()) {
+    REQUIRE_FALSE(all_options().empty());
+    for (const Option &option : all_options()) {
         CAPTURE(option.long_name);
         const std::string name = std::string("--") + option.long_name;
         std::string spelled =
@@ -214,9 +214,9 @@ TEST_CASE("help_text: names every option and exit status, at most 80 columns wid
     CHECK(help.back() == '\n');
 }
 
-TEST_CASE("option_texts: every option told is one that parse() takes")
+TEST_CASE("all_options: every option told is one that parse() takes")
 {
-    for (const OptionText &option : option_texts()) {
+    for (const Option &option : all_options()) {
         const std::string name = std::string("--") + option.long_name;
         CAPTURE(name);
         const bool needs_value = option.argument != nullptr && option.argument[0] != '[';
@@ -327,7 +327,7 @@ TEST_CASE("options: each with each thing to do has an effect or is an error")
         }
         return mode == running || mode == listening;
     };
-    CHECK(examples.size() == option_texts().size());
+    CHECK(examples.size() == all_options().size());
     for (const Way &way : ways) {
         for (const Example &example : examples) {
             const std::string option = std::string("--") + example.name + example.value;
