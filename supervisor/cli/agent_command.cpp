@@ -6,10 +6,12 @@
 #include "base/printable.hpp"
 #include "base/thread.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/descriptors.hpp"
+#include "cli/limits.hpp"
 #include "cli/needed_calls.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/provider.hpp"
 #include "cli/signals.hpp"
-#include "cli/wire.hpp"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>

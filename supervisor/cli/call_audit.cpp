@@ -2,7 +2,7 @@
 #include "cli/call_audit.hpp"
 
 #include "base/printable.hpp"
-#include "cli/wire.hpp"
+#include "cli/own_failure.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

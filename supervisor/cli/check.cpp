@@ -5,15 +5,16 @@
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
-#include "cli/wire.hpp"
+#include "cli/own_failure.hpp"
 #include "image/images.hpp"
-#include "target/memory.hpp"
-#include "target/tracee.hpp"
 #include "listener/filter.hpp"
 #include "listener/listener.hpp"
 #include "plan/flags.hpp"
+#include "target/memory.hpp"
 #include "target/namespaces.hpp"
+#include "target/tracee.hpp"
 
 #include <sys/ioctl.h>
 #include <sys/syscall.h>

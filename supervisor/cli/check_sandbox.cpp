@@ -3,7 +3,7 @@
 
 #include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
-#include "cli/wire.hpp"
+#include "cli/messages.hpp"
 #include "listener/filter.hpp"
 #include "listener/listener.hpp"
 #include "plan/flags.hpp"

@@ -4,13 +4,15 @@
 #include "base/diagnostics.hpp"
 #include "cli/call_audit.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/descriptors.hpp"
 #include "cli/job.hpp"
+#include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/program.hpp"
 #include "cli/provider.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serve_process.hpp"
-#include "cli/wire.hpp"
 #include "listener/filter.hpp"
 
 #include <poll.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "cli/wire.hpp"
+#include "cli/messages.hpp"
 
 #include <optional>
 #include <vector>

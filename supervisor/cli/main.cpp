@@ -3,13 +3,12 @@
 #include "cli/agent_command.hpp"
 #include "cli/check.hpp"
 #include "cli/command.hpp"
+#include "cli/descriptors.hpp"
+#include "cli/inherited_signals.hpp"
 #include "cli/options.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/print_bpf.hpp"
-#include "cli/wire.hpp"
 #include "listener/filter.hpp"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <exception>
@@ -20,19 +19,6 @@ namespace
 {
 
 using namespace clone2;
-
-/// Standard descriptors that the caller has closed must not be given to anything of ours.
-/// Placeholders take them, which exec closes again: PROGRAM finds them as they were.
-void occupy_standard_descriptors()
-{
-    for (;;) {
-        const int fd = ::open("/dev/null", O_PATH | O_CLOEXEC);
-        if (fd > STDERR_FILENO || fd < 0) {
-            ::close(fd);
-            return;
-        }
-    }
-}
 
 int usage_error(const std::string &message)
 {
@@ -74,7 +60,7 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
         return cli::print_bpf(*bpf);
     }
     const auto &options = std::get<cli::Options>(command);
-    occupy_standard_descriptors();
+    cli::occupy_standard();
     return options.listen ? cli::run_agent(options) : cli::run_command(options, sigxfsz);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/print_bpf.hpp"
 
-#include "cli/wire.hpp"
+#include "cli/own_failure.hpp"
 #include "listener/filter.hpp"
 
 #include <unistd.h>

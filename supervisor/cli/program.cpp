@@ -3,6 +3,8 @@
 
 #include "base/diagnostics.hpp"
 #include "base/printable.hpp"
+#include "cli/messages.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/serve_process.hpp"
 #include "listener/filter.hpp"
 

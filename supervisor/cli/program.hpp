@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "cli/wire.hpp"
+#include "base/fd.hpp"
+#include "cli/inherited_signals.hpp"
 
 #include <linux/filter.h>
+
+#include <span>
+#include <string>
+#include <vector>
 
 namespace clone2::cli
 {

@@ -2,7 +2,7 @@
 #include "cli/provider.hpp"
 
 #include "base/kernel_clone2.hpp"
-#include "cli/wire.hpp"
+#include "cli/own_failure.hpp"
 
 namespace clone2::cli
 {

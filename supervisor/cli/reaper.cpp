@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/reaper.hpp"
 
+#include "cli/descriptors.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
 #include "cli/witness.hpp"
 

@@ -4,6 +4,10 @@
 #include "base/thread.hpp"
 #include "calls/scheduler.hpp"
 #include "cli/call_audit.hpp"
+#include "cli/descriptors.hpp"
+#include "cli/limits.hpp"
+#include "cli/messages.hpp"
+#include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
 
 #include <sys/prctl.h>

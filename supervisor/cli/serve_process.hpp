@@ -3,7 +3,6 @@
 
 #include "cli/call_audit.hpp"
 #include "cli/options.hpp"
-#include "cli/wire.hpp"
 
 namespace clone2::cli
 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cli/witness.hpp"
 
+#include "cli/messages.hpp"
+
 #include <algorithm>
 
 namespace clone2::cli

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cli/signals.hpp"
-#include "cli/wire.hpp"
 
 #include <vector>
 

@@ -5,15 +5,11 @@
 #include "base/result.hpp"
 #include "cli/signals.hpp"
 
-#include <csignal>
 #include <optional>
 #include <span>
-#include <string>
-#include <vector>
 
-/// What the processes of one wrapper tell each other, and the small system-call wrappers that
-/// they share. All sockets are SOCK_SEQPACKET: a message comes whole or not at all, and the end
-/// of the other process is an end of file.
+/// What the processes of one wrapper send each other. All sockets are SOCK_SEQPACKET: a message
+/// comes whole or not at all, and the end of the other process is an end of file.
 
 namespace clone2::cli
 {
@@ -81,37 +77,5 @@ std::optional<T> receive_value(const Fd &socket)
     }
     return value;
 }
-
-/// A limit on the size of files is PROGRAM's: what we can't write for it is an error, not our end.
-/// What the caller had set.
-[[nodiscard]] struct sigaction ignore_file_limit();
-
-/// What the caller of the command had set, for PROGRAM to find again.
-struct InheritedSignals {
-    sigset_t mask{};
-    struct sigaction sigchld {
-    };
-    struct sigaction sigxfsz {
-    };
-};
-/// Blocks what we handle by signalfd, in all our processes; gives SIGCHLD its default.
-/// `sigxfsz`: from ignore_file_limit().
-[[nodiscard]] InheritedSignals take_over_signals(const struct sigaction &sigxfsz);
-void restore_signals(const InheritedSignals &inherited);
-
-/// Closes all descriptors beyond the standard ones but these: what the caller had open is
-/// PROGRAM's alone, and whoever waits for its end must not wait for us. Throws std::system_error,
-/// as do the others here, where the system call is refused.
-void close_others(std::vector<int> kept);
-
-/// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.
-void raise_limits();
-
-/// Puts /dev/null in the place of a standard descriptor.
-void close_standard(int fd);
-
-/// A message and the exit status of our own failures.
-constexpr int own_failure = 125;
-[[noreturn]] void fail(const std::string &message);
 
 } // namespace clone2::cli
