@@ -4,20 +4,21 @@
 
 #include "actor.hpp"
 #include "clone2_call.hpp"
+#include "descriptor.hpp"
 
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <fcntl.h>
+#include <fstream>
 #include <linux/futex.h>
 #include <sched.h>
-#include <string>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <system_error>
 
 namespace pstree
 {
@@ -25,204 +26,170 @@ namespace pstree
 namespace
 {
 
-constexpr std::size_t thread_stack = 16384;
 constexpr int abandoned_after = 60000; // milliseconds without a command: the restorer was killed
 
-struct ThreadStart {
-    const char *name;
-    std::atomic<std::uint32_t> named;
-};
-
-/// Shares the leader's thread-local storage: system calls by hand only.
-[[noreturn]] void run_thread(void *argument)
+[[noreturn]] void fail(const std::string &call, int error)
 {
-    auto *start = static_cast<ThreadStart *>(argument);
-    bare_syscall(SYS_prctl, PR_SET_NAME, reinterpret_cast<long>(start->name));
-    start->named.store(1);
-    bare_syscall(SYS_futex, reinterpret_cast<long>(&start->named), FUTEX_WAKE, INT_MAX);
-    for (;;)
-        bare_syscall(SYS_pause);
-}
-
-class File
-{
-public:
-    explicit File(const std::string &path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-    File(const File &) = delete;
-    File &operator=(const File &) = delete;
-    ~File()
-    {
-        if (fd_ >= 0)
-            close(fd_);
+    const char *hint = "";
+    if (error == ENOSYS) {
+        hint = " (nothing here provides clone2: run me under clone2-supervise --pidns)";
+    } else if (error == EPERM) {
+        hint = " (choosing pids takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE over the pid "
+               "namespace: run me under clone2-supervise --pidns)";
+    } else if (error == EBUSY) {
+        hint = " (a pid that was asked for is in use)";
+    } else if (error == EINVAL) {
+        hint = " (a pid is not below pid_max?)";
     }
-    [[nodiscard]] int get() const { return fd_; }
-
-private:
-    int fd_;
-};
-
-bool enter_pid_namespace(const std::string &pid)
-{
-    const File file("/proc/" + pid + "/ns/pid");
-    return file.get() >= 0 && setns(file.get(), CLONE_NEWPID) == 0;
+    throw Failure(call + ": " + std::strerror(error) + hint);
 }
 
-Outcome outcome(bool good, Stage stage)
+void check(bool good, const char *call)
 {
-    return good ? Outcome{} : Outcome{stage, errno};
+    if (!good) {
+        throw Failure(std::string(call) + ": " + std::strerror(errno));
+    }
+}
+
+void enter_pid_namespace(const std::string &pid)
+{
+    const Descriptor file(open(("/proc/" + pid + "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+    check(file.get() >= 0 && setns(file.get(), CLONE_NEWPID) == 0, "setns to a pid namespace");
 }
 
 } // namespace
 
-Slots::Slots(std::size_t count) : size_((count + 1) * sizeof(Slot))
+void Slot::set_turn(std::uint32_t value)
 {
-    void *memory = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
-        throw std::system_error(errno, std::generic_category(), "mmap");
-    slots_ = static_cast<Slot *>(memory); // zeroed: unborn
+    turn.store(value);
+    syscall(SYS_futex, &turn, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
-Slots::~Slots()
-{
-    munmap(slots_, size_);
-}
-
-bool futex_wait(std::atomic<std::uint32_t> &word, std::uint32_t value, int milliseconds)
+bool Slot::wait_while(std::uint32_t value, int milliseconds)
 {
     const timespec limit = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
-    return syscall(SYS_futex, &word, FUTEX_WAIT, value, &limit, nullptr, 0) == 0 ||
+    return syscall(SYS_futex, &turn, FUTEX_WAIT, value, &limit, nullptr, 0) == 0 ||
            errno != ETIMEDOUT;
 }
 
-void futex_wake(std::atomic<std::uint32_t> &word)
+bool Actor::perform(const Step &step)
 {
-    syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
-}
-
-std::size_t Actor::level() const
-{
-    return self_ == restorer ? 0 : plan_.nodes[static_cast<std::size_t>(self_)].pids.size() - 1;
-}
-
-Outcome Actor::perform(const Step &step)
-{
+    const Process &node = plan_.nodes[step.node];
     switch (step.kind) {
     case Step::Kind::birth:
         return give_birth(step);
     case Step::Kind::setsid:
-        return outcome(setsid() >= 0, Stage::setsid);
+        check(setsid() >= 0, "setsid");
+        break;
     case Step::Kind::setpgid:
-        return outcome(setpgid(step.pid, step.pgid) == 0, Stage::setpgid);
+        check(setpgid(step.pid, step.pgid) == 0, "setpgid");
+        break;
     case Step::Kind::subreaper:
-        return outcome(prctl(PR_SET_CHILD_SUBREAPER, step.on ? 1L : 0L) == 0, Stage::subreaper);
-    case Step::Kind::finish: {
-        const pid_t pid = plan_.nodes[static_cast<std::size_t>(step.node)].pids[level()];
-        return outcome(waitpid(pid, nullptr, __WALL) == pid, Stage::reap);
-    }
+        check(prctl(PR_SET_CHILD_SUBREAPER, step.on ? 1L : 0L) == 0, "PR_SET_CHILD_SUBREAPER");
+        break;
+    case Step::Kind::finish:
+        if (step.node == self_) {
+            _exit(0);
+        }
+        check(waitpid(node.pids[level()], nullptr, __WALL) > 0, "waitpid");
+        break;
     case Step::Kind::threads:
-        return start_threads(plan_.nodes[static_cast<std::size_t>(step.node)]);
+        start_threads(node);
+        break;
+    case Step::Kind::settle:
+        check(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "PR_SET_PDEATHSIG");
+        settled_ = true;
+        break;
     }
-    return {};
+    return false;
 }
 
-Outcome Actor::give_birth(const Step &step)
+bool Actor::give_birth(const Step &step)
 {
-    const Node &node = plan_.nodes[static_cast<std::size_t>(step.node)];
+    const Process &node = plan_.nodes[step.node];
     Pids pids = node.pids;
     clone_struct args = {};
     args.flags = SIGCHLD;
     args.nr_pids = static_cast<std::uint32_t>(pids.size());
-    if (step.sibling)
-        args.flags |= CLONE_PARENT;
     if (step.new_ns) {
         args.flags |= CLONE_NEWPID;
         args.nr_pids--; // the new namespace's own pid is 1 and not in the list
     }
-    if (step.enter_ns >= 0) {
-        const int init = plan_.ns_inits[static_cast<std::size_t>(step.enter_ns)];
-        const int pid = plan_.nodes[static_cast<std::size_t>(init)].pids[0];
-        if (!enter_pid_namespace(std::to_string(pid)))
-            return {Stage::enter_ns, errno};
+    if (step.enter != restorer) {
+        enter_pid_namespace(std::to_string(plan_.nodes[step.enter].id()));
     }
     const long pid = clone2(number_, &args, pids.data());
-    if (pid == 0)
-        return {Stage::newborn, 0};
+    if (pid == 0) {
+        return true;
+    }
     const int error = errno;
-    if (step.enter_ns >= 0 && !enter_pid_namespace("self"))
-        return {Stage::enter_ns, errno};
-    if (pid < 0)
-        return {Stage::clone2, error};
+    if (step.enter != restorer) {
+        enter_pid_namespace("self");
+    }
+    if (pid < 0) {
+        fail("clone2 of " + who(node), error);
+    }
     if (pid != pids[level()]) {
         kill(static_cast<pid_t>(pid), SIGKILL);
-        return {Stage::wrong_pid, 0, static_cast<int>(pid)};
+        waitpid(static_cast<pid_t>(pid), nullptr, __WALL);
+        slots_[step.node].turn.store(Slot::unborn);
+        throw Failure("clone2 of " + who(node) + " made pid " + std::to_string(pid) + " instead");
     }
-    return {};
+    return false;
 }
 
-Outcome Actor::start_threads(const Node &node) const
+void Actor::start_threads(const Process &node) const
 {
-    const std::size_t count = node.threads.size();
-    void *memory = mmap(nullptr, count * thread_stack, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (memory == MAP_FAILED)
-        return {Stage::stacks, errno};
-    for (std::size_t i = 0; i < count; i++) {
-        ThreadStart start = {node.threads[i].name.c_str(), 0};
-        Pids tids = node.threads[i].tids;
+    for (const Thread &thread : node.threads) {
+        Pids tids = thread.tids;
         clone_struct args = {};
         args.flags =
             CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
         args.nr_pids = static_cast<std::uint32_t>(tids.size());
-        void *top = static_cast<char *>(memory) + (i + 1) * thread_stack;
-        const long tid = clone2_thread(number_, &args, tids.data(), top, run_thread, &start);
-        if (tid < 0)
-            return {Stage::thread, static_cast<int>(-tid), static_cast<int>(i)};
-        while (start.named.load() == 0)
-            futex_wait(start.named, 0, 1000);
-        if (tid != tids.back())
-            return {Stage::wrong_pid, 0, static_cast<int>(tid)};
+        const long tid = clone2_sleeping_thread(number_, &args, tids.data());
+        const std::string call = "clone2 of thread " + to_text(tids) + " of " + who(node);
+        if (tid < 0) {
+            fail(call, static_cast<int>(-tid));
+        }
+        if (tid != tids.back()) {
+            throw Failure(call + " made thread " + std::to_string(tid) + " instead");
+        }
+        // With the NUL: a name may be empty, but nothing comes of writing nothing.
+        std::ofstream comm("/proc/self/task/" + std::to_string(tids[0]) + "/comm");
+        comm << thread.name << '\0' << std::flush;
+        check(comm.good(), "naming a thread");
     }
-    return {};
 }
 
-void Actor::introduce(int node)
+void Actor::introduce(std::size_t node)
 {
     self_ = node;
-    prctl(PR_SET_NAME, plan_.nodes[static_cast<std::size_t>(node)].name.c_str());
+    prctl(PR_SET_NAME, plan_.nodes[node].name.c_str());
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-void Actor::live(int node)
+void Actor::live(std::size_t node)
 {
     introduce(node);
-    bool settled = false;
     for (;;) {
         Slot &slot = slots_[self_];
-        slot.turn.store(Slot::waiting);
-        futex_wake(slot.turn);
-        while (slot.turn.load() == Slot::waiting)
-            if (!futex_wait(slot.turn, Slot::waiting, abandoned_after) && !settled &&
-                slot.turn.load() == Slot::waiting)
+        slot.set_turn(Slot::waiting);
+        while (slot.turn.load() == Slot::waiting) {
+            if (!slot.wait_while(Slot::waiting, abandoned_after) && !settled_ &&
+                slot.turn.load() == Slot::waiting) {
                 _exit(1);
-        if (slot.step == exit_now)
-            _exit(0);
-        Outcome result;
-        if (slot.step == settle_down) {
-            result = outcome(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, Stage::settle);
-            settled = true;
-        } else {
-            const Step &step = plan_.steps[static_cast<std::size_t>(slot.step)];
-            result = perform(step);
-            if (result.stage == Stage::newborn) { // not a nested call: generations can be many
-                introduce(step.node);
-                continue;
             }
         }
-        slot.stage = result.stage;
-        slot.error = result.error;
-        slot.detail = result.detail;
+        try {
+            const Step &step = plan_.steps[slot.step];
+            if (perform(step)) { // a newborn; not a nested call: generations can be many
+                introduce(step.node);
+            }
+        } catch (const std::exception &error) {
+            (void)std::snprintf(slot.error, sizeof slot.error, "%s", error.what());
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // clone2 from a program, x86-64: by libc's syscall() where the child goes on with a copy of the
-// stack, by hand where it gets a stack of its own.
+// stack, by hand where it shares it.
 #pragma once
 
 #include <cstdint>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -29,39 +30,21 @@ inline long clone2(long number, clone_struct *args, pid_t *pids)
     return syscall(number, args, pids);
 }
 
-/// For code in threads that have no thread-local storage of their own: leaves errno alone.
-inline long bare_syscall(long number, long a = 0, long b = 0, long c = 0, long d = 0)
+/// Starts a thread that sleeps for good. It shares the caller's stack and thread-local storage, and
+/// so uses neither. Returns the thread's id or -errno.
+inline long clone2_sleeping_thread(long number, clone_struct *args, pid_t *pids)
 {
-    long result = 0;
-    register long r10 asm("r10") = d;
-    asm volatile("syscall"
-                 : "=a"(result)
-                 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
-                 : "rcx", "r11", "memory");
-    return result;
-}
-
-/// Starts a thread that calls run(argument), which must not return, on the stack that ends at
-/// `top`, a multiple of 16. Returns the thread's id or -errno.
-inline long clone2_thread(long number, clone_struct *args, pid_t *pids, void *top,
-                          void (*run)(void *), void *argument)
-{
-    auto *stack = static_cast<std::uint64_t *>(top);
-    *--stack = reinterpret_cast<std::uint64_t>(argument);
-    *--stack = reinterpret_cast<std::uint64_t>(run);
-    args->child_stack = reinterpret_cast<std::uint64_t>(stack);
     long result = 0;
     asm volatile("syscall\n\t"
                  "test %%rax, %%rax\n\t"
-                 "jnz 1f\n\t"
-                 "xor %%ebp, %%ebp\n\t" // the end of the chain of frames
-                 "pop %%rax\n\t"
-                 "pop %%rdi\n\t"
-                 "call *%%rax\n\t"
-                 "hlt\n"
+                 "jnz 1f\n"
+                 "0:\n\t"
+                 "mov %[pause], %%eax\n\t"
+                 "syscall\n\t"
+                 "jmp 0b\n"
                  "1:"
                  : "=a"(result)
-                 : "a"(number), "D"(args), "S"(pids)
+                 : "a"(number), "D"(args), "S"(pids), [pause] "i"(SYS_pause)
                  : "rcx", "r11", "memory", "cc");
     return result;
 }

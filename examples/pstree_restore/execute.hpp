@@ -3,13 +3,14 @@
 
 #include "actor.hpp"
 
-#include <optional>
+#include <csignal>
 #include <string>
 
 namespace pstree
 {
 
 /// A restored tree. The processes end when this is destroyed, or when the caller's process ends.
+/// One for a process: all orphans become its children.
 class Restoration
 {
 public:
@@ -19,23 +20,18 @@ public:
     Restoration &operator=(const Restoration &) = delete;
     ~Restoration();
 
-    /// Carries the plan out; nothing, or what failed in words. Stops early when a signal that the
-    /// caller has blocked is pending.
-    std::optional<std::string> run();
+    /// Carries the plan out. Fails early when one of `ending`, which the caller has blocked, is
+    /// pending.
+    void run(const sigset_t &ending);
 
 private:
-    std::optional<std::string> carry_out(int index);
-    Outcome order(int node, int step);
-    void tell(int node, int step);
-    bool wait_for(int node);
-    [[nodiscard]] std::string name(int node) const;
-    [[nodiscard]] std::string failure(const Step &step, const Outcome &outcome) const;
-    void end_all();
+    void carry_out(std::size_t index);
+    void command(std::size_t node, std::size_t step);
+    void wait_for(std::size_t node);
 
     const Plan &plan_;
-    Slots slots_;
+    Slot *slots_; // by node; mapped for as long as the process lives
     Actor self_;
-    std::vector<bool> alive_;
 };
 
 } // namespace pstree

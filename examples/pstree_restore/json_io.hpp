@@ -3,16 +3,16 @@
 
 #include "tree.hpp"
 
+#include <istream>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace pstree
 {
 
-/// The tree in `text`, valid; or what is wrong with the text. Accepts nothing that it doesn't
-/// know, so that a misspelt field can't be overlooked.
-std::variant<Tree, std::string> parse_tree(const std::string &text);
+/// The tree in a file, valid and canonical. Accepts nothing that it doesn't know, so that a
+/// misspelt field can't be overlooked.
+Tree parse_tree(std::istream &input);
 
 /// JSON, one line per process; `notes` say what a capture left out.
 std::string dump_tree(const Tree &tree, const std::vector<std::string> &notes);

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ struct Refused : std::runtime_error {
 
 struct Task {
     int parent = -1; ///< index; -1: outside
-    int ns = 0;
+    std::size_t ns = 0;
     Pids pids;
     int sid = -1; ///< index of the leader, also when that one has ended; -1: outside
     int pgid = -1;
@@ -35,36 +36,31 @@ public:
     Kernel() { tasks.push_back(Task{-1, 0, {1}, -1, -1, true, true}); }
 
     std::vector<Task> tasks;
-    Tree spaces;                  ///< only its namespaces
-    std::vector<int> inits = {0}; ///< by namespace
-    std::map<int, int> last_pid;  ///< by namespace
+    Tree spaces;                         ///< only its namespaces
+    std::vector<int> inits = {0};        ///< by namespace
+    std::map<std::size_t, int> last_pid; ///< by namespace
 
     Task &at(int index) { return tasks[static_cast<std::size_t>(index)]; }
 
-    /// `pids` may be empty: the kernel's choice.
-    int clone(int actor, bool sibling, bool new_ns, int enter_ns, Pids pids)
+    /// `pids` may be empty: the kernel's choice. `ns` is where the actor has gone by setns().
+    int clone(int actor, bool sibling, bool new_ns, std::size_t ns, Pids pids)
     {
         need_alive(actor);
-        int ns = enter_ns < 0 ? at(actor).ns : enter_ns;
-        if (!spaces.sees(at(actor).ns, ns))
-            throw Refused("setns to a namespace that isn't below");
-        if (new_ns && ns != at(actor).ns)
-            throw Refused("a new namespace below another than one's own");
-        if (!at(inits[static_cast<std::size_t>(ns)]).alive)
-            throw Refused("clone in a dead namespace");
-        if (sibling && (actor == 0 || inits[static_cast<std::size_t>(at(actor).ns)] == actor))
-            throw Refused("CLONE_PARENT by an init");
-        if (pids.empty())
+        refuse(!spaces.sees(at(actor).ns, ns), "setns to a namespace that isn't below");
+        refuse(new_ns && ns != at(actor).ns, "a new namespace below another than one's own");
+        refuse(!at(inits[ns]).alive, "clone in a dead namespace");
+        refuse(sibling && (actor == 0 || init_of(actor) == actor), "CLONE_PARENT by an init");
+        if (pids.empty()) {
             pids = choose(ns);
-        if (pids.size() != spaces.level(ns) + 1)
-            throw Refused("wrong number of pids");
-        for (std::size_t level = 0; level < pids.size(); level++)
-            if (in_use(spaces.ancestor(ns, level), pids[level]))
-                throw Refused("pid in use");
+        }
+        refuse(pids.size() != spaces.level(ns) + 1, "wrong number of pids");
+        for (std::size_t level = 0; level < pids.size(); level++) {
+            refuse(in_use(spaces.ancestor(ns, level), pids[level]), "pid in use");
+        }
         const int index = static_cast<int>(tasks.size());
         if (new_ns) {
-            spaces.namespaces.push_back(Namespace{ns});
-            ns = static_cast<int>(spaces.namespaces.size()) - 1;
+            spaces.namespaces.push_back(ns);
+            ns = spaces.namespaces.size() - 1;
             inits.push_back(index);
             pids.push_back(1);
         }
@@ -77,8 +73,7 @@ public:
     void setsid(int actor)
     {
         need_alive(actor);
-        if (at(actor).sid == actor || group_session(actor) != no_group)
-            throw Refused("setsid by a leader");
+        refuse(at(actor).sid == actor || group_session(actor) != no_group, "setsid by a leader");
         at(actor).sid = at(actor).pgid = actor;
     }
 
@@ -87,23 +82,22 @@ public:
     {
         need_alive(actor);
         const int target = pid == 0 ? actor : find(at(actor).ns, pid);
-        if (target < 0 || (target != actor && at(target).parent != actor))
-            throw Refused("setpgid of a process that isn't a child");
+        refuse(target < 0 || (target != actor && at(target).parent != actor),
+               "setpgid of a process that isn't a child");
         const int group = pgid == 0 ? target : find_group(at(actor).ns, pgid);
-        if (at(target).sid != at(actor).sid || at(target).sid == target)
-            throw Refused("setpgid of a session leader or in another session");
-        if (group < 0 || (group != target && group_session(group) != at(actor).sid))
-            throw Refused("setpgid to a group that isn't in the session");
-        const int init = inits[static_cast<std::size_t>(at(target).ns)];
-        if (target == init && group != target && number_of(group, at(target).ns) != 0)
-            throw Refused("not a rule, but such a namespace never ends: see plan.cpp");
+        refuse(at(target).sid != at(actor).sid || at(target).sid == target,
+               "setpgid of a session leader or in another session");
+        refuse(group < 0 || (group != target && group_session(group) != at(actor).sid),
+               "setpgid to a group that isn't in the session");
+        refuse(target == init_of(target) && group != target && number_of(group, at(target).ns) != 0,
+               "not a rule, but such a namespace never ends: see plan.cpp");
         at(target).pgid = group;
     }
 
     void exit(int actor)
     {
         need_alive(actor);
-        const int init = inits[static_cast<std::size_t>(at(actor).ns)];
+        const int init = init_of(actor);
         if (init == actor) { // takes the namespace's processes along
             for (int i = static_cast<int>(tasks.size()); i-- > 0;)
                 if (i != actor && at(i).alive && spaces.sees(at(actor).ns, at(i).ns))
@@ -150,31 +144,35 @@ public:
         return tree;
     }
 
-    int find_group(int ns, int pgid)
+    int find_group(std::size_t ns, int pgid)
     {
         for (const Task &task : tasks)
             if (task.alive && task.pgid >= 0 && number_of(task.pgid, ns) == pgid)
                 return task.pgid;
-        const int process = find(ns, pgid);
-        return process;
+        return find(ns, pgid);
     }
 
 private:
     static constexpr int no_group = -2;
 
-    void need_alive(int index)
+    static void refuse(bool wrong, const char *why)
     {
-        if (!at(index).alive)
-            throw Refused("a call by a process that has ended");
+        if (wrong) {
+            throw Refused(why);
+        }
     }
 
+    void need_alive(int index) { refuse(!at(index).alive, "a call by a process that has ended"); }
+
+    int init_of(int index) { return inits[at(index).ns]; }
+
     /// The number of `index` in `ns`, or 0.
-    int number_of(int index, int ns)
+    int number_of(int index, std::size_t ns)
     {
         return spaces.sees(ns, at(index).ns) ? at(index).pids[spaces.level(ns)] : 0;
     }
 
-    int find(int ns, int pid)
+    int find(std::size_t ns, int pid)
     {
         for (int i = 0; i < static_cast<int>(tasks.size()); i++)
             if (at(i).alive && number_of(i, ns) == pid)
@@ -190,7 +188,7 @@ private:
         return no_group;
     }
 
-    bool in_use(int ns, int pid)
+    bool in_use(std::size_t ns, int pid)
     {
         for (int i = 0; i < static_cast<int>(tasks.size()); i++) {
             if (!at(i).alive)
@@ -202,7 +200,7 @@ private:
         return false;
     }
 
-    Pids choose(int ns)
+    Pids choose(std::size_t ns)
     {
         Pids pids;
         for (std::size_t level = 0; level <= spaces.level(ns); level++) {
@@ -225,20 +223,18 @@ private:
 inline Tree carry_out(const Plan &plan, const Tree &tree)
 {
     Kernel kernel;
-    std::map<int, int> index = {{restorer, 0}}; // node -> task
-    std::map<int, int> space = {{0, 0}};        // the tree's namespace -> the kernel's
+    std::map<std::size_t, int> index = {{restorer, 0}}; // node -> task
+    std::set<int> settled = {0};
     for (const Step &step : plan.steps) {
         const int actor = index.at(step.actor);
         switch (step.kind) {
         case Step::Kind::birth: {
-            const Node &node = plan.nodes.at(static_cast<std::size_t>(step.node));
-            Pids pids = node.pids;
-            if (step.new_ns)
+            Pids pids = plan.nodes.at(step.node).pids;
+            if (step.new_ns) {
                 pids.pop_back();
-            const int enter = step.enter_ns < 0 ? -1 : space.at(step.enter_ns);
-            index[step.node] = kernel.clone(actor, step.sibling, step.new_ns, enter, pids);
-            if (step.new_ns)
-                space[node.ns] = kernel.at(index[step.node]).ns;
+            }
+            const int inside = step.enter == restorer ? actor : index.at(step.enter);
+            index[step.node] = kernel.clone(actor, false, step.new_ns, kernel.at(inside).ns, pids);
             break;
         }
         case Step::Kind::setsid:
@@ -251,26 +247,30 @@ inline Tree carry_out(const Plan &plan, const Tree &tree)
             kernel.at(actor).subreaper = step.on;
             break;
         case Step::Kind::finish:
-            if (kernel.at(index.at(step.node)).parent != actor)
+            if (kernel.at(index.at(step.node)).parent != actor) {
                 throw Refused("a helper is reaped by another than its parent");
+            }
             kernel.exit(index.at(step.node));
             break;
         case Step::Kind::threads:
             break;
+        case Step::Kind::settle:
+            settled.insert(actor);
+            break;
+        }
+    }
+    for (int task = 0; task < static_cast<int>(kernel.tasks.size()); task++) {
+        if (kernel.at(task).alive != settled.contains(task)) {
+            throw Refused("a temporary helper is left over, or another process is not");
         }
     }
     std::vector<int> roots;
-    for (std::size_t i = 0; i < plan.nodes.size(); i++)
-        if (plan.nodes[i].temporary && kernel.at(index.at(static_cast<int>(i))).alive)
-            throw Refused("a temporary helper is left over");
-    std::map<int, int> by_id;
-    for (std::size_t i = 0; i < tree.processes.size(); i++)
-        by_id[tree.processes[i].id()] = index.at(static_cast<int>(i));
-    for (std::size_t i = 0; i < tree.processes.size(); i++)
-        if (!by_id.contains(tree.processes[i].ppid))
-            roots.push_back(index.at(static_cast<int>(i)));
-    Tree got = kernel.capture(roots);
-    return got;
+    for (std::size_t i = 0; i < tree.processes.size(); i++) {
+        if (tree.processes[i].ppid == 0) {
+            roots.push_back(index.at(i + 1));
+        }
+    }
+    return kernel.capture(roots);
 }
 
 } // namespace pstree::model

@@ -5,102 +5,82 @@
 
 #include "plan_draft.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace pstree
 {
 
-int Drafts::add(Draft draft)
+std::size_t Drafts::birth_ns(std::size_t index) const
 {
-    const int index = static_cast<int>(list.size());
-    by_id[draft.id()] = index;
+    const Process &node = list[index].node;
+    return node.is_init() ? tree.namespaces[node.ns] : node.ns;
+}
+
+bool Drafts::sees(std::size_t index, int id) const
+{
+    return id != 0 && tree.sees(ns_of(index), ns_of(by_id.at(id)));
+}
+
+std::size_t Drafts::add(Draft draft)
+{
+    by_id[draft.id()] = list.size();
     list.push_back(std::move(draft));
-    return index;
+    return list.size() - 1;
 }
 
-void Drafts::add_via(int index, int ns, const std::string &name, bool adopted)
+Draft Drafts::helper(std::size_t ns, const std::string &name)
 {
-    Draft via;
-    via.node = Node{free_pids(ns), ns, name, {}, true};
-    via.any_session = via.any_group = via.is_via = true;
-    via.creator = at(index).creator;
-    via.sibling = at(index).sibling && !adopted;
-    via.parent = adopted || !at(index).sibling ? at(index).creator : at(index).parent;
-    const int added = add(std::move(via)); // before at(): the list grows
-    at(index).via = added;
-    at(index).adopted = adopted;
-}
-
-Pids Drafts::free_pids(int ns)
-{
-    Pids pids;
+    Draft helper;
+    helper.any_session = helper.any_group = true;
+    helper.node.ns = ns;
+    helper.node.name = name;
     for (std::size_t level = 0; level <= tree.level(ns); level++) {
-        const int space = tree.ancestor(ns, level);
-        auto [it, fresh] = used.try_emplace(space);
-        if (fresh) {
-            const std::vector<int> numbers = used_numbers(tree, space);
-            it->second.insert(numbers.begin(), numbers.end());
+        std::set<int> &numbers = used[tree.ancestor(ns, level)];
+        int pid = 2;
+        while (numbers.contains(pid)) {
+            pid++;
         }
-        int &candidate = next_candidate.try_emplace(space, 2).first->second;
-        while (it->second.contains(candidate))
-            candidate++;
-        pids.push_back(candidate++);
+        numbers.insert(pid);
+        helper.node.pids.push_back(pid);
     }
-    return pids;
+    return helper;
 }
 
-std::string Drafts::who(int index) const
+Plan make_plan(const Tree &tree, const std::vector<int> &taken)
 {
-    return "process " + to_text(at(index).node.pids) + " (" + escape_name(at(index).node.name) +
-           ")";
-}
+    Drafts drafts{tree};
+    for (std::size_t ns = 0; ns < tree.namespaces.size(); ns++) {
+        const std::vector<int> numbers = used_numbers(tree, ns);
+        drafts.used[ns].insert(numbers.begin(), numbers.end());
+    }
+    drafts.used[0].insert(taken.begin(), taken.end());
 
-namespace
-{
-
-/// A namespace's pid 1 ends once no other number is in use there. The number of a group that it
-/// is in itself always is: it would hang in its exit for good, not even killable (seen on 6.18).
-void check_end(const Drafts &drafts, int index)
-{
-    const Draft &draft = drafts.at(index);
-    const Process &process = drafts.tree.processes[static_cast<std::size_t>(index)];
-    if (draft.is_init() && process.pgid.back() > 1)
-        throw Impossible(drafts.who(index) + ": a pid namespace whose pid 1 is in another's " +
-                         "process group could never end again");
-}
-
-} // namespace
-
-std::variant<Plan, std::string> make_plan(const Tree &tree, const std::vector<int> &taken)
-try {
-    Drafts drafts{
-        .tree = tree, .list = {}, .by_id = {}, .ns_inits = {}, .used = {}, .next_candidate = {}};
+    Draft self;
+    self.node.pids = {0};
+    self.node.name = "the restorer";
+    self.born_in = 0;
+    drafts.add(std::move(self));
     for (const Process &process : tree.processes) {
+        // A namespace's pid 1 ends once no other number is in use there. The number of a group
+        // that it is in itself always is: it would hang in its exit for good, not even killable
+        // (seen on 6.18).
+        if (process.is_init() && process.pgid.back() > 1) {
+            throw Failure(who(process) + ": a pid namespace whose pid 1 is in another's process " +
+                          "group could never end again");
+        }
         Draft draft;
-        draft.node = Node{process.pids, process.ns, process.name, process.threads, false};
+        draft.node = process;
         draft.sid = process.sid[0];
         draft.pgid = process.pgid[0];
         drafts.add(std::move(draft));
     }
-    for (std::size_t i = 0; i < tree.processes.size(); i++) {
-        const auto parent = drafts.by_id.find(tree.processes[i].ppid);
-        if (parent != drafts.by_id.end())
-            drafts.list[i].parent = parent->second;
+    for (Draft &draft : drafts.list) {
+        const auto parent = drafts.by_id.find(draft.node.ppid);
+        draft.parent = parent == drafts.by_id.end() ? restorer : parent->second;
     }
-    const std::vector<int> numbers = used_numbers(tree, 0);
-    drafts.used[0].insert(numbers.begin(), numbers.end());
-    drafts.used[0].insert(taken.begin(), taken.end());
-    if (std::binary_search(numbers.begin(), numbers.end(), 1))
-        return "pid 1 of the outermost namespace is taken";
-
-    for (int i = 0; i < static_cast<int>(tree.processes.size()); i++)
-        check_end(drafts, i);
-
     plan_sessions(drafts);
     plan_groups(drafts);
     return order_steps(drafts);
-} catch (const Impossible &impossible) {
-    return impossible.what();
 }
 
 } // namespace pstree

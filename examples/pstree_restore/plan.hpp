@@ -3,25 +3,14 @@
 
 #include "tree.hpp"
 
-#include <string>
-#include <variant>
 #include <vector>
 
 namespace pstree
 {
 
-/// The process that restores; everywhere else processes are indices into Plan::nodes.
-inline constexpr int restorer = -1;
-
-/// A process to create. The first ones are the tree's, in its order; then come helpers, which a
-/// finished tree doesn't show: stand-ins for leaders that are gone, holders of a group.
-struct Node {
-    Pids pids;
-    int ns = 0;
-    std::string name;
-    std::vector<Thread> threads;
-    bool temporary = false;
-};
+/// The process that restores: node 0 of a plan. Its pid, group and session count as 0, as all
+/// outside the tree do.
+inline constexpr std::size_t restorer = 0;
 
 /// One system call of one process. They are done one after the other, in the plan's order.
 struct Step {
@@ -32,27 +21,28 @@ struct Step {
         subreaper, ///< `actor` becomes one or, with !on, ceases to be
         finish,    ///< `node` exits, its parent `actor` reaps it
         threads,   ///< `actor` creates its threads
+        settle,    ///< `actor` ends with its parent from now on
     };
     Kind kind;
-    int actor = restorer;
-    int node = restorer;
-    bool sibling = false; ///< birth: CLONE_PARENT
-    bool new_ns = false;  ///< birth: CLONE_NEWPID
-    int enter_ns = -1;    ///< birth: the namespace to setns() to before, or -1: the actor's own
-    int pid = 0;          ///< setpgid: in the actor's namespace, 0 for itself
-    int pgid = 0;         ///< setpgid: likewise
-    bool on = false;      ///< subreaper
+    std::size_t actor = restorer;
+    std::size_t node = restorer;
+    bool new_ns = false;          ///< birth: CLONE_NEWPID
+    std::size_t enter = restorer; ///< birth: setns() to this one's pid namespace before, if given
+    int pid = 0;                  ///< setpgid: in the actor's namespace, 0 for itself
+    int pgid = 0;                 ///< setpgid: likewise
+    bool on = false;              ///< subreaper
 };
 
 struct Plan {
-    std::vector<Node> nodes;
-    std::vector<int> ns_inits; ///< by namespace number: the node with its pid 1; -1 for number 0
+    /// The restorer, then the tree's processes in its order; then helpers, which a finished tree
+    /// doesn't show: stand-ins for leaders that are gone, holders of a group.
+    std::vector<Process> nodes;
     std::vector<Step> steps;
 };
 
 /// How to create `tree`, which must be valid and must not use number 1 in namespace 0. `taken` are
 /// numbers in use in namespace 0, which helpers must keep clear of. Pure: makes no system call.
-/// Answers in words when no order of system calls can lead to the tree.
-std::variant<Plan, std::string> make_plan(const Tree &tree, const std::vector<int> &taken);
+/// Fails when it finds no order of system calls that leads to the tree.
+Plan make_plan(const Tree &tree, const std::vector<int> &taken);
 
 } // namespace pstree

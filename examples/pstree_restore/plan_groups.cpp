@@ -5,67 +5,38 @@
 
 #include "plan_draft.hpp"
 
-#include <vector>
-
 namespace pstree
 {
 
-namespace
-{
-
-/// The process in between is in a pid namespace itself: it needs the group from birth in turn.
-void give_early(Drafts &drafts, int index)
-{
-    const int via = drafts.at(index).via;
-    drafts.at(via).given_group = drafts.at(index).given_group;
-    drafts.at(index).given_group = 0;
-    drafts.add_via(via, drafts.ns_of(drafts.at(index).creator), "relay", false);
-}
-
-} // namespace
-
 void plan_groups(Drafts &drafts)
 {
-    const Tree &tree = drafts.tree;
-    const auto sees_group = [&](int index, int pgid) {
-        return pgid != 0 && tree.sees(drafts.ns_of(index), drafts.ns_of(drafts.by_id.at(pgid)));
-    };
-    std::vector<int> todo;
-    const int count = static_cast<int>(drafts.list.size());
-    for (int i = 0; i < count; i++) {
-        Draft &draft = drafts.at(i);
-        if (draft.any_group || sees_group(i, draft.pgid))
-            continue;
-        draft.born_in = draft.pgid;
-        todo.push_back(i);
+    std::vector<std::size_t> todo;
+    for (std::size_t i = 1; i < drafts.list.size(); i++) {
+        Draft &draft = drafts.list[i];
+        if (!draft.any_group && !drafts.sees(i, draft.pgid)) {
+            draft.born_in = draft.pgid;
+            todo.push_back(i);
+        }
     }
     while (!todo.empty()) {
-        Draft &draft = drafts.at(todo.back());
-        const int index = todo.back();
+        Draft &draft = drafts.list[todo.back()];
+        Draft &creator = drafts.list[draft.creator];
         todo.pop_back();
         const int group = draft.born_in;
-        if (draft.creator == restorer && group == 0)
-            continue; // the restorer's own
-        if (draft.when == When::after_setsid && drafts.at(draft.creator).id() == group)
+        const bool after_setsid = draft.when == When::after_setsid;
+        if (after_setsid && creator.id() == group) {
             continue; // its creator leads it by then
-        if (sees_group(draft.creator, group)) {
+        }
+        if (drafts.sees(draft.creator, group)) {
             draft.given_group = group;
-            // setpgid() is for one's own children. For a sibling, another one joins the group
-            // and passes it on.
-            if (draft.sibling && draft.via < 0)
-                drafts.add_via(index, drafts.ns_of(draft.creator), "relay", false);
-            else if (draft.sibling && !sees_group(draft.via, group))
-                give_early(drafts, index);
             continue;
         }
-        Draft &creator = drafts.at(draft.creator);
-        const bool changes = creator.any_group ? false : creator.pgid != group;
-        if ((creator.born_in >= 0 && creator.born_in != group) ||
-            (changes && draft.when == When::after_setsid))
-            throw Impossible(drafts.who(index) + " can't be in process group " +
-                             std::to_string(group) + " as a child of " + drafts.who(draft.creator));
-        if (changes)
-            draft.inherits_from = draft.creator; // before the creator leaves that group
+        const bool leaves = !creator.any_group && creator.pgid != group;
+        if ((creator.born_in >= 0 && creator.born_in != group) || (leaves && after_setsid)) {
+            throw Failure(who(draft.node) + " can't be in process group " + std::to_string(group) +
+                          " as a child of " + who(creator.node));
+        }
+        draft.inherits_old = leaves;
         if (creator.born_in < 0) {
             creator.born_in = group;
             todo.push_back(draft.creator);

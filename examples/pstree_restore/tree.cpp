@@ -3,213 +3,199 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 
 namespace pstree
 {
 
-std::size_t Tree::level(int ns) const
+namespace
+{
+
+/// The lowest pid in each namespace, or in one below it: names a namespace whatever its number is.
+std::map<std::size_t, int> lowest_pids(const Tree &tree)
+{
+    std::map<std::size_t, int> lowest;
+    for (const Process &process : tree.processes) {
+        for (std::size_t level = 0; level < process.pids.size(); level++) {
+            const auto at = lowest.try_emplace(tree.ancestor(process.ns, level), pid_limit).first;
+            at->second = std::min(at->second, process.id());
+        }
+    }
+    return lowest;
+}
+
+/// All that differences() compares, in words.
+std::vector<std::string> features(const Tree &tree, const Process &process,
+                                  const std::map<std::size_t, int> &lowest)
+{
+    Pids spaces;
+    for (std::size_t level = 0; level < process.pids.size(); level++) {
+        spaces.push_back(lowest.at(tree.ancestor(process.ns, level)));
+    }
+    std::string threads;
+    for (const Thread &thread : process.threads) {
+        threads += " " + to_text(thread.tids) + " " + escape_name(thread.name);
+    }
+    return {"pids " + to_text(process.pids),
+            "parent " + std::to_string(process.ppid),
+            "process group " + to_text(process.pgid),
+            "session " + to_text(process.sid),
+            "name " + escape_name(process.name),
+            "pid namespaces those of the processes " + to_text(spaces),
+            "threads" + threads};
+}
+
+} // namespace
+
+std::size_t Tree::level(std::size_t ns) const
 {
     std::size_t level = 0;
-    for (; ns > 0; ns = namespaces[static_cast<std::size_t>(ns)].parent)
+    for (; ns > 0; ns = namespaces[ns]) {
         level++;
+    }
     return level;
 }
 
-int Tree::ancestor(int ns, std::size_t wanted) const
+std::size_t Tree::ancestor(std::size_t ns, std::size_t wanted) const
 {
-    for (std::size_t at = level(ns); at > wanted; at--)
-        ns = namespaces[static_cast<std::size_t>(ns)].parent;
+    for (std::size_t at = level(ns); at > wanted; at--) {
+        ns = namespaces[ns];
+    }
     return ns;
 }
 
-bool Tree::sees(int ns, int inner) const
+bool Tree::sees(std::size_t ns, std::size_t inner) const
 {
-    const std::size_t outer_level = level(ns);
-    return outer_level <= level(inner) && ancestor(inner, outer_level) == ns;
+    return level(ns) <= level(inner) && ancestor(inner, level(ns)) == ns;
+}
+
+std::map<int, const Process *> Tree::by_id() const
+{
+    std::map<int, const Process *> found;
+    for (const Process &process : processes) {
+        found[process.id()] = &process;
+    }
+    return found;
 }
 
 std::size_t Tree::thread_count() const
 {
     std::size_t count = 0;
-    for (const Process &process : processes)
+    for (const Process &process : processes) {
         count += process.threads.size();
+    }
     return count;
 }
 
 std::map<int, AbsentLeader> absent_leaders(const Tree &tree)
 {
-    std::set<int> present;
-    for (const Process &process : tree.processes)
-        present.insert(process.id());
+    const auto present = tree.by_id();
     std::map<int, AbsentLeader> leaders;
-    const auto add = [&](const Pids &numbers, int ns) {
-        if (numbers[0] == 0 || present.contains(numbers[0]))
-            return;
-        const auto end = std::find(numbers.begin(), numbers.end(), 0);
-        AbsentLeader &leader = leaders[numbers[0]];
-        if (static_cast<std::size_t>(end - numbers.begin()) > leader.pids.size()) {
-            leader.pids.assign(numbers.begin(), end);
-            leader.ns = tree.ancestor(ns, leader.pids.size() - 1);
-        }
-    };
     for (const Process &process : tree.processes) {
-        add(process.sid, process.ns);
-        add(process.pgid, process.ns);
+        for (const Pids &numbers : {process.sid, process.pgid}) {
+            const auto end = std::find(numbers.begin(), numbers.end(), 0);
+            if (end == numbers.begin() || present.contains(numbers[0])) {
+                continue;
+            }
+            AbsentLeader &leader = leaders[numbers[0]];
+            if (static_cast<std::size_t>(end - numbers.begin()) > leader.pids.size()) {
+                leader.pids.assign(numbers.begin(), end);
+                leader.ns = tree.ancestor(process.ns, leader.pids.size() - 1);
+            }
+        }
     }
     return leaders;
 }
 
 void canonicalise(Tree &tree)
 {
-    std::set<int> present;
-    for (const Process &process : tree.processes)
-        present.insert(process.id());
     std::sort(tree.processes.begin(), tree.processes.end(),
               [](const Process &a, const Process &b) { return a.pids < b.pids; });
-    std::vector<Namespace> renumbered = {Namespace{}};
-    std::vector<int> number(tree.namespaces.size(), -1);
-    number[0] = 0;
+    const auto present = tree.by_id();
     for (Process &process : tree.processes) {
         std::sort(process.threads.begin(), process.threads.end(),
                   [](const Thread &a, const Thread &b) { return a.tids < b.tids; });
-        if (!present.contains(process.ppid))
+        if (!present.contains(process.ppid)) {
             process.ppid = 0;
-        for (std::size_t level = 1; level < process.pids.size(); level++) {
-            const auto old = static_cast<std::size_t>(tree.ancestor(process.ns, level));
-            if (number[old] >= 0)
-                continue;
-            number[old] = static_cast<int>(renumbered.size());
-            const auto parent = static_cast<std::size_t>(tree.namespaces[old].parent);
-            renumbered.push_back(Namespace{number[parent]});
         }
     }
-    for (Process &process : tree.processes)
-        process.ns = number[static_cast<std::size_t>(process.ns)];
-    tree.namespaces = std::move(renumbered); // namespaces without a process are gone
 }
 
-std::vector<int> used_numbers(const Tree &tree, int ns)
+std::vector<int> used_numbers(const Tree &tree, std::size_t ns)
 {
     const std::size_t level = tree.level(ns);
-    std::vector<int> numbers;
-    const auto add = [&](const Pids &pids) {
-        if (pids.size() > level && pids[level] != 0)
-            numbers.push_back(pids[level]);
-    };
+    std::set<int> numbers;
     for (const Process &process : tree.processes) {
-        if (!tree.sees(ns, process.ns))
+        if (!tree.sees(ns, process.ns)) {
             continue;
-        add(process.pids);
-        add(process.pgid);
-        add(process.sid);
-        for (const Thread &thread : process.threads)
-            add(thread.tids);
+        }
+        numbers.insert({process.pids[level], process.pgid[level], process.sid[level]});
+        for (const Thread &thread : process.threads) {
+            numbers.insert(thread.tids[level]);
+        }
     }
-    std::sort(numbers.begin(), numbers.end());
-    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-    return numbers;
+    numbers.erase(0);
+    return {numbers.begin(), numbers.end()};
 }
 
 Tree wrap_in_namespace(const Tree &tree, const std::vector<int> &taken)
 {
     const std::vector<int> used = used_numbers(tree, 0);
     std::set<int> busy(taken.begin(), taken.end());
-    busy.insert(1); // the outer namespace has its own
+    std::set<int> avoided = busy;
+    avoided.insert(used.begin(), used.end());
     std::map<int, int> outside = {{0, 0}};
     int next = 2;
     for (const int number : used) {
-        if (!busy.contains(number)) {
-            outside[number] = number;
-            continue;
-        }
-        while (busy.contains(next) || std::binary_search(used.begin(), used.end(), next))
+        while (avoided.contains(next)) {
             next++;
-        outside[number] = next++;
+        }
+        outside[number] = busy.contains(number) ? next++ : number;
     }
     const auto prepend = [&](Pids &pids) { pids.insert(pids.begin(), outside.at(pids[0])); };
 
     Tree wrapped = tree;
-    for (Namespace &space : wrapped.namespaces)
-        space.parent++;
-    wrapped.namespaces.insert(wrapped.namespaces.begin(), Namespace{});
+    wrapped.namespaces = {0, 0};
+    for (std::size_t ns = 1; ns < tree.namespaces.size(); ns++) {
+        wrapped.namespaces.push_back(tree.namespaces[ns] + 1);
+    }
     for (Process &process : wrapped.processes) {
-        const auto parent = outside.find(process.ppid);
-        process.ppid = parent == outside.end() ? 0 : parent->second;
+        process.ppid = outside[process.ppid]; // 0 where the parent is outside
         process.ns++;
         prepend(process.pids);
         prepend(process.pgid);
         prepend(process.sid);
-        for (Thread &thread : process.threads)
-            thread.tids.insert(thread.tids.begin(), outside.at(thread.tids[0]));
+        for (Thread &thread : process.threads) {
+            prepend(thread.tids);
+        }
     }
     canonicalise(wrapped);
     return wrapped;
 }
 
-Tree unwrap_namespace(const Tree &tree)
-{
-    std::map<int, int> inside;
-    for (const Process &process : tree.processes)
-        inside[process.pids[0]] = process.pids.at(1);
-    Tree unwrapped = tree;
-    for (Process &process : unwrapped.processes) {
-        const auto parent = inside.find(process.ppid);
-        process.ppid = parent == inside.end() ? 0 : parent->second;
-        process.ns--;
-        process.pids.erase(process.pids.begin());
-        process.pgid.erase(process.pgid.begin());
-        process.sid.erase(process.sid.begin());
-        for (Thread &thread : process.threads)
-            thread.tids.erase(thread.tids.begin());
-    }
-    unwrapped.namespaces.erase(unwrapped.namespaces.begin());
-    for (Namespace &space : unwrapped.namespaces)
-        space.parent--;
-    canonicalise(unwrapped);
-    return unwrapped;
-}
-
 std::vector<std::string> differences(const Tree &wanted, const Tree &got)
 {
     std::vector<std::string> lines;
-    std::map<int, const Process *> found;
-    for (const Process &process : got.processes)
-        found[process.id()] = &process;
+    std::map<int, const Process *> found = got.by_id();
+    const auto wanted_lowest = lowest_pids(wanted);
+    const auto got_lowest = lowest_pids(got);
     for (const Process &process : wanted.processes) {
-        const std::string who =
-            "process " + std::to_string(process.id()) + " (" + escape_name(process.name) + "): ";
-        const auto it = found.find(process.id());
-        if (it == found.end()) {
-            lines.push_back(who + "missing");
+        const auto copy = found.find(process.id());
+        if (copy == found.end()) {
+            lines.push_back(who(process) + ": missing");
             continue;
         }
-        const Process &copy = *it->second;
-        const auto compare = [&](const char *what, const auto &a, const auto &b, auto text) {
-            if (a != b)
-                lines.push_back(who + what + " should be " + text(a) + ", is " + text(b));
-        };
-        const auto number = [](int value) { return std::to_string(value); };
-        compare("pids", process.pids, copy.pids, to_text);
-        compare("parent", process.ppid, copy.ppid, number);
-        compare("process group", process.pgid, copy.pgid, to_text);
-        compare("session", process.sid, copy.sid, to_text);
-        compare("pid namespace", process.ns, copy.ns, number);
-        compare("name", process.name, copy.name, escape_name);
-        compare("threads", process.threads, copy.threads, [](const std::vector<Thread> &threads) {
-            std::string text = std::to_string(threads.size()) + ":";
-            for (const Thread &thread : threads)
-                text += " " + to_text(thread.tids) + escape_name(thread.name);
-            return text;
-        });
-        found.erase(it);
+        const auto a = features(wanted, process, wanted_lowest);
+        const auto b = features(got, *copy->second, got_lowest);
+        for (std::size_t i = 0; i < a.size(); i++) {
+            if (a[i] != b[i]) {
+                lines.push_back(who(process) + ": should have " + a[i] + ", has " + b[i]);
+            }
+        }
+        found.erase(copy);
     }
-    for (const auto &[id, process] : found)
-        lines.push_back("process " + std::to_string(id) + " (" + escape_name(process->name) +
-                        "): not in the tree asked for");
-    for (std::size_t i = 0; i < std::min(wanted.namespaces.size(), got.namespaces.size()); i++)
-        if (wanted.namespaces[i].parent != got.namespaces[i].parent)
-            lines.push_back("pid namespace " + std::to_string(i) + ": nested in another one");
+    for (const auto &[id, process] : found) {
+        lines.push_back(who(*process) + ": not in the tree asked for");
+    }
     return lines;
 }
 
