@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <sys/syscall.h>
 
 enum {
@@ -19,6 +20,9 @@ enum {
     LIKELY_PID_MAX = 32768,
     TRIES = 512,
 };
+
+// The nesting level, as far as it matters: deep enough for the pids asked for, or not.
+enum { TOO_MANY = 0, FITS = PLAN_MAX_PIDS - 1 };
 
 static long ask_with(uint64_t flags, const pid_t *set_tid, uint32_t size)
 {
@@ -42,7 +46,7 @@ static long ask(const pid_t *set_tid, uint32_t size)
 // {first, 1, 1, ...}
 static long ask_ones(pid_t first, uint32_t size)
 {
-    pid_t list[SHIM_MAX_SET_TID];
+    pid_t list[PLAN_MAX_SET_TID];
     for (uint32_t i = 0; i < size; i++)
         list[i] = 1;
     list[0] = first;
@@ -57,7 +61,7 @@ static bool answers(long result)
 // Where clone3 fails before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM): a caller without
 // any of the capabilities has no privilege. Whoever has one is taken to have it over all
 // namespaces, and gets the earlier error.
-static struct shim_facts guess(void)
+static struct plan_facts guess(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
@@ -65,7 +69,7 @@ static struct shim_facts guess(void)
     const uint32_t checkpoint_restore = 40; // 5.9
     const bool has = (data[0].effective & (1U << CAP_SYS_ADMIN)) ||
                      (data[1].effective & (1U << (checkpoint_restore - 32)));
-    return (struct shim_facts){true, has};
+    return (struct plan_facts){FITS, has};
 }
 
 enum innermost { LIVE, UNBORN, UNKNOWN };
@@ -83,12 +87,12 @@ static enum innermost innermost_state(void)
     return ask_ones(1, 2) == -EINVAL ? LIVE : UNBORN;
 }
 
-static struct shim_facts one_namespace(enum innermost state)
+static struct plan_facts one_namespace(enum innermost state)
 {
     if (state == LIVE)
-        return (struct shim_facts){true, ask_ones(1, 1) == -EEXIST};
+        return (struct plan_facts){FITS, ask_ones(1, 1) == -EEXIST};
     const pid_t list[2] = {1, -1};
-    return (struct shim_facts){true, ask(list, 2) == -EINVAL};
+    return (struct plan_facts){FITS, ask(list, 2) == -EINVAL};
 }
 
 // Level 32, the deepest, shows in that it can't have children.
@@ -125,7 +129,7 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
     return false;
 }
 
-struct shim_facts shim_probe_facts(uint32_t nr_pids)
+struct plan_facts shim_probe_facts(uint32_t nr_pids)
 {
     const enum innermost state = innermost_state();
     if (state == UNKNOWN)
@@ -133,18 +137,18 @@ struct shim_facts shim_probe_facts(uint32_t nr_pids)
     if (nr_pids == 1)
         return one_namespace(state);
     uint32_t n = nr_pids;
-    if (n > SHIM_MAX_SET_TID) {
+    if (n > PLAN_MAX_SET_TID) {
         if (!is_deepest())
-            return (struct shim_facts){false, false};
-        n = SHIM_MAX_SET_TID; // the oldest of 33 is the initial one: owned as the one below it
+            return (struct plan_facts){TOO_MANY, false};
+        n = PLAN_MAX_SET_TID; // the oldest of 33 is the initial one: owned as the one below it
     }
-    pid_t list[SHIM_MAX_SET_TID + 1];
+    pid_t list[PLAN_MAX_SET_TID + 1];
     const pid_t first = state == UNBORN ? 1 : SURE_TO_BE_IN_RANGE;
     const long all = ask_ones(first, n);
     if (!answers(all))
         return guess();
     if (all == -EINVAL)
-        return (struct shim_facts){false, false};
+        return (struct plan_facts){TOO_MANY, false};
     // One entry more at a time: the list must be free up to the last.
     list[0] = first;
     for (uint32_t i = 0; i + 1 < n; i++) {
@@ -154,16 +158,16 @@ struct shim_facts shim_probe_facts(uint32_t nr_pids)
             result = ask(list, 2);
             if (result == -EINVAL)
                 continue;
-            return (struct shim_facts){true, false};
+            return (struct plan_facts){FITS, false};
         }
         if (find_free(list, i, 2 + (pid_t)(i * 7), &result))
             continue;
         if (result == -EPERM)
-            return (struct shim_facts){true, false};
+            return (struct plan_facts){FITS, false};
         return guess();
     }
     list[n - 1] = 1;
-    return (struct shim_facts){true, ask(list, n) == -EEXIST};
+    return (struct plan_facts){FITS, ask(list, n) == -EEXIST};
 }
 
 // Where the last search ended, so that a pid isn't given again at once. Only a hint: threads may
@@ -177,12 +181,13 @@ static bool are_free(pid_t *list, uint32_t n)
     return n == 0 || ask(list, n + 1) != -EEXIST;
 }
 
-enum shim_picked shim_probe_pick(struct shim_kernel_call *call)
+enum shim_picked shim_probe_pick(struct plan_call *call)
 {
-    pid_t list[SHIM_MAX_SET_TID + 1];
-    const uint32_t n = (uint32_t)call->args.set_tid_size - call->extra;
-    const uint64_t to_pick = call->to_pick >> call->extra;
-    pid_t *wanted = call->set_tid + call->extra;
+    pid_t list[PLAN_MAX_SET_TID + 1];
+    const uint32_t extra = clone2_plan_extra_entries(call);
+    const uint32_t n = (uint32_t)call->set_tid_size - extra;
+    const uint64_t to_pick = call->to_pick >> extra;
+    pid_t *wanted = call->set_tid + extra;
     for (uint32_t i = 0; i + 1 < n; i++) {
         list[i] = wanted[i];
         if (!(to_pick & (1ULL << i))) {
@@ -207,11 +212,12 @@ enum shim_picked shim_probe_pick(struct shim_kernel_call *call)
     return SHIM_PICKED;
 }
 
-bool shim_probe_still_free(const struct shim_kernel_call *call)
+bool shim_probe_still_free(const struct plan_call *call)
 {
-    pid_t list[SHIM_MAX_SET_TID];
-    const uint32_t n = (uint32_t)call->args.set_tid_size - call->extra;
+    pid_t list[PLAN_MAX_SET_TID];
+    const uint32_t extra = clone2_plan_extra_entries(call);
+    const uint32_t n = (uint32_t)call->set_tid_size - extra;
     for (uint32_t i = 0; i < n; i++)
-        list[i] = call->set_tid[call->extra + i];
+        list[i] = call->set_tid[extra + i];
     return are_free(list, n - 1);
 }

@@ -6,8 +6,8 @@
 
 #include "call.h"
 
-// Facts about the nr_pids (1 to SHIM_MAX_PIDS) youngest namespaces.
-struct shim_facts shim_probe_facts(uint32_t nr_pids);
+// Facts about the nr_pids (1 to PLAN_MAX_PIDS) youngest namespaces.
+struct plan_facts shim_probe_facts(uint32_t nr_pids);
 
 enum shim_picked {
     SHIM_PICKED, // all pids that are ours to choose were free a moment ago
@@ -16,9 +16,9 @@ enum shim_picked {
 };
 
 // Chooses call->set_tid[i] for each bit of call->to_pick.
-enum shim_picked shim_probe_pick(struct shim_kernel_call *call);
+enum shim_picked shim_probe_pick(struct plan_call *call);
 // After EEXIST: whether all pids but the oldest namespace's (which is never ours to choose) can
 // still be had.
-bool shim_probe_still_free(const struct shim_kernel_call *call);
+bool shim_probe_still_free(const struct plan_call *call);
 
 #endif

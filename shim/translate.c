@@ -10,6 +10,7 @@
 #include "provider.h"
 
 #include <errno.h>
+#include <linux/sched.h>
 #include <sys/syscall.h>
 
 uint32_t shim_nr = __NR_clone2;
@@ -26,7 +27,7 @@ static long pass_on(struct shim_call *call, uint64_t nr)
     kernel->arg[1] = call->program_args[1];
     kernel->arg[3] = SHIM_PASS_ON;
     kernel->arg[4] = call->request.tls;
-    kernel->child_sp = call->request.args.child_stack;
+    kernel->child_sp = call->args.child_stack;
     call->passed_on = true;
     return SHIM_MAKE_CALL;
 }
@@ -34,7 +35,7 @@ static long pass_on(struct shim_call *call, uint64_t nr)
 static long pick(struct shim_call *call)
 {
     while (++call->attempts <= MAX_ATTEMPTS) {
-        const enum shim_picked picked = shim_probe_pick(&call->kernel);
+        const enum shim_picked picked = shim_probe_pick(&call->kernel.plan);
         if (picked == SHIM_PICKED)
             return SHIM_MAKE_CALL;
         if (picked == SHIM_BUSY)
@@ -44,27 +45,33 @@ static long pick(struct shim_call *call)
 }
 
 // Everything after args was read.
-static long decide(struct shim_call *call)
+static long decide(struct shim_call *call, uint64_t tls)
 {
-    struct shim_request *request = &call->request;
+    const struct clone_struct *args = &call->args;
+    struct plan_request *request = &call->request;
+    request->flags = args->flags;
+    request->child_stack = args->child_stack;
+    request->stack_size = 0;
+    request->pidfd = args->parent_tid; // one field, as clone(2) has it
+    request->parent_tid = args->parent_tid;
+    request->child_tid = args->child_tid;
+    request->tls = tls;
+    request->nr_pids = args->nr_pids;
     call->passed_on = false;
     call->attempts = 0;
     if (shim_kernel_has_clone2())
         return pass_on(call, __NR_clone2);
-    int error = shim_plan_refuse(request);
-    if (error)
-        return -error;
-    request->pids_readable =
-        request->args.nr_pids == 0 || shim_read(call->program_args[1], request->pids,
-                                                request->args.nr_pids * sizeof request->pids[0]);
-    struct shim_facts facts = {true, true};
-    const bool needed = shim_plan_needs_facts(request);
+    const size_t size = args->nr_pids * sizeof request->pids[0];
+    request->pids_readable = size == 0 || (args->nr_pids <= PLAN_MAX_PIDS &&
+                                           shim_read(call->program_args[1], request->pids, size));
+    struct plan_facts facts = {0};
+    const bool needed = clone2_plan_needs_facts(request);
     if (needed)
-        facts = shim_probe_facts(request->args.nr_pids);
-    error = shim_plan_make(request, needed ? &facts : NULL, &call->kernel);
+        facts = shim_probe_facts(args->nr_pids);
+    const int error = shim_plan(request, needed ? &facts : NULL, &call->kernel);
     if (error)
         return -error;
-    return call->kernel.to_pick ? pick(call) : SHIM_MAKE_CALL;
+    return call->kernel.plan.to_pick ? pick(call) : SHIM_MAKE_CALL;
 }
 
 long shim_prepare(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t tls)
@@ -72,42 +79,41 @@ long shim_prepare(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t
     call->program_nr = shim_nr;
     call->program_args[0] = args;
     call->program_args[1] = pids;
-    call->request.tls = tls;
-    if (!shim_read(args, &call->request.args, sizeof call->request.args))
+    if (!shim_read(args, &call->args, sizeof call->args))
         return -EFAULT;
-    return decide(call);
+    return decide(call, tls);
 }
 
 long shim_prepare_from_c(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t stack_top)
 {
-    struct clone_struct *copy = &call->request.args;
+    struct clone_struct *copy = &call->args;
     call->program_nr = shim_nr;
     call->program_args[0] = (uint64_t)(uintptr_t)copy;
     call->program_args[1] = pids;
-    call->request.tls = 0;
     if (!shim_read(args, copy, sizeof *copy))
         return -EFAULT;
     if (copy->flags & CLONE_SETTLS)
         return -EINVAL;
     if (stack_top)
         copy->child_stack = stack_top;
-    return decide(call);
+    return decide(call, 0);
 }
 
 long shim_judge(struct shim_call *call, long error)
 {
-    const struct shim_request *request = &call->request;
+    const uint32_t nr_pids = call->request.nr_pids;
     if (call->passed_on)
         return error;
     // No clone3 here: forbidden, or older than set_tid.
     if (call->kernel.clone3 && (error == -ENOSYS || error == -E2BIG))
         return pass_on(call, call->program_nr);
-    if (request->args.nr_pids == 0)
+    if (nr_pids == 0)
         return error;
-    const struct shim_facts facts = shim_probe_facts(request->args.nr_pids);
+    const struct plan_facts facts = shim_probe_facts(nr_pids);
+    const struct plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, (int)-error);
     // Ours or the program's own? If our choice can still be had, it is the program's.
-    if (facts.fits && facts.privileged && error == -EEXIST && call->kernel.to_pick &&
-        !shim_probe_still_free(&call->kernel))
+    if (refusal.reason == PLAN_PID_IN_USE && call->kernel.plan.to_pick &&
+        !shim_probe_still_free(&call->kernel.plan))
         return pick(call);
-    return -shim_plan_judge(&facts, (int)-error);
+    return -refusal.err;
 }

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
@@ -47,7 +48,7 @@ static void begin(void *context)
         shim_slot_give_back(slot);
         return;
     }
-    const uint64_t flags = slot->call.request.args.flags;
+    const uint64_t flags = slot->call.args.flags;
     slot->reinstall = flags & CLONE_CLEAR_SIGHAND ? 1 : 0;
     if (flags & CLONE_VM) {
         slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.child;

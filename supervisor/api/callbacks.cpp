@@ -79,7 +79,7 @@ std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
     asked.tid = tid;
     asked.nr_pids = request.nr_pids;
     asked.flags = request.flags;
-    asked.pids = request.pids.data();
+    asked.pids = request.pids;
     asked.pids_count = static_cast<std::uint32_t>(request.asked().size());
     std::array<char, CLONE2_REASON_SIZE> reason{};
     int err = call(callbacks_, callbacks_.options.policy, &asked, reason.data());

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <linux/sched.h>
 #include <string_view>
 
 namespace clone2
@@ -24,12 +23,6 @@ std::int64_t now_ns(clockid_t clock)
     timespec now{};
     ::clock_gettime(clock, &now);
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-}
-
-/// Leading entries of set_tid that the caller did not ask for.
-unsigned extra_entries(const CloneCall &call)
-{
-    return (call.flags & CLONE_NEWPID) != 0 && call.set_tid_size > 0 ? 1 : 0;
 }
 
 constexpr std::int64_t highest_errno = 4095;  // MAX_ERRNO of the kernel
@@ -62,7 +55,7 @@ void take_over(const Executor::Order &order, SlotCall &slot)
 /// The pids that were asked for, oldest first, out of what became of them.
 std::vector<pid_t> asked_pids(const SlotCall &slot)
 {
-    const unsigned extra = extra_entries(slot.call);
+    const unsigned extra = clone2_plan_extra_entries(&slot.call);
     const std::uint32_t asked = std::min<std::uint32_t>(slot.nr_pids, max_pids);
     std::vector<pid_t> pids(asked, 0);
     for (std::uint32_t i = extra; i < slot.call.set_tid_size && i - extra < asked; ++i) {
@@ -158,7 +151,8 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
     }
     if (find_architecture(notification.arch) == nullptr) {
         refuse(call, nullptr,
-               {ENOSYS, "the call is one of another architecture (" + architecture_name(notification.arch) + "), which is not served"});
+               {ENOSYS, "the call is one of another architecture (" +
+                            architecture_name(notification.arch) + "), which is not served"});
         return Served::yes;
     }
     // By the kernel's own number it came from a filter that would send it here again. A supervisor
@@ -202,7 +196,7 @@ Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Requ
         facts = target->facts(request.nr_pids);
         planned.target = std::move(*target);
     }
-    planned.plan = plan(request, facts);
+    planned.plan = plan(request, facts, architecture_of(call.pending.notification()).user_end());
     auto *const clone = std::get_if<CloneCall>(&planned.plan);
     if (clone == nullptr) {
         return planned;
@@ -215,7 +209,7 @@ Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Requ
         return planned;
     }
     if (clone->to_pick != 0) {
-        picker_.pick(tid, *planned.target, clone->to_pick, extra_entries(*clone),
+        picker_.pick(tid, *planned.target, clone->to_pick, clone2_plan_extra_entries(clone),
                      std::span(clone->set_tid).first(clone->set_tid_size));
     }
     return planned;
@@ -323,7 +317,7 @@ bool CallHandler::try_other_pids(const Call &call, Report &report, Refusal &refu
     if (!target) {
         return false;
     }
-    const pid_t busy = picker_.repick(*target, clone.to_pick, extra_entries(clone),
+    const pid_t busy = picker_.repick(*target, clone.to_pick, clone2_plan_extra_entries(&clone),
                                       std::span(clone.set_tid).first(clone.set_tid_size));
     if (busy != 0) {
         refusal = {EBUSY, "pid " + std::to_string(busy) + " is in use"};
@@ -421,7 +415,8 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
     if (error.answered) {
         refusal.err = ENOSYS;
     }
-    diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call.pending.tid()) + " refused: " + refusal.why);
+    diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call.pending.tid()) +
+                      " refused: " + refusal.why);
     if (error.answered) {
         report_refusal(call, request, refusal);
     } else {

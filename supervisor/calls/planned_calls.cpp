@@ -16,7 +16,7 @@ auto members(const CloneCall &call)
 {
     return std::tie(call.flags, call.pidfd, call.child_tid, call.parent_tid, call.exit_signal,
                     call.stack, call.stack_size, call.tls, call.child_sp, call.set_tid_size,
-                    call.to_pick);
+                    call.to_pick, call.plain);
 }
 
 } // namespace
@@ -24,11 +24,11 @@ auto members(const CloneCall &call)
 bool PlannedCalls::Planned::is(const SlotCall &slot) const
 {
     // Behind the entries that are used stands what an earlier call has left there.
-    const auto begin = order.call.set_tid.begin();
+    const pid_t *const begin = order.call.set_tid;
     return slot.request_flags == order.request_flags && slot.nr_pids == order.nr_pids &&
            slot.started_ns == order.started_ns && slot.attempts == attempts &&
            members(slot.call) == members(order.call) &&
-           std::equal(begin, begin + order.call.set_tid_size, slot.call.set_tid.begin());
+           std::equal(begin, begin + order.call.set_tid_size, slot.call.set_tid);
 }
 
 void PlannedCalls::remember(pid_t tid, const Executor::Order &order, std::uint32_t attempts)

@@ -164,7 +164,7 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
         abi.decode(notification.args,
                    structure ? first(look.structure, abi) : std::span<const std::byte>(), arch);
     if (abi.pids(notification.args) && look.pids_read >= request.asked().size_bytes()) {
-        request.pids = look.pids;
+        std::copy(look.pids.begin(), look.pids.end(), request.pids);
     } else {
         read_pids(tid, request);
     }

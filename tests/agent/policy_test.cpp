@@ -36,7 +36,7 @@ Request asking(std::initializer_list<pid_t> pids, std::uint64_t flags = 0)
     Request request;
     request.flags = flags | SIGCHLD;
     for (const pid_t pid : pids) {
-        request.pids.at(request.nr_pids++) = pid;
+        request.pids[request.nr_pids++] = pid;
     }
     return request;
 }

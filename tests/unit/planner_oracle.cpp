@@ -2,6 +2,7 @@
 #include "planner_oracle.hpp"
 
 #include <cerrno>
+#include <iterator>
 #include <sstream>
 
 namespace clone2::test
@@ -16,8 +17,6 @@ constexpr std::uint64_t highest_signal = 64;
 constexpr std::size_t most_set_tid = 32; // MAX_PID_NS_LEVEL, linux/pid_namespace.h
 constexpr pid_t pid_max = 1 << 22U;      // the kernel's own limit on 64-bit machines
 constexpr pid_t free_pid = 4242;
-// x86-64, four-level page tables: the last page below 2^47 is not for user space.
-constexpr std::uint64_t user_end = (1ULL << 47U) - 4096;
 
 int clone3_argument_error(const CloneCall &call)
 {
@@ -92,12 +91,12 @@ std::string check_form(const Plan &planned)
         return refusal->err <= 0 || refusal->why.empty() ? "a refusal without errno or reason" : "";
     }
     const auto &call = std::get<CloneCall>(planned);
-    if (call.set_tid_size > call.set_tid.size()) {
+    if (call.set_tid_size > std::size(call.set_tid)) {
         return "set_tid_size beyond set_tid";
     }
     for (std::size_t i = 0; i < 64; ++i) {
         const bool pick = (call.to_pick >> i & 1U) != 0;
-        if (pick != (i < call.set_tid_size && call.set_tid.at(i) == 0)) {
+        if (pick != (i < call.set_tid_size && call.set_tid[i] == 0)) {
             return "to_pick does not name the zeros of set_tid";
         }
     }
@@ -172,7 +171,7 @@ int clone3_refusal(const CloneCall &call, const Request &request, const Facts &f
     }
     for (std::size_t i = 0; i < call.set_tid_size; ++i) {
         const bool picked = (call.to_pick >> i & 1U) != 0;
-        const pid_t pid = picked ? free_pid : call.set_tid.at(i);
+        const pid_t pid = picked ? free_pid : call.set_tid[i];
         if (pid < 1 || pid >= pid_max) {
             // Only where it is not the plain order of SPEC.md that leads here.
             if (!facts.privileged || request.nr_pids > facts.level + 1) {
@@ -197,7 +196,7 @@ Effect effect_of(const CloneCall &call)
     effect.parent_tid = (call.flags & parent_settid) != 0 ? call.parent_tid : 0;
     effect.child_tid = (call.flags & (child_settid | child_cleartid)) != 0 ? call.child_tid : 0;
     effect.tls = (call.flags & settls) != 0 ? call.tls : 0;
-    effect.set_tid.assign(call.set_tid.begin(), call.set_tid.begin() + call.set_tid_size);
+    effect.set_tid.assign(call.set_tid, call.set_tid + call.set_tid_size);
     return effect;
 }
 

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <vector>
@@ -28,7 +29,7 @@ std::vector<Request> all_requests(std::uint32_t nr_pids)
         for (const Request &request : requests) {
             for (const pid_t value : values) {
                 longer.push_back(request);
-                longer.back().pids.at(i) = value;
+                longer.back().pids[i] = value;
             }
         }
         requests = std::move(longer);
@@ -42,7 +43,7 @@ Request request_of(std::vector<pid_t> pids, std::uint64_t flags = sigchld)
     request.flags = flags;
     request.nr_pids = static_cast<std::uint32_t>(pids.size());
     for (std::size_t i = 0; i < pids.size(); ++i) {
-        request.pids.at(i) = pids[i];
+        request.pids[i] = pids[i];
     }
     return request;
 }
@@ -161,8 +162,8 @@ TEST_CASE("planner: as many pids as namespaces can nest, and more")
                 request.flags = sigchld;
                 request.nr_pids = nr_pids;
                 tally.compare(request, {level, privileged}); // all zero
-                request.pids.fill(0);
-                request.pids.at(std::min<std::size_t>(nr_pids, max_pids) - 1) = 77;
+                std::fill(std::begin(request.pids), std::end(request.pids), 0);
+                request.pids[std::min<std::size_t>(nr_pids, max_pids) - 1] = 77;
                 tally.compare(request, {level, privileged}); // the innermost only
                 request.pids_readable = false;
                 tally.compare(request, {level, privileged});

@@ -89,7 +89,6 @@ TEST_CASE("planner: clone3 gets a realistic size for an ordinary stack")
 
 TEST_CASE("planner: what clone3 can't express is left to the child itself")
 {
-    constexpr std::uint64_t user_end = (1ULL << 47U) - 4096;
     for (const std::uint64_t pointer :
          std::vector<std::uint64_t>{1, user_end + 1, 1ULL << 47U, 1ULL << 63U, ~0ULL}) {
         CAPTURE(pointer);

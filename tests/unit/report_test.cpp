@@ -231,7 +231,7 @@ TEST_CASE("whatever a target reports, it is answered once, and what is logged is
             slot.nr_pids = static_cast<std::uint32_t>(random.next() % 36);
             slot.attempts = static_cast<std::uint32_t>(random.next());
             slot.call.flags = random.next();
-            slot.call.set_tid_size = static_cast<std::uint32_t>(random.next() % (max_pids + 1));
+            slot.call.set_tid_size = random.next() % (PLAN_MAX_SET_TID + 1);
             slot.call.to_pick = random.next();
             answer = liar.report(slot, result);
         }
@@ -287,7 +287,7 @@ TEST_CASE("a slot that was changed before its report: what was planned is logged
         [](SlotCall &) {}, [](SlotCall &slot) { slot.request_flags |= CLONE_NEWPID; },
         [](SlotCall &slot) { slot.started_ns -= 1; },
         [](SlotCall &slot) {
-            slot.nr_pids = slot.call.set_tid_size = 1;
+            slot.call.set_tid_size = slot.nr_pids = 1;
             slot.call.set_tid[0] = 4711;
         }};
     std::size_t reports = 0;

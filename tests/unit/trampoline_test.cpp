@@ -62,9 +62,9 @@ SlotCall random_call(Random &random)
     call.call.stack_size = random.next();
     call.call.tls = random.next();
     call.call.child_sp = random.next();
-    call.call.set_tid_size = static_cast<std::uint32_t>(random.next() % (max_pids + 1));
+    call.call.set_tid_size = random.next() % (PLAN_MAX_SET_TID + 1);
     for (std::uint32_t i = 0; i < call.call.set_tid_size; ++i) {
-        call.call.set_tid.at(i) = static_cast<pid_t>(random.next());
+        call.call.set_tid[i] = static_cast<pid_t>(random.next());
     }
     call.call.to_pick = random.next();
     return call;
@@ -95,7 +95,7 @@ void check_same(const SlotCall &found, const SlotCall &wanted)
     CHECK(found.call.tls == wanted.call.tls);
     CHECK(found.call.child_sp == wanted.call.child_sp);
     CHECK(found.call.set_tid_size == wanted.call.set_tid_size);
-    CHECK(found.call.set_tid == wanted.call.set_tid);
+    CHECK(std::ranges::equal(found.call.set_tid, wanted.call.set_tid));
     CHECK(found.call.to_pick == wanted.call.to_pick);
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("slots: whatever a target has written decodes without harm")
             byte = size % 8 == 0 ? std::byte{0xff} : static_cast<std::byte>(random.next());
         }
         const SlotCall call = native_architecture().decode_slot(bytes);
-        CHECK(call.call.set_tid_size <= max_pids);
+        CHECK(call.call.set_tid_size <= PLAN_MAX_SET_TID);
         (void)native_architecture().decode_boot_slot(bytes);
     }
 }

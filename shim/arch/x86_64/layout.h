@@ -13,15 +13,15 @@
 #define CALL_CHILD_SP 48
 #define CALL_CLONE3 56
 
-#define CALL_PROGRAM_NR 480
+#define CALL_PROGRAM_NR 536
 
 // struct shim_slot, whose first member is the call
-#define SLOT_SAVED 512
-#define SLOT_RESUME 560
-#define SLOT_RESULT 568
-#define SLOT_CHILD_CLEARS 576
-#define SLOT_REINSTALL 596
-#define SLOT_PARENT_OWNS 600
+#define SLOT_SAVED 568
+#define SLOT_RESUME 616
+#define SLOT_RESULT 624
+#define SLOT_CHILD_CLEARS 632
+#define SLOT_REINSTALL 652
+#define SLOT_PARENT_OWNS 656
 
 // What the frame has room for: struct shim_call, rounded up.
 #define FRAME_SIZE 640

@@ -59,7 +59,7 @@ struct Slot {
     std::uint64_t tls;
     std::uint64_t set_tid_address;
     std::uint64_t set_tid_size;
-    std::array<pid_t, max_pids> set_tid;
+    std::array<pid_t, PLAN_MAX_SET_TID> set_tid;
 };
 static_assert(offsetof(CodeHeader, area) == CODE_AREA);
 static_assert(offsetof(Slot, parent_busy) == SLOT_PARENT_BUSY);
@@ -286,7 +286,7 @@ public:
         if (call.call.set_tid_size != 0) {
             raw.set_tid_address = (slot + offsetof(Slot, set_tid)).value();
         }
-        raw.set_tid = call.call.set_tid;
+        std::copy(std::begin(call.call.set_tid), std::end(call.call.set_tid), raw.set_tid.begin());
         return to_bytes(raw, offsetof(Slot, set_tid) + call.call.set_tid_size * sizeof(pid_t));
     }
 
@@ -314,9 +314,8 @@ public:
         call.call.stack_size = raw.stack_size;
         call.call.tls = raw.tls;
         call.call.child_sp = raw.child_sp;
-        call.call.set_tid = raw.set_tid;
-        call.call.set_tid_size = static_cast<std::uint32_t>(
-            std::min<std::uint64_t>(raw.set_tid_size, raw.set_tid.size()));
+        std::copy(raw.set_tid.begin(), raw.set_tid.end(), call.call.set_tid);
+        call.call.set_tid_size = std::min<std::uint64_t>(raw.set_tid_size, raw.set_tid.size());
         call.call.to_pick = raw.to_pick;
         return call;
     }
