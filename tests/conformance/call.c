@@ -69,6 +69,7 @@ void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids)
 static int stack_is_damaged(const struct call *c, long *where)
 {
     uintptr_t start = (uintptr_t)c->stack;
+    size_t sp = (size_t)(c->sp - start);
     size_t from = 0;
     size_t to = STACK_SIZE;
     if (c->check == STACK_NONE)
@@ -76,17 +77,17 @@ static int stack_is_damaged(const struct call *c, long *where)
     if (c->check == STACK_NEAR) {
         if (c->sp < start + NEAR_BELOW || c->sp > start + STACK_SIZE - NEAR_ABOVE)
             return 0; // a stack of the check's own
-        from = c->sp - start - NEAR_BELOW;
-        to = c->sp - start + NEAR_ABOVE;
+        from = sp - NEAR_BELOW;
+        to = sp + NEAR_ABOVE;
     }
     if (options.by_function) // what is below belongs to the functions that were called there
-        from = (c->sp - start + 7) / 8 * 8;
+        from = (sp + 7) / 8 * 8;
     for (size_t i = from / 8; i < to / 8; i++) {
         uint64_t want = stack_word(i);
         uint64_t got;
         memcpy(&got, c->stack + 8 * i, 8);
         if (want != got) {
-            *where = (long)(8 * i) - (long)(c->sp - start);
+            *where = (long)(8 * i) - (long)sp;
             return 1;
         }
     }
@@ -111,9 +112,9 @@ static int child_main(struct arch_call *regs)
     return c->child ? c->child(c) : 0;
 }
 
-static uint64_t stack_top(unsigned char *scratch)
+static uintptr_t stack_top(unsigned char *scratch)
 {
-    return (uint64_t)(uintptr_t)scratch + SCRATCH_SIZE - 64;
+    return (uintptr_t)scratch + SCRATCH_SIZE - 64;
 }
 
 static long call_perform(struct call *c, const struct arch_syscall *s)
@@ -180,13 +181,15 @@ void call_check_child(struct call *c)
     const struct child_report *r = &c->child_report;
     char why[200];
     uint64_t flags = c->own_args.flags;
-    uint64_t sp = c->own_args.child_stack ? c->own_args.child_stack : c->sp;
-    if (c->own_args.child_stack && c->regs.by_function)
-        sp = arch_sp_after_return(sp);
+    uint64_t child_stack = arch_child_stack(c->own_args.child_stack);
+    uint64_t sp = child_stack ? child_stack : c->sp;
+    if (child_stack && c->regs.by_function)
+        sp = arch_sp_after_return(&c->regs, sp);
     EXPECT(__atomic_load_n(&r->ran, __ATOMIC_SEQ_CST),
            "%s: child %ld ended without running behind the call", call_text(c), c->result);
     expect_long("the child's result", 0, arch_result(&c->regs, 1));
-    if (arch_compare(&c->regs, 1, sp, flags & CLONE_SETTLS ? c->tls : 0, why, sizeof why) < 0)
+    uint64_t tls = flags & CLONE_SETTLS ? arch_tls_base(c->tls) : 0;
+    if (arch_compare(&c->regs, 1, sp, tls, why, sizeof why) < 0)
         fail("%s: register of the child: %s", call_text(c), why);
     EXPECT(!r->stack_damaged, "%s: the stack was changed at sp%+ld, seen in the child",
            call_text(c), r->stack_damage);

@@ -197,17 +197,16 @@ static void pidfd_and_child_tid(void)
 static void settls(void)
 {
     struct call *c = call_new();
-    unsigned char *tls = guarded_pages(4, 1);
-    uint64_t middle = (uint64_t)(uintptr_t)tls + 2 * page_size();
-    memcpy(tls + 2 * page_size(), &middle, 8); // what a thread pointer points at: itself
+    unsigned char *middle = guarded_pages(4, 1) + 2 * page_size();
+    uint64_t tls = arch_tls_argument(middle);
     for (int thread = 0; thread < 2; thread++) {
         CALL_SET(c, CLONE_SETTLS | (thread ? CLONE_VM | CLONE_SIGHAND | CLONE_THREAD : SIGCHLD),
                  490);
-        c->tls = middle;
+        c->tls = tls;
         if (thread)
             c->own_args.child_stack = (uint64_t)(uintptr_t)guarded_pages(2, 0) + 4096;
         call_finish(c, call_expect(c, 490));
-        expect_long("the child's thread pointer", (long)middle,
+        expect_long("the child's thread pointer", (long)(uintptr_t)middle,
                     (long)arch_stored_thread_pointer(&c->regs, 1));
     }
     // Without the flag the register is of no interest.
@@ -215,16 +214,15 @@ static void settls(void)
     c->tls = 0xdeadbeefdeadbeefULL;
     call_ok(c, 491);
     // A value that can't be a thread pointer: clone(2)'s error.
-    static const uint64_t bad[] = {1ULL << 63, 0xffffffffffffffffULL, 0xffff800000000000ULL};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < arch_bad_tls_count; i++) {
         call_set(c, SIGCHLD | CLONE_SETTLS, 0, NULL);
-        c->tls = bad[i];
+        c->tls = arch_bad_tls[i];
         c->child = child_is_bad;
         long want = call_run_clone(c);
-        EXPECT(want < 0, "clone(2) takes thread pointer 0x%llx", (unsigned long long)bad[i]);
+        EXPECT(want < 0, "clone(2) takes thread pointer 0x%llx", (unsigned long long)c->tls);
         call_expect(c, want);
         CALL_SET(c, SIGCHLD | CLONE_SETTLS, 492);
-        c->tls = bad[i];
+        c->tls = arch_bad_tls[i];
         call_expect(c, want);
     }
 }

@@ -17,7 +17,7 @@ static void bad_args(void)
     struct call *c = call_new();
     for (size_t i = 0; i < arch_bad_addresses_count; i++) {
         CALL_SET(c, SIGCHLD, 500);
-        c->args = (void *)(uintptr_t)arch_bad_addresses[i];
+        c->args = (void *)arch_bad_addresses[i];
         call_expect(c, -EFAULT);
     }
 }
@@ -27,7 +27,7 @@ static void bad_pids(void)
     struct call *c = call_new();
     for (size_t i = 0; i < arch_bad_addresses_count; i++) {
         CALL_SET(c, SIGCHLD, 500);
-        c->pids = (void *)(uintptr_t)arch_bad_addresses[i];
+        c->pids = (void *)arch_bad_addresses[i];
         call_expect(c, -EFAULT);
     }
 }

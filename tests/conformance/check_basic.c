@@ -114,15 +114,9 @@ static void unused_fields(void)
 static void no_pids(void)
 {
     struct call *c = call_new();
-    void *const pointers[] = {NULL,
-                              (void *)1,
-                              (void *)-1L,
-                              (void *)(uintptr_t)ARCH_USER_END,
-                              (void *)(1L << 62),
-                              (void *)0xffff800000000000UL};
-    for (size_t i = 0; i < sizeof pointers / sizeof pointers[0]; i++) {
+    for (size_t i = 0; i < arch_bad_addresses_count; i++) {
         call_set(c, SIGCHLD, 0, NULL);
-        c->pids = pointers[i];
+        c->pids = (void *)arch_bad_addresses[i];
         call_ok(c, 0);
     }
     // Not read at all: no access is made to a page that has none.

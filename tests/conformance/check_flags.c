@@ -46,7 +46,7 @@ static void make_trial(void *arg)
     c->own_args.child_tid = (uint32_t)(uintptr_t)t->low + 64;
     if (t->flags & CLONE_VM)
         c->own_args.child_stack = (uint64_t)(uintptr_t)t->stack + 4096;
-    c->tls = (uint64_t)(uintptr_t)t->stack;
+    c->tls = arch_tls_argument(t->stack);
     c->child = child_sets_go;
     t->result = t->use_clone2 ? call_run(c) : call_run_clone(c);
     if (t->result < 0)

@@ -53,7 +53,7 @@ static void fs(void)
         c->child = child_changes_umask;
         call_ok(c, 700);
         expect_long(shared ? "umask with CLONE_FS" : "umask without CLONE_FS", shared ? 0321 : 022,
-                    umask(022));
+                    (long)umask(022));
     }
 }
 

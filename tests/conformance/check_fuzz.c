@@ -81,7 +81,7 @@ static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
     c->own_args.child_stack = random_below(2) ? 0 : (uint64_t)(uintptr_t)stack + 4096;
     if (random_below(20) == 0 && !(c->own_args.flags & CLONE_VM))
         c->own_args.child_stack = 8 + (interesting() >> 18);
-    c->tls = (uint64_t)(uintptr_t)stack;
+    c->tls = arch_tls_argument(stack);
     // Don't let a number at random hit memory of the program.
     if (c->own_args.flags &
         (CLONE_PARENT_SETTID | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)) {

@@ -205,7 +205,7 @@ void random_seed(uint64_t seed)
 
 void sleep_us(unsigned us)
 {
-    struct timespec t = {us / 1000000, (long)(us % 1000000) * 1000};
+    struct timespec t = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
     while (nanosleep(&t, &t) < 0 && errno == EINTR)
         ;
 }

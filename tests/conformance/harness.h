@@ -33,7 +33,7 @@ struct options {
     int percent;     // -e: of the repetitions
     int privileged;  // pid namespaces can be made without a user namespace
     int eintr_never; // CLONE2_EINTR=never: the provider has no window for EINTR
-    int by_function; // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
+    int by_function; // ARCH_BY_*, by CLONE2_VIA: a function instead of the bare instruction
     int self;        // descriptor of this program, for exec
     const char *program;
 };

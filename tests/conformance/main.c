@@ -65,8 +65,10 @@ static int usage(int status)
 
 static void print_repeat(const struct check *check)
 {
-    printf("  repeat: CLONE2_SEED=%llu %s -n %ld %s\n", (unsigned long long)options.seed,
-           options.program, options.nr, check->name);
+    const char *via = getenv("CLONE2_VIA");
+    printf("  repeat: CLONE2_SEED=%llu %s%s%s%s -n %ld %s\n", (unsigned long long)options.seed,
+           via ? "CLONE2_VIA=" : "", via ? via : "", via ? " " : "", options.program, options.nr,
+           check->name);
 }
 
 static void print_outcome(const struct job *job, struct tally *t)
@@ -223,9 +225,10 @@ static int probe_provider(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
     fflush(stdout);
-    long result = options.by_function ? syscall(options.nr, &args, NULL)
-                                      : arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
-    if (result == -1 && options.by_function)
+    const int libc = options.by_function == ARCH_BY_LIBC;
+    long result = libc ? syscall(options.nr, &args, NULL)
+                       : arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
+    if (result == -1 && libc)
         result = -errno;
     if (result == 0)
         _exit(0);
@@ -286,7 +289,7 @@ int main(int argc, char **argv)
     options.percent = 100;
     options.seed = seed ? strtoull(seed, NULL, 0) : mix((uint64_t)time(NULL)) >> 32;
     options.eintr_never = eintr && strcmp(eintr, "never") == 0;
-    options.by_function = via && strcmp(via, "libc") == 0;
+    options.by_function = via ? arch_by_function(via) : ARCH_BY_INSTRUCTION;
     options.self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     while ((option = getopt(argc, argv, "+n:vj:t:e:h")) != -1) {
         switch (option) {
@@ -315,6 +318,10 @@ int main(int argc, char **argv)
     }
     argc -= optind;
     argv += optind;
+    if (options.by_function < 0) {
+        fprintf(stderr, "%s: CLONE2_VIA=%s: no such function here\n", options.program, via);
+        return EXIT_BROKEN;
+    }
     if (argc < 1)
         return usage(EXIT_BROKEN);
     if (strcmp(argv[0], "list") == 0)

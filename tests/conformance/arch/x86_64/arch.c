@@ -29,7 +29,7 @@ long arch_function_r14(struct arch_call *c);
 extern const char arch_returned_rbx[];
 extern const char arch_returned_r14[];
 
-const uint64_t arch_bad_addresses[] = {
+const uintptr_t arch_bad_addresses[] = {
     0,
     1,
     8,
@@ -50,6 +50,9 @@ const uint64_t arch_bad_addresses[] = {
     0xffffffffffffffffULL,
 };
 const size_t arch_bad_addresses_count = sizeof arch_bad_addresses / sizeof arch_bad_addresses[0];
+
+const uintptr_t arch_bad_tls[] = {1ULL << 63, 0xffffffffffffffffULL, 0xffff800000000000ULL};
+const size_t arch_bad_tls_count = sizeof arch_bad_tls / sizeof arch_bad_tls[0];
 
 enum { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, r15 };
 
@@ -89,11 +92,28 @@ static uint32_t cpu_has_avx(void)
     return (uint32_t)known;
 }
 
-uint64_t arch_thread_pointer(void)
+static uint64_t segment_base(uint64_t code)
 {
     uint64_t value = 0;
-    arch_raw(SYS_arch_prctl, ARCH_GET_FS_CODE, (uint64_t)(uintptr_t)&value, 0, 0, 0, 0);
+    arch_raw(SYS_arch_prctl, code, (uint64_t)(uintptr_t)&value, 0, 0, 0, 0);
     return value;
+}
+
+uint64_t arch_tls_argument(void *at)
+{
+    uint64_t value = (uint64_t)(uintptr_t)at;
+    memcpy(at, &value, sizeof value); // what a thread pointer points at: itself
+    return value;
+}
+
+uint64_t arch_tls_base(uint64_t argument)
+{
+    return argument;
+}
+
+int arch_by_function(const char *name)
+{
+    return strcmp(name, "libc") == 0 ? ARCH_BY_LIBC : -1;
 }
 
 // fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
@@ -144,13 +164,11 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
     c->in.gpr[rsp] = s->sp;
     c->in.gpr[(seed & 1) ? rbx : r14] = (uint64_t)(uintptr_t)c;
     c->in.rflags = 0x202 | (next_random(&seed) & FLAGS_MASK);
-    uint64_t base = 0;
-    arch_raw(SYS_arch_prctl, ARCH_GET_GS_CODE, (uint64_t)(uintptr_t)&base, 0, 0, 0, 0);
-    c->in.gs_base = base;
-    c->in.fs_base = arch_thread_pointer();
+    c->in.gs_base = segment_base(ARCH_GET_GS_CODE);
+    c->in.fs_base = segment_base(ARCH_GET_FS_CODE);
     fill_fx(&c->in, &seed);
     c->use_avx = cpu_has_avx();
-    c->by_function = s->by_function ? 1 : 0;
+    c->by_function = (uint32_t)s->by_function;
     if (c->by_function) {
         c->in.rflags &= ~DIRECTION_FLAG;
         c->in.fx[4] = 0; // functions are called with an empty x87 stack
@@ -166,6 +184,12 @@ uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at)
 {
     *at = (uint64_t)(uintptr_t)(base_is_rbx(c) ? arch_returned_rbx : arch_returned_r14);
     return (uint64_t)(uintptr_t)at;
+}
+
+uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack)
+{
+    (void)c;
+    return child_stack + 8;
 }
 
 long arch_perform(struct arch_call *c)

@@ -29,24 +29,27 @@ struct arch_call {
     uint32_t by_function;
 };
 
+// What makes the call: the bare instruction, or libc's syscall().
+enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC };
+
 // The six arguments of one system call, whatever its number.
 struct arch_syscall {
     long nr;
     uint64_t arg[6];
     uint64_t sp; // the caller's stack pointer during the call: any value will do
-    // By libc's syscall() instead of the bare instruction: then sp must be a stack with room below.
+    // ARCH_BY_*. With a function sp must be a stack with room below.
     int by_function;
 };
+
+// ARCH_BY_* for a value of CLONE2_VIA; -1: there is no such function here.
+int arch_by_function(const char *name);
 
 // Fills in->in with patterns made from seed and the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
 // For by_function, whose child returns on its new stack: what to pass as child_stack where the
 // words at `at` may be used, and what the child's stack pointer is afterwards.
 uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
-static inline uint64_t arch_sp_after_return(uint64_t child_stack)
-{
-    return child_stack + 8;
-}
+uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack);
 // Makes the call. The parent gets the result (-errno on failure).
 long arch_perform(struct arch_call *c);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
@@ -63,13 +66,25 @@ static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int
     return c->out[who].fs_base;
 }
 
+// What the kernel takes of child_stack: as wide as the register in which clone(2) has it.
+static inline uint64_t arch_child_stack(uint64_t child_stack)
+{
+    return child_stack;
+}
+
 // The first address that no program has (without asking for more by mmap).
 #define ARCH_USER_END (1ULL << 47)
 // Addresses at which nothing is ever readable.
-extern const uint64_t arch_bad_addresses[];
+extern const uintptr_t arch_bad_addresses[];
 extern const size_t arch_bad_addresses_count;
-// The value of the thread pointer register, and the argument register that clone(2) reads it from.
-uint64_t arch_thread_pointer(void);
+// The argument of CLONE_SETTLS that makes `at` the thread pointer; its first 64 bytes are used.
+uint64_t arch_tls_argument(void *at);
+// The thread pointer that an argument made so stands for.
+uint64_t arch_tls_base(uint64_t argument);
+// Arguments of CLONE_SETTLS that clone(2) refuses.
+extern const uintptr_t arch_bad_tls[];
+extern const size_t arch_bad_tls_count;
+// The argument registers in which clone(2) has them.
 #define ARCH_TLS_ARG 4
 #define ARCH_CLONE_CHILD_TID_ARG 3
 
