@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # sh kpatch/boot.sh [--kernel 6.12|6.1] [--unpatched] [--timeout SECONDS] [--memory MB] [--cpus N] \
-#     [--] COMMAND [ARGUMENT...]
+#     [--cpu MODEL] [--] COMMAND [ARGUMENT...]
 #
 # Runs COMMAND as root under a kernel of build.sh, in QEMU without hardware support: on this machine's
 # own files, in the current folder. What it writes to files is lost at the end; its output, errors and
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 usage() {
     echo "usage: sh kpatch/boot.sh [--kernel 6.12|6.1] [--unpatched] [--timeout SECONDS]" \
-        "[--memory MB] [--cpus N] [--] COMMAND [ARGUMENT...]" >&2
+        "[--memory MB] [--cpus N] [--cpu MODEL] [--] COMMAND [ARGUMENT...]" >&2
     exit 125
 }
 
@@ -23,19 +23,21 @@ variant=
 seconds=600
 memory=1024
 cpus=2
+cpu=max
 while [ $# -gt 0 ]; do
     case $1 in
     --unpatched)
         variant=--unpatched
         shift
         ;;
-    --kernel | --timeout | --memory | --cpus)
+    --kernel | --timeout | --memory | --cpus | --cpu)
         [ $# -ge 2 ] || usage
         case $1 in
         --kernel) version=$2 ;;
         --timeout) seconds=$2 ;;
         --memory) memory=$2 ;;
         --cpus) cpus=$2 ;;
+        --cpu) cpu=$2 ;;
         esac
         shift 2
         ;;
@@ -159,7 +161,7 @@ out=$!
 cat <"$job/err" >&2 3>&- 4>&- &
 err=$!
 
-timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp "$cpus" -m "$memory" \
+timeout "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu "$cpu" -smp "$cpus" -m "$memory" \
     -display none -monitor none -no-reboot -nodefaults -kernel "$kernel/bzImage" \
     -virtfs local,path=/,mount_tag=root,security_model=none,multidevs=remap,readonly=on \
     -device virtio-rng-pci -serial "file:$job/console" -device virtio-serial-pci \
