@@ -16,6 +16,7 @@ all=${3:-}
 
 supervise=$build/supervisor/clone2-supervise
 conformance=$build/tests/conformance/clone2-conformance-static
+conformance_i386=$build/tests/conformance/clone2-conformance-i386-static
 differential=$build/tests/differential/clone2-differential
 # An emulated CPU is some ten times slower: for the whole of a row, and for a single check.
 limit=3000
@@ -56,7 +57,8 @@ row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
 row wrapper-6.12 'wrapper and agent step aside | 6.12 patched' '' \
     env CLONE2_NATIVE=yes CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
     /usr/bin/python3 tests/integration/test_provider.py
-row compat-6.12 "the kernel's 32-bit entry | 6.12 patched" '' "$build/tests/compat/clone2-compat-entry"
+CLONE2_EINTR=never row i386-6.12 'the kernel itself, i386 program | 6.12 patched' '' \
+    "$conformance_i386" $slow all
 row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
     sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests"
 if [ "$all" = --all ]; then
@@ -66,6 +68,12 @@ if [ "$all" = --all ]; then
         sh tests/differential/compare.sh "$supervise" "$differential" 5000
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
         "$supervise" --provider=supervisor -- "$conformance" $slow all
+    # By sysenter and by syscall.
+    for vendor in GenuineIntel AuthenticAMD; do
+        CLONE2_EINTR=never CLONE2_VIA=vdso CLONE2_ABSENT=$CLONE2_ABSENT,bare-instruction row vdso-$vendor \
+            "the kernel itself, i386 program, \`CLONE2_VIA=vdso\`, $vendor | 6.12 patched" \
+            "--cpu max,vendor=$vendor" "$conformance_i386" $slow all
+    done
     row unpatched-6.12 'supervisor | 6.12' --unpatched "$supervise" -- "$conformance" $slow all
     row before-6.12 "the kernel's selftests of clone3 | 6.12" --unpatched \
         sh tests/selftests.sh "$(sh kpatch/build.sh 6.12)/selftests" clone3
@@ -73,8 +81,8 @@ if [ "$all" = --all ]; then
         "$supervise" -- "$conformance" $slow all
     CLONE2_EINTR=never row native-6.1 'the kernel itself | 6.1 patched' '--kernel 6.1' \
         "$conformance" $slow all
-    row compat-6.1 "the kernel's 32-bit entry | 6.1 patched" '--kernel 6.1' \
-        "$build/tests/compat/clone2-compat-entry"
+    CLONE2_EINTR=never row i386-6.1 'the kernel itself, i386 program | 6.1 patched' '--kernel 6.1' \
+        "$conformance_i386" $slow all
     row selftests-6.1 "the kernel's selftests of clone2 and clone3 | 6.1 patched" '--kernel 6.1' \
         sh tests/selftests.sh "$(sh kpatch/build.sh 6.1)/selftests"
 fi

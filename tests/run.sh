@@ -41,6 +41,7 @@ fi
 
 packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1.81-dev doctest-dev
     nlohmann-json3-dev python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static
+    gcc-i686-linux-gnu libc6-dev-i386-cross
     bubblewrap apache2-bin crun runc systemd'
 [ "$all" = no ] || packages="$packages clang clang-format clang-tidy"
 # shellcheck disable=SC2086 # a list of words

@@ -58,6 +58,7 @@ static int usage(int status)
             "  CLONE2_ABSENT=a,b  features known to be missing\n"
             "  CLONE2_EINTR=never EINTR is never right (shim, patched kernel)\n"
             "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
+            "  CLONE2_VIA=vdso    on i386: call __kernel_vsyscall() instead\n"
             "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n",
             options.program, options.program, ARCH_DEFAULT_NR);
     return status;

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+// i386: patterns for all registers, and the comparison afterwards.
+#include "arch.h"
+#include "offsets.h"
+
+#include <asm/ldt.h>
+#include <cpuid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(offsetof(struct arch_state, gpr) == EAX, "EAX");
+_Static_assert(offsetof(struct arch_state, eflags) == EFLAGS, "EFLAGS");
+_Static_assert(offsetof(struct arch_state, segment) == DS, "DS");
+_Static_assert(offsetof(struct arch_state, tls) == TLS, "TLS");
+_Static_assert(offsetof(struct arch_state, scratch) == SCRATCH, "SCRATCH");
+_Static_assert(offsetof(struct arch_state, fx) == FX, "FX");
+_Static_assert(offsetof(struct arch_state, ymm) == YMM, "YMM");
+_Static_assert(sizeof(struct arch_state) == STATE_SIZE, "STATE_SIZE");
+_Static_assert(offsetof(struct arch_call, out) == OUT_PARENT, "OUT_PARENT");
+_Static_assert(offsetof(struct arch_call, saved) == SAVED_EBX, "SAVED_EBX");
+_Static_assert(offsetof(struct arch_call, child) == CHILD, "CHILD");
+_Static_assert(offsetof(struct arch_call, function) == FUNCTION, "FUNCTION");
+_Static_assert(offsetof(struct arch_call, use_avx) == USE_AVX, "USE_AVX");
+_Static_assert(sizeof(struct user_desc) == sizeof((struct arch_state *)0)->tls, "user_desc");
+
+typedef long call_function(struct arch_call *c);
+// By ARCH_BY_*, then by the register that holds c: edi, ebp.
+call_function arch_call_edi, arch_call_ebp, arch_libc_edi, arch_libc_ebp, arch_vdso_edi,
+    arch_vdso_ebp;
+static call_function *const functions[3][2] = {
+    {arch_call_edi, arch_call_ebp}, {arch_libc_edi, arch_libc_ebp}, {arch_vdso_edi, arch_vdso_ebp}};
+extern const char arch_returned_libc_edi[], arch_returned_libc_ebp[];
+extern const char arch_returned_vdso_edi[], arch_returned_vdso_ebp[];
+
+const uintptr_t arch_bad_addresses[] = {
+    0, 1, 8, 4095, ARCH_USER_END, 0xfffff000, 0xffffffd8, 0xfffffff8, 0xffffffff,
+};
+const size_t arch_bad_addresses_count = sizeof arch_bad_addresses / sizeof arch_bad_addresses[0];
+
+// The first entry of the GDT is no one's.
+static const struct user_desc no_entry = {.base_addr = 4096, .limit = 1, .seg_32bit = 1};
+const uintptr_t arch_bad_tls[] = {1, ARCH_USER_END, 0xffffffff, (uintptr_t)&no_entry};
+const size_t arch_bad_tls_count = sizeof arch_bad_tls / sizeof arch_bad_tls[0];
+
+enum { eax, ebx, ecx, edx, esi, edi, ebp, esp };
+
+static const char *const gpr_name[8] = {"eax", "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp"};
+static const char *const segment_name[4] = {"ds", "es", "fs", "gs"};
+
+// What a function may not change: ebx, esi, edi, ebp, esp, DF (which has to be 0), and the control
+// bits of x87 and mxcsr. __kernel_vsyscall() changes no more than the instruction.
+#define KEPT_BY_FUNCTIONS (1U << ebx | 1U << esi | 1U << edi | 1U << ebp | 1U << esp)
+#define DIRECTION_FLAG 0x400U
+#define MXCSR_CONTROL 0xffc0U
+
+// CF PF AF ZF SF DF OF: all that a program can set without side effects.
+#define FLAGS_MASK 0xcd5U
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+static uint32_t cpu_has_avx(void)
+{
+    static int known = -1;
+    if (known < 0) {
+        unsigned a, b, c, d;
+        known = 0;
+        if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE) && (c & bit_AVX)) {
+            uint32_t low, high;
+            __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+            known = (low & 6) == 6;
+        }
+    }
+    return (uint32_t)known;
+}
+
+static uint32_t address(const volatile void *p)
+{
+    return (uint32_t)(uintptr_t)p;
+}
+
+static void read_segments(struct arch_state *s)
+{
+    __asm__ volatile("mov %%ds, %0" : "=r"(s->segment[0]));
+    __asm__ volatile("mov %%es, %0" : "=r"(s->segment[1]));
+    __asm__ volatile("mov %%fs, %0" : "=r"(s->segment[2]));
+    __asm__ volatile("mov %%gs, %0" : "=r"(s->segment[3]));
+    memset(s->tls, 0, sizeof s->tls);
+    s->tls[0] = s->segment[3] >> 3;
+    arch_raw(SYS_get_thread_area, address(s->tls), 0, 0, 0, 0, 0);
+}
+
+uint64_t arch_tls_argument(void *at)
+{
+    struct arch_state own;
+    read_segments(&own);
+    struct user_desc *d = (struct user_desc *)at + 2;
+    memset(at, 0, 64);
+    *(uint32_t *)at = address(at); // what a thread pointer points at: itself
+    d->entry_number = own.tls[0];
+    d->base_addr = address(at);
+    d->limit = 0xfffff;
+    d->seg_32bit = 1;
+    d->limit_in_pages = 1;
+    d->useable = 1;
+    return address(d);
+}
+
+uint64_t arch_tls_base(uint64_t argument)
+{
+    return ((const struct user_desc *)(uintptr_t)argument)->base_addr;
+}
+
+int arch_by_function(const char *name)
+{
+    if (strcmp(name, "libc") == 0)
+        return ARCH_BY_LIBC;
+    return strcmp(name, "vdso") == 0 && getauxval(AT_SYSINFO) ? ARCH_BY_VDSO : -1;
+}
+
+// fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
+// The x87 instruction and data pointers are left 0: some processors don't keep them.
+static void fill_fx(struct arch_state *s, uint64_t *seed)
+{
+    memset(s->fx, 0, sizeof s->fx);
+    static const uint16_t control[4] = {0x037f, 0x077f, 0x0b7f, 0x0f7f};
+    uint16_t fcw = control[next_random(seed) & 3];
+    uint16_t fsw = 0x3800; // top 7: one value on the stack
+    uint32_t mxcsr = 0x1f80 | (uint32_t)(next_random(seed) & 0x603f);
+    memcpy(s->fx, &fcw, 2);
+    memcpy(s->fx + 2, &fsw, 2);
+    s->fx[4] = 0x80;
+    memcpy(s->fx + 24, &mxcsr, 4);
+    for (int i = 0; i < 8; i++) {
+        uint64_t mantissa = next_random(seed) | (1ULL << 63);
+        uint16_t exponent = 0x3fff;
+        memcpy(s->fx + 32 + 16 * i, &mantissa, 8);
+        memcpy(s->fx + 40 + 16 * i, &exponent, 2);
+        for (int j = 0; j < 4; j++) {
+            uint64_t v = next_random(seed);
+            memcpy(s->ymm[i] + 8 * j, &v, 8);
+        }
+        memcpy(s->fx + 160 + 16 * i, s->ymm[i], 16);
+    }
+}
+
+void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed)
+{
+    memset(c->out, 0x5a, offsetof(struct arch_state, scratch));
+    memset(&c->out[1], 0x5a, offsetof(struct arch_state, scratch));
+    for (int i = 0; i < 8; i++)
+        c->in.gpr[i] = (uint32_t)next_random(&seed);
+    c->in.gpr[eax] = (uint32_t)s->nr;
+    c->in.gpr[ebx] = (uint32_t)s->arg[0];
+    c->in.gpr[ecx] = (uint32_t)s->arg[1];
+    for (int i = 2; i < 5; i++) {
+        if (s->arg[i])
+            c->in.gpr[ebx + i] = (uint32_t)s->arg[i];
+    }
+    c->in.gpr[esp] = (uint32_t)s->sp;
+    c->in.gpr[(seed & 1) || s->arg[4] ? ebp : edi] = address(c);
+    c->in.eflags = 0x202U | ((uint32_t)next_random(&seed) & FLAGS_MASK);
+    read_segments(&c->in);
+    fill_fx(&c->in, &seed);
+    c->use_avx = cpu_has_avx();
+    c->by_function = (uint32_t)s->by_function;
+    c->function = s->by_function == ARCH_BY_LIBC ? (uint32_t)(uintptr_t)syscall
+                                                 : (uint32_t)getauxval(AT_SYSINFO);
+    if (s->by_function == ARCH_BY_LIBC) {
+        c->in.eflags &= ~DIRECTION_FLAG;
+        c->in.fx[4] = 0; // functions are called with an empty x87 stack
+    }
+}
+
+static int base_is_ebp(const struct arch_call *c)
+{
+    return c->in.gpr[ebp] == address(c);
+}
+
+// __kernel_vsyscall() ends with int $0x80, pop instructions, ret: what it pops is no ABI, so look.
+static const unsigned char *vsyscall_pops(const struct arch_call *c)
+{
+    const unsigned char *p = (const unsigned char *)(uintptr_t)c->function;
+    while (p[0] != 0xcd || p[1] != 0x80)
+        p++;
+    return p + 2;
+}
+
+static int popped_register(unsigned char instruction)
+{
+    // As instructions number them.
+    static const int registers[8] = {eax, ecx, edx, ebx, esp, ebp, esi, edi};
+    return instruction >> 3 == 0x58 >> 3 ? registers[instruction & 7] : -1;
+}
+
+uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at)
+{
+    uint32_t *top = (uint32_t *)at;
+    if (c->by_function == ARCH_BY_LIBC) {
+        *top = address(base_is_ebp(c) ? arch_returned_libc_ebp : arch_returned_libc_edi);
+        return address(at);
+    }
+    const unsigned char *p = vsyscall_pops(c);
+    for (int r; (r = popped_register(*p)) >= 0; p++)
+        *top++ = c->in.gpr[r];
+    *top = address(base_is_ebp(c) ? arch_returned_vdso_ebp : arch_returned_vdso_edi);
+    return address(at);
+}
+
+uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack)
+{
+    if (c->by_function == ARCH_BY_LIBC)
+        return child_stack + 4 + 28; // the arguments, too
+    for (const unsigned char *p = vsyscall_pops(c); popped_register(*p) >= 0; p++)
+        child_stack += 4;
+    return child_stack + 4;
+}
+
+long arch_perform(struct arch_call *c)
+{
+    long result = functions[c->by_function][base_is_ebp(c)](c);
+    if (c->by_function == ARCH_BY_LIBC && result == -1)
+        c->out[0].gpr[eax] = (uint32_t)(result = -errno);
+    return result;
+}
+
+static int differ(char *why, size_t size, const char *name, uint32_t want, uint32_t got)
+{
+    if (want == got)
+        return 0;
+    snprintf(why, size, "%s: expected 0x%x, got 0x%x", name, want, got);
+    return -1;
+}
+
+static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
+                        const void *got, size_t n)
+{
+    if (memcmp(want, got, n) == 0)
+        return 0;
+    uint64_t a = 0;
+    uint64_t b = 0;
+    memcpy(&a, want, n < 8 ? n : 8);
+    memcpy(&b, got, n < 8 ? n : 8);
+    snprintf(why, size, "%s%d: expected 0x%llx..., got 0x%llx... (%zu bytes compared)", name, index,
+             (unsigned long long)a, (unsigned long long)b, n);
+    return -1;
+}
+
+int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
+                 size_t size)
+{
+    const struct arch_state *in = &c->in;
+    const struct arch_state *out = &c->out[who];
+    const int libc = c->by_function == ARCH_BY_LIBC;
+    for (int i = 0; i < 8; i++) {
+        if (i == eax || (libc && !(KEPT_BY_FUNCTIONS & (1U << i))))
+            continue;
+        if (differ(why, size, gpr_name[i], i == esp ? (uint32_t)sp : in->gpr[i], out->gpr[i]))
+            return -1;
+    }
+    const uint32_t flags = libc ? DIRECTION_FLAG : FLAGS_MASK;
+    if (differ(why, size, "eflags", in->eflags & flags, out->eflags & flags) ||
+        differ(why, size, "gs base", tls ? (uint32_t)tls : in->tls[1], out->tls[1]))
+        return -1;
+    for (int i = 0; i < 4; i++) {
+        if (differ(why, size, segment_name[i], in->segment[i], out->segment[i]))
+            return -1;
+    }
+    if (libc) {
+        uint32_t want;
+        uint32_t got;
+        memcpy(&want, in->fx + 24, 4);
+        memcpy(&got, out->fx + 24, 4);
+        if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
+            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL))
+            return -1;
+        return 0;
+    }
+    if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
+        differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
+        differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
+        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4))
+        return -1;
+    for (int i = 0; i < 8; i++) {
+        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10) ||
+            differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16) ||
+            (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32)))
+            return -1;
+    }
+    return 0;
+}

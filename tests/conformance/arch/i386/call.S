@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+//
+// long arch_call_edi(struct arch_call *c), long arch_call_ebp(struct arch_call *c)
+// long arch_vdso_edi(struct arch_call *c), long arch_vdso_ebp(struct arch_call *c)
+// long arch_libc_edi(struct arch_call *c), long arch_libc_ebp(struct arch_call *c)
+//
+// Load every register from c->in, execute `int $0x80` or call the function, store every register in
+// c->out[0] (parent, or the call failed) or c->out[1] (child). The parent returns the result; the
+// child runs c->child(c) on its own scratch stack and exits its task with the value.
+//
+// Rules: after the system call only eax is free, nothing may touch the stack (it can be at the edge
+// of a page, or no memory at all) and nothing may touch the flags until they are stored. One
+// register must hold the address of c; there are two variants, so that between them every register
+// carries a pattern.
+#include "offsets.h"
+
+// ecx and eax have been exchanged.
+.macro STORE to, base
+    mov %ecx, \to + EAX(%\base)
+    mov %ebx, \to + EBX(%\base)
+    mov %eax, \to + ECX(%\base)
+    mov %edx, \to + EDX(%\base)
+    mov %esi, \to + ESI(%\base)
+    mov %edi, \to + EDI(%\base)
+    mov %ebp, \to + EBP(%\base)
+    mov %esp, \to + ESP(%\base)
+    mov \to + SCRATCH(%\base), %esp
+    pushfl
+    popl \to + EFLAGS(%\base)
+    cld
+    lea \to(%\base), %ebx
+    mov %\base, %esi
+    jmp arch_call_finish
+.endm
+
+.macro CHECKED_CALL name, base, by
+    .globl \name
+    .type \name, @function
+\name:
+    mov 4(%esp), %eax
+    mov %ebx, SAVED_EBX(%eax)
+    mov %esi, SAVED_ESI(%eax)
+    mov %edi, SAVED_EDI(%eax)
+    mov %ebp, SAVED_EBP(%eax)
+    mov %esp, SAVED_ESP(%eax)
+    mov (%esp), %ecx
+    mov %ecx, SAVED_EIP(%eax)
+    fxrstor FX(%eax)
+    cmpl $0, USE_AVX(%eax)
+    je 1f
+    .set i, 0
+    .rept 8
+    ymm_load %i
+    .set i, i + 1
+    .endr
+1:
+    pushl EFLAGS(%eax)
+    popfl
+    mov EBX(%eax), %ebx
+    mov ECX(%eax), %ecx
+    mov EDX(%eax), %edx
+    mov ESI(%eax), %esi
+    mov EDI(%eax), %edi
+    mov EBP(%eax), %ebp // c where it is the base
+    mov ESP(%eax), %esp
+    .ifc \by, libc
+    pushl EBP(%eax)
+    pushl EDI(%eax)
+    pushl ESI(%eax)
+    pushl EDX(%eax)
+    pushl ECX(%eax)
+    pushl EBX(%eax)
+    pushl EAX(%eax)
+    .endif
+    mov EAX(%eax), %eax
+    .ifc \by, call
+    int $0x80
+    .else
+    call *FUNCTION(%\base)
+    .globl arch_returned_\by\()_\base
+arch_returned_\by\()_\base:
+    .endif
+    .ifc \by, libc
+    lea 28(%esp), %esp
+    .endif
+    xchg %eax, %ecx
+    jecxz 2f
+    jmp 3f
+2:
+    STORE OUT_CHILD, \base
+3:
+    STORE OUT_PARENT, \base
+    .size \name, . - \name
+.endm
+
+// .rept counts in a symbol, a register name needs its value: hence the extra macro.
+.altmacro
+.macro ymm_load n
+    vmovdqu (YMM + 32 * \n)(%eax), %ymm\n
+.endm
+.macro ymm_store n
+    vmovdqu %ymm\n, (YMM + 32 * \n)(%ebx)
+.endm
+
+    .text
+    CHECKED_CALL arch_call_edi, edi, call
+    CHECKED_CALL arch_call_ebp, ebp, call
+    CHECKED_CALL arch_vdso_edi, edi, vdso
+    CHECKED_CALL arch_vdso_ebp, ebp, vdso
+    CHECKED_CALL arch_libc_edi, edi, libc
+    CHECKED_CALL arch_libc_ebp, ebp, libc
+
+// ebx: where this task's registers are stored; esi: c. All general registers are stored.
+    .type arch_call_finish, @function
+arch_call_finish:
+    fxsave FX(%ebx)
+    cmpl $0, USE_AVX(%esi)
+    je 1f
+    .set i, 0
+    .rept 8
+    ymm_store %i
+    .set i, i + 1
+    .endr
+    vzeroupper
+1:
+    fninit
+    pushl $0x1f80
+    ldmxcsr (%esp)
+    mov %ds, %eax
+    mov %eax, DS(%ebx)
+    mov %es, %eax
+    mov %eax, ES(%ebx)
+    mov %fs, %eax
+    mov %eax, FS(%ebx)
+    mov %gs, %eax
+    mov %eax, GS(%ebx)
+    shr $3, %eax
+    mov %eax, TLS(%ebx)
+    mov %ebx, %edi
+    lea TLS(%ebx), %ebx
+    mov $SYS_GET_THREAD_AREA, %eax
+    int $0x80
+    lea OUT_CHILD(%esi), %eax
+    cmp %eax, %edi
+    je 2f
+    mov EAX(%edi), %eax
+    mov %esi, %ecx
+    // The stack slot of the return address may have been used by a child that shares the memory.
+    mov SAVED_EIP(%ecx), %edx
+    mov SAVED_EBX(%ecx), %ebx
+    mov SAVED_ESI(%ecx), %esi
+    mov SAVED_EDI(%ecx), %edi
+    mov SAVED_EBP(%ecx), %ebp
+    mov SAVED_ESP(%ecx), %esp
+    mov %edx, (%esp)
+    ret
+2:
+    sub $8, %esp // aligned to 16 bytes with what was pushed, and what is now
+    pushl %esi
+    call *CHILD(%esi)
+    mov %eax, %ebx
+    mov $SYS_EXIT, %eax
+    int $0x80
+    ud2
+    .size arch_call_finish, . - arch_call_finish
+    .section .note.GNU-stack, "", @progbits
