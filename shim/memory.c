@@ -1,21 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "memory.h"
 
-#include "arch.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-static uint64_t address_of(const void *p)
-{
-    return (uint64_t)(uintptr_t)p;
-}
-
 // rt_sigprocmask() with an invalid `how` reads 8 bytes and does nothing: EINVAL, or EFAULT.
 static bool is_readable(uint64_t address)
 {
-    return shim_syscall(SYS_rt_sigprocmask, ~0ULL, address, 0, 8, 0, 0) == -EINVAL;
+    return raw_call(SYS_rt_sigprocmask, ~0ULL, address, 0, 8) == -EINVAL;
 }
 
 // Where a sandbox forbids process_vm_readv(). Nothing that is read here spans more than two pages.
@@ -34,11 +29,10 @@ static bool read_after_asking(uint64_t address, void *to, size_t size)
 bool shim_read(uint64_t address, void *to, size_t size)
 {
     // The thread's id, not the process's: its first thread may have ended.
-    const long self = shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    const long self = raw_call(SYS_gettid);
     const struct iovec local = {to, size};
     const struct iovec remote = {(void *)(uintptr_t)address, size};
-    const long got = shim_syscall(SYS_process_vm_readv, (uint64_t)self, address_of(&local), 1,
-                                  address_of(&remote), 1, 0);
+    const long got = raw_call(SYS_process_vm_readv, self, &local, 1, &remote, 1);
     if (got == -ENOSYS || got == -EPERM)
         return read_after_asking(address, to, size);
     return got == (long)size;

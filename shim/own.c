@@ -12,7 +12,7 @@
 #define _GNU_SOURCE
 #include "own.h"
 
-#include "arch.h"
+#include "arch/native.h"
 #include "context.h"
 #include "trap.h"
 
@@ -61,23 +61,21 @@ void shim_own_action(const struct sigaction *action, struct sigaction *old)
 
 static void change_mask(int how, uint64_t mask)
 {
-    shim_syscall(SYS_rt_sigprocmask, (uint64_t)how, (uint64_t)(uintptr_t)&mask, 0, KERNEL_MASK_SIZE,
-                 0, 0);
+    raw_call(SYS_rt_sigprocmask, how, &mask, 0, KERNEL_MASK_SIZE);
 }
 
 static void queue(const siginfo_t *info)
 {
-    const long process = shim_syscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
-    const long thread = shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-    shim_syscall(SYS_rt_tgsigqueueinfo, (uint64_t)process, (uint64_t)thread, SIGSYS,
-                 (uint64_t)(uintptr_t)info, 0, 0);
+    const long process = raw_call(SYS_getpid);
+    const long thread = raw_call(SYS_gettid);
+    raw_call(SYS_rt_tgsigqueueinfo, process, thread, SIGSYS, info);
 }
 
 // By the default action, with the same siginfo, when our handler has returned.
 static void die(const siginfo_t *info)
 {
     const struct shim_kernel_sigaction none = {0};
-    shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&none, 0, KERNEL_MASK_SIZE, 0, 0);
+    raw_call(SYS_rt_sigaction, SIGSYS, &none, 0, KERNEL_MASK_SIZE);
     queue(info);
 }
 
@@ -100,7 +98,7 @@ bool shim_own_blocked(void)
 
 bool shim_own_pending(void)
 {
-    return started && own.pending && own.tid == (int32_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    return started && own.pending && own.tid == (int32_t)raw_call(SYS_gettid);
 }
 
 static void queue_pending(void)
@@ -189,7 +187,7 @@ void shim_own_deliver(siginfo_t *info, void *context)
     if (blocked && !forced) {
         if (!own.pending) {
             own.info = *info;
-            own.tid = (int32_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+            own.tid = (int32_t)raw_call(SYS_gettid);
             own.pending = true;
         }
         return;

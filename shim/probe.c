@@ -7,7 +7,7 @@
 // can be lower.
 #include "probe.h"
 
-#include "arch.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -35,7 +35,7 @@ static long ask_with(uint64_t flags, const pid_t *set_tid, uint32_t size)
         .set_tid = (uint64_t)(uintptr_t)set_tid,
         .set_tid_size = size,
     };
-    return shim_syscall(SYS_clone3, (uint64_t)(uintptr_t)&args, CLONE_ARGS_SIZE_VER1, 0, 0, 0, 0);
+    return raw_call(SYS_clone3, &args, CLONE_ARGS_SIZE_VER1);
 }
 
 static long ask(const pid_t *set_tid, uint32_t size)
@@ -65,7 +65,7 @@ static struct plan_facts guess(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
-    shim_syscall(SYS_capget, (uint64_t)(uintptr_t)&header, (uint64_t)(uintptr_t)data, 0, 0, 0, 0);
+    raw_call(SYS_capget, &header, data);
     const uint32_t checkpoint_restore = 40; // 5.9
     const bool has = (data[0].effective & (1U << CAP_SYS_ADMIN)) ||
                      (data[1].effective & (1U << (checkpoint_restore - 32)));
@@ -201,7 +201,7 @@ enum shim_picked shim_probe_pick(struct plan_call *call)
             long result = 0;
             pid_t hint = __atomic_load_n(&last_picked, __ATOMIC_RELAXED);
             if (hint == 0)
-                hint = (pid_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+                hint = (pid_t)raw_call(SYS_gettid);
             // Other failures are the real call's to report.
             if (!find_free(list, i, hint + 1, &result) && result == -EEXIST)
                 return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;

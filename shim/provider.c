@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "provider.h"
 
-#include "arch.h"
+#include "arch/native.h"
 #include "clone2.h"
 #include "translate.h"
 
@@ -18,11 +18,10 @@ enum { NOT_ASKED, ABSENT, PRESENT };
 static int ask(void)
 {
     const uint64_t none = ~0ULL;
-    const long result = shim_syscall(__NR_clone2, none, none, none, SHIM_PASS_ON, none, none);
+    const long result = raw_call(__NR_clone2, none, none, none, SHIM_PASS_ON, none, none);
     if (result != -EFAULT)
         return ABSENT;
-    return shim_syscall(SYS_prctl, PR_GET_SECCOMP, 0, 0, 0, 0, 0) == SECCOMP_MODE_DISABLED ? PRESENT
-                                                                                           : ABSENT;
+    return raw_call(SYS_prctl, PR_GET_SECCOMP) == SECCOMP_MODE_DISABLED ? PRESENT : ABSENT;
 }
 
 bool shim_kernel_has_clone2(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "slots.h"
 
-#include "arch.h"
+#include "arch/native.h"
 
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -54,7 +54,7 @@ static struct shim_slot *take(unsigned *index)
 struct shim_slot *shim_slot_take(void)
 {
     unsigned index = SHIM_SLOTS;
-    const int32_t tid = (int32_t)shim_syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    const int32_t tid = (int32_t)raw_call(SYS_gettid);
     struct shim_slot *slot = take(&index);
     if (index >= MANY)
         reclaim_abandoned(tid);

@@ -9,7 +9,7 @@
 // Runs in signal handlers, in any thread: raw system calls only, no errno.
 #include "trap.h"
 
-#include "arch.h"
+#include "arch/native.h"
 #include "context.h"
 #include "own.h"
 #include "slots.h"
@@ -98,16 +98,14 @@ struct shim_kernel_sigaction shim_sigsys_action = {
 
 static long install_handler(struct shim_kernel_sigaction *old)
 {
-    return shim_syscall(SYS_rt_sigaction, SIGSYS, (uint64_t)(uintptr_t)&shim_sigsys_action,
-                        (uint64_t)(uintptr_t)old, KERNEL_MASK_SIZE, 0, 0);
+    return raw_call(SYS_rt_sigaction, SIGSYS, &shim_sigsys_action, old, KERNEL_MASK_SIZE);
 }
 
 bool shim_trap_unblock(void)
 {
     const uint64_t sigsys = 1ULL << (SIGSYS - 1);
     uint64_t old = 0;
-    shim_syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, (uint64_t)(uintptr_t)&sigsys,
-                 (uint64_t)(uintptr_t)&old, KERNEL_MASK_SIZE, 0, 0);
+    raw_call(SYS_rt_sigprocmask, SIG_UNBLOCK, &sigsys, &old, KERNEL_MASK_SIZE);
     return old & sigsys;
 }
 
@@ -117,9 +115,8 @@ static void install_alternate_stack(void)
     static unsigned char memory[SHIM_ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
     stack_t old = {0};
     const stack_t ours = {.ss_sp = memory, .ss_size = sizeof memory};
-    if (shim_syscall(SYS_sigaltstack, 0, (uint64_t)(uintptr_t)&old, 0, 0, 0, 0) == 0 &&
-        (old.ss_flags & SS_DISABLE))
-        shim_syscall(SYS_sigaltstack, (uint64_t)(uintptr_t)&ours, 0, 0, 0, 0, 0);
+    if (raw_call(SYS_sigaltstack, 0, &old) == 0 && (old.ss_flags & SS_DISABLE))
+        raw_call(SYS_sigaltstack, &ours);
 }
 
 // A prctl() that no kernel knows. Our filter answers it with EALREADY, given its number: so it is
@@ -128,7 +125,7 @@ static void install_alternate_stack(void)
 
 static bool has_filter(void)
 {
-    return shim_syscall(SYS_prctl, ASK_FOR_FILTER, shim_nr, 0, 0, 0, 0) == -EALREADY;
+    return raw_call(SYS_prctl, ASK_FOR_FILTER, shim_nr) == -EALREADY;
 }
 
 // Syscall user dispatch wants SIGSYS, too, for the system calls of our handler and of its return.
@@ -171,9 +168,9 @@ static long install_filter(void)
     for (int privileges = 1; privileges >= 0; privileges--) {
         // Only who may not install a filter otherwise gives up set-user-ID programs for it.
         if (!privileges)
-            shim_syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
-        result = shim_syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC,
-                              (uint64_t)(uintptr_t)&program, 0, 0, 0);
+            raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
+        result =
+            raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
         if (result != -EACCES)
             break;
     }

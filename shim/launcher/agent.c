@@ -4,7 +4,7 @@
 // None of the calls here may be the one that the filter asks the listener for: nobody answers yet.
 #include "agent.h"
 
-#include "system_call.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,14 +17,14 @@ enum { ANSWER_SECONDS = 30 };
 
 void close_fd(long fd)
 {
-    system_call(SYS_close, fd, 0, 0, 0, 0, 0);
+    raw_call(SYS_close, fd);
 }
 
 long move_up(long fd)
 {
     if (fd < 0 || fd > 2)
         return fd;
-    const long higher = system_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3, 0, 0, 0);
+    const long higher = raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
     close_fd(fd);
     return higher;
 }
@@ -37,15 +37,14 @@ long connect_agent(const char *path, const char **call)
     if (length >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, length);
-    const long fd =
-        move_up(system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, 0, 0, 0));
+    const long fd = move_up(raw_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC));
     if (fd < 0) {
         *call = "socket: ";
         return fd;
     }
     long result;
     do
-        result = system_call(SYS_connect, fd, (long)&address, sizeof address, 0, 0, 0);
+        result = raw_call(SYS_connect, fd, &address, sizeof address);
     while (result == -EINTR);
     if (result < 0) {
         close_fd(fd);
@@ -53,13 +52,13 @@ long connect_agent(const char *path, const char **call)
     }
     // An agent that hangs is not to hang us.
     const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
-    system_call(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, (long)&limit, sizeof limit, 0);
+    raw_call(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     return fd;
 }
 
 static void compose(struct text *message, long nr)
 {
-    const long pid = system_call(SYS_getpid, 0, 0, 0, 0, 0, 0);
+    const long pid = raw_call(SYS_getpid);
     message->size = 0;
     add(message, "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":");
     add_number(message, pid);
@@ -89,12 +88,12 @@ static long send_message(long socket, long listener, const struct text *message)
             rights->cmsg_len = CMSG_LEN(sizeof fd);
             memcpy(CMSG_DATA(rights), &fd, sizeof fd);
         }
-        const long n = system_call(SYS_sendmsg, socket, (long)&header, MSG_NOSIGNAL, 0, 0, 0);
+        const long n = raw_call(SYS_sendmsg, socket, &header, MSG_NOSIGNAL);
         if (n < 0 && n != -EINTR)
             return n;
         sent += n > 0 ? (size_t)n : 0;
     }
-    system_call(SYS_shutdown, socket, SHUT_WR, 0, 0, 0, 0); // the agent sees the end without it
+    raw_call(SYS_shutdown, socket, SHUT_WR); // the agent sees the end without it
     return 0;
 }
 
@@ -103,7 +102,7 @@ static long receive_line(long socket, struct text *line)
 {
     line->size = 0;
     while (line->size + 1 < sizeof line->at) {
-        const long n = system_call(SYS_read, socket, (long)(line->at + line->size), 1, 0, 0, 0);
+        const long n = raw_call(SYS_read, socket, line->at + line->size, 1);
         if (n == -EINTR)
             continue;
         if (n <= 0)

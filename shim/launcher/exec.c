@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "exec.h"
 
+#include "arch/native.h"
 #include "options.h"
-#include "system_call.h"
 #include "text.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ static char shell[] = "/bin/sh";
 // The errno. `program` has room for one more word in front (argv of the launcher itself).
 static long try_file(const char *file, char **program, char **environment)
 {
-    long err = -system_call(SYS_execve, (long)file, (long)program, (long)environment, 0, 0, 0);
+    long err = -raw_call(SYS_execve, file, program, environment);
     if (err == ENOEXEC) {
         // Our own argv begins before PROGRAM, so two words fit: "/bin/sh FILE" for "NAME".
         char **const script = program - 1;
@@ -21,7 +21,7 @@ static long try_file(const char *file, char **program, char **environment)
         char *const name = script[1];
         script[0] = shell;
         script[1] = (char *)file;
-        err = -system_call(SYS_execve, (long)shell, (long)script, (long)environment, 0, 0, 0);
+        err = -raw_call(SYS_execve, shell, script, environment);
         script[0] = before;
         script[1] = name;
     }

@@ -5,10 +5,10 @@
 // Freestanding: no libc, so that one static file of a few KiB runs in any root file system, and
 // no system call is made but those that are written here.
 #include "agent.h"
+#include "arch/native.h"
 #include "exec.h"
 #include "filter.h"
 #include "options.h"
-#include "system_call.h"
 #include "text.h"
 
 #include <errno.h>
@@ -21,12 +21,12 @@ void shim_main(long *stack) __attribute__((noreturn));
 __attribute__((noreturn)) static void end(long status)
 {
     for (;;)
-        system_call(SYS_exit_group, status, 0, 0, 0, 0, 0);
+        raw_call(SYS_exit_group, status);
 }
 
 static void print(long fd, const char *text)
 {
-    system_call(SYS_write, fd, (long)text, (long)length_of(text), 0, 0, 0);
+    raw_call(SYS_write, fd, text, length_of(text));
 }
 
 static void say(const char *before, const char *what, const char *after)

@@ -4,8 +4,6 @@
 #include "numbers.h"
 #include "text.h"
 
-#include "system_call.h"
-
 enum { DEFAULT_NR = 387, HIGHEST_NR = 0x3fffffff }; // above it x32 begins
 
 const char help_text[] =

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "filter_cost.hpp"
 
+#include "arch/native.h"
 #include "launch.hpp"
-#include "raw_calls.hpp"
 
 #include <array>
 #include <cerrno>
@@ -47,7 +47,7 @@ int serve_getppid(bool allow_all_filter)
     while (std::getline(std::cin, request)) {
         const auto before = std::chrono::steady_clock::now();
         for (unsigned i = 0; i < calls_per_turn; i++)
-            raw_call(SYS_getppid, 0, 0);
+            raw_call(SYS_getppid);
         const std::chrono::duration<double, std::nano> took =
             std::chrono::steady_clock::now() - before;
         std::cout << took.count() / calls_per_turn << std::endl;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "provider.hpp"
 
-#include "raw_calls.hpp"
+#include "arch/native.h"
+#include "raw_child.h"
 
 #include <atomic>
 #include <cerrno>
@@ -55,7 +56,7 @@ int process_round_trip(Provider provider, long number, pid_t pid)
         args.exit_signal = SIGCHLD;
         args.set_tid = address(&pid);
         args.set_tid_size = 1;
-        result = raw_call(SYS_clone3, address(&args), sizeof args);
+        result = raw_call(SYS_clone3, &args, sizeof args);
     } else {
         CloneStruct args{};
         args.flags = SIGCHLD;
@@ -65,7 +66,7 @@ int process_round_trip(Provider provider, long number, pid_t pid)
             if (result < 0)
                 return errno;
         } else {
-            result = raw_call(number, address(&args), address(&pid));
+            result = raw_call(number, &args, &pid);
         }
     }
     if (result == 0)
@@ -84,7 +85,7 @@ long sleeping_process(long number)
 {
     CloneStruct args{};
     args.flags = SIGCHLD;
-    const long result = raw_call(number, address(&args), 0);
+    const long result = raw_call(number, &args);
     if (result == 0)
         for (;;)
             pause();
@@ -118,14 +119,14 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
         args.child_tid = address(tid_word_);
         args.set_tid = address(&tid);
         args.set_tid_size = 1;
-        result = raw_thread_call(SYS_clone3, address(&args), sizeof args);
+        result = raw_child(SYS_clone3, &args, sizeof args, 0);
     } else {
         CloneStruct args{};
         args.flags = thread_flags;
         args.child_stack = address(memory_) + thread_stack_size;
         args.child_tid = static_cast<std::uint32_t>(address(tid_word_));
         args.nr_pids = 1;
-        result = raw_thread_call(number, address(&args), address(&tid));
+        result = raw_child(number, &args, address(&tid), 0);
     }
     if (result < 0)
         return static_cast<int>(-result);

@@ -4,7 +4,7 @@
 // executes this program anew in their midst, again and again. FILE keeps the counters (see
 // `struct progress`; the first three as clone2-call has them). ENOSYS is a good answer; exit 1 and
 // a line on stdout for anything else that is wrong.
-#include "clone2_raw.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,7 @@ static void check_status(int status)
 static void one_call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
-    long pid = clone2_raw(NR, &args, NULL);
+    long pid = raw_call(NR, &args, NULL);
     if (pid == 0)
         _exit(CHILD_STATUS);
     __atomic_add_fetch(&progress->calls, 1, __ATOMIC_RELAXED);

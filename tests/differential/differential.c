@@ -8,7 +8,7 @@
 // with or without privilege, with or without an unshared namespace for the children. Needs root.
 #define _GNU_SOURCE
 #include "clone2.h"
-#include "raw_clone2.h"
+#include "raw_child.h"
 
 #include <errno.h>
 #include <linux/sched.h>
@@ -284,7 +284,7 @@ static void make_call(struct batch *b, unsigned index)
     printf("} %s %s = ", c.args_kind, c.pids_kind);
     fflush(stdout);
     memset(b->low, 0, 512);
-    long result = raw_clone2(number, c.args_at, c.pids_at, c.tls);
+    long result = raw_child(number, c.args_at, (uintptr_t)c.pids_at, c.tls);
     if (result < 0) {
         printf("%s", strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "?");
     } else {

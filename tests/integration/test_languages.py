@@ -91,13 +91,14 @@ class Languages(harness.Case):
 
     def test_musl(self):
         self.need_command("musl-gcc")
-        targets = os.path.join(os.path.dirname(os.path.abspath(__file__)), "targets")
+        here = os.path.dirname(os.path.abspath(__file__))
+        source = os.path.dirname(os.path.dirname(here))
         for name, options in (("static", ["-static"]), ("dynamic", [])):
             with self.subTest(link=name):
                 program = self.path(name)
-                subprocess.run(["musl-gcc", *options, "-O2", "-I",
-                                f"{targets}/arch/{os.uname().machine}", "-o", program,
-                                f"{targets}/clone2_call.c"], check=True)
+                subprocess.run(["musl-gcc", *options, "-O2", f"-I{source}/shim",
+                                f"-I{source}/supervisor", "-o", program,
+                                f"{here}/targets/clone2_call.c"], check=True)
                 result = harness.supervise("--", program, "-r", "10", "7000")
                 self.assertEqual(harness.calls(result.out), [7000] * 10, result)
 

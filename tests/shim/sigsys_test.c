@@ -3,9 +3,9 @@
 // All must be as without libclone2 in trap mode: it is run without the library, too. With the
 // argument "clone2" it also calls clone2 where SIGSYS would be blocked, but for the library.
 #define _GNU_SOURCE
+#include "arch/native.h"
 #include "arch_registers.h"
 #include "clone2.h"
-#include "clone2_raw.h"
 #include "expect.h"
 
 #include <errno.h>
@@ -341,7 +341,7 @@ static void call(void)
     struct clone_struct args;
     memset(&args, 0, sizeof args);
     args.flags = SIGCHLD;
-    const long pid = clone2_raw(__NR_clone2, &args, NULL);
+    const long pid = raw_call(__NR_clone2, &args, NULL);
     if (pid == 0)
         _exit(5);
     EXPECT(1, pid > 0);

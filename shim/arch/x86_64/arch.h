@@ -19,19 +19,4 @@ static inline void shim_arch_clone_args(uint64_t arg[5], uint64_t flags, uint64_
     arg[4] = tls;
 }
 
-// A system call without errno: -errno is the result. Never with a number that creates tasks.
-static inline long shim_syscall(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
-                                uint64_t e, uint64_t f)
-{
-    register uint64_t r10 __asm__("r10") = d;
-    register uint64_t r8 __asm__("r8") = e;
-    register uint64_t r9 __asm__("r9") = f;
-    long result;
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory", "cc");
-    return result;
-}
-
 #endif

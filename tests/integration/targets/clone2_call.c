@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Calls clone2 as its options say and prints one line per call: the target of most tests.
 // Raw system calls only around the clone, and no libc newer than 2009: it is also built with musl.
-#include "clone2_raw.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +101,7 @@ static long one_call(const struct options *o, int *status)
     pid_t pids[MAX_PIDS];
     memcpy(pids, o->pids, sizeof pids);
     void *address = o->bad_args ? (void *)8 : (void *)&args;
-    long result = clone2_raw(o->nr, address, pids);
+    long result = raw_call(o->nr, address, pids);
     if (result == 0)
         child(o);
     if (memcmp(pids, o->pids, sizeof pids) != 0)

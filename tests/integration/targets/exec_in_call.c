@@ -4,7 +4,7 @@
 // exec_in_call map ADDRESS: fills 256 KiB of memory there, prints "mapped", and when a line comes
 // says whether the memory is as it was.
 #define _GNU_SOURCE
-#include "clone2_raw.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -60,7 +60,7 @@ static void *wait_and_exec(void *fifo)
 static void call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
-    const long pid = clone2_raw(CLONE2_NR, &args, NULL);
+    const long pid = raw_call(CLONE2_NR, &args, NULL);
     if (pid == 0)
         _exit(0);
     if (pid > 0)

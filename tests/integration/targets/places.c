@@ -4,7 +4,7 @@
 // static program that is not position independent, so that the dispatch steps can name all of its
 // code.
 #define _GNU_SOURCE
-#include "clone2_raw.h"
+#include "arch/native.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ static char *vdso(size_t *size)
 static void call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
-    const long pid = clone2_raw(CLONE2_NR, &args, NULL);
+    const long pid = raw_call(CLONE2_NR, &args, NULL);
     if (pid == 0)
         _exit(0);
     int status = 0;

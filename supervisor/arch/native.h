@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: MIT */
+/* The architecture that this build itself runs on. For C without a C library, and for C++. */
+#ifdef __x86_64__
+#include "arch/x86_64/native.h"
+#else
+#error "arch/native.h does not know this architecture"
+#endif
