@@ -11,21 +11,17 @@
 
 #include "arch/native.h"
 #include "context.h"
+#include "listener/seccomp_filter.h"
 #include "own.h"
 #include "slots.h"
 #include "threads.h"
 #include "translate.h"
 
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 
 // siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with
 // libc's.
@@ -76,7 +72,7 @@ static void handle(int signal_number, siginfo_t *info, void *context)
 {
     (void)signal_number;
     if (info->si_code != CODE_SECCOMP || (uint32_t)info->si_syscall != shim_nr ||
-        info->si_arch != SHIM_AUDIT_ARCH) {
+        info->si_arch != NATIVE_AUDIT_ARCH) {
         shim_own_deliver(info, context);
         return;
     }
@@ -134,46 +130,32 @@ static bool has_filter(void)
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
-#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what))
-#define LOAD_UPPER(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, what) + 4)
-#define IF_EQUAL(value, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, yes, no)
-#define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
-
 // The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over
 // an exec, after which this library is elsewhere.
 static long install_filter(void)
 {
-    struct sock_filter code[] = {
-        LOAD(arch),
-        IF_EQUAL(SHIM_AUDIT_ARCH, 0, 14),
-        LOAD(nr),
-        IF_EQUAL(SYS_prctl, 6, 0),
-        IF_EQUAL(shim_nr, 0, 11),
-        LOAD(args[3]),
-        IF_EQUAL((uint32_t)SHIM_PASS_ON, 0, 2),
-        LOAD_UPPER(args[3]),
-        IF_EQUAL((uint32_t)(SHIM_PASS_ON >> 32), 7, 0),
-        ANSWER(SECCOMP_RET_TRAP),
-        LOAD(args[0]), // prctl
-        IF_EQUAL(PR_SET_SYSCALL_USER_DISPATCH, 5, 0),
-        IF_EQUAL(ASK_FOR_FILTER, 0, 3),
-        LOAD(args[1]),
-        IF_EQUAL(shim_nr, 0, 1),
-        ANSWER(SECCOMP_RET_ERRNO | EALREADY),
-        ANSWER(SECCOMP_RET_ALLOW),
-        ANSWER(SECCOMP_RET_ERRNO | EINVAL),
-    };
-    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
-    long result = 0;
-    for (int privileges = 1; privileges >= 0; privileges--) {
-        // Only who may not install a filter otherwise gives up set-user-ID programs for it.
-        if (!privileges)
-            raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1);
-        result =
-            raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
-        if (result != -EACCES)
-            break;
-    }
+    struct sock_filter steps[18];
+    struct sock_fprog program = {0, steps};
+    filter_load(&program, arch);
+    filter_if_equal(&program, NATIVE_AUDIT_ARCH, 0, 14);
+    filter_load(&program, nr);
+    filter_if_equal(&program, SYS_prctl, 6, 0);
+    filter_if_equal(&program, shim_nr, 0, 11);
+    filter_load(&program, args[3]);
+    filter_if_equal(&program, (uint32_t)SHIM_PASS_ON, 0, 2);
+    filter_load_upper(&program, args[3]);
+    filter_if_equal(&program, (uint32_t)(SHIM_PASS_ON >> 32), 7, 0);
+    filter_answer(&program, SECCOMP_RET_TRAP);
+    filter_load(&program, args[0]); // prctl
+    filter_if_equal(&program, PR_SET_SYSCALL_USER_DISPATCH, 5, 0);
+    filter_if_equal(&program, ASK_FOR_FILTER, 0, 3);
+    filter_load(&program, args[1]);
+    filter_if_equal(&program, shim_nr, 0, 1);
+    filter_answer(&program, SECCOMP_RET_ERRNO | EALREADY);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    filter_answer(&program, SECCOMP_RET_ERRNO | EINVAL);
+    struct filter_options how = {.flags = SECCOMP_FILTER_FLAG_TSYNC, .may_set_no_new_privs = 1};
+    const long result = filter_install(&program, &how);
     return result > 0 ? -EBUSY : result; // a thread that couldn't be synchronised
 }
 

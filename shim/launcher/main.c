@@ -7,7 +7,7 @@
 #include "agent.h"
 #include "arch/native.h"
 #include "exec.h"
-#include "filter.h"
+#include "listener/seccomp_filter.h"
 #include "options.h"
 #include "text.h"
 
@@ -81,7 +81,13 @@ static int get_clone2(const struct shim_options *options)
                   " (clone2-supervise --listen; --socket or $CLONE2_SOCKET say where)");
         return -1;
     }
-    const long listener = move_up(install_filter(options->nr));
+    const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+    struct filter_options how = {SECCOMP_FILTER_FLAG_NEW_LISTENER | killable, killable, 1, 0};
+    struct sock_filter steps[FILTER_NOTIFY_STEPS + 1];
+    struct sock_fprog program = {0, steps};
+    filter_notify(&program, NATIVE_AUDIT_ARCH, (int)options->nr);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    const long listener = move_up(filter_install(&program, &how));
     if (listener < 0) {
         say_error("installing the filter", "", "seccomp: ", -listener,
                   advice_for_filter(-listener));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
-#include "arch/architecture.hpp"
 #include "listener/filter.hpp"
+#include "listener/seccomp_filter.h"
 
 #include <clone2/target.h>
 
@@ -13,8 +13,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 
 using namespace clone2;
 
@@ -22,19 +20,6 @@ namespace
 {
 
 constexpr int last_nr = 0x3fffffff; // above: x32
-
-/// Does what build_filter() does. libseccomp can't be used: it allocates memory.
-std::array<sock_filter, 6> make_filter(int nr)
-{
-    return {{
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, arch)},
-        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, native_architecture().audit_arch()},
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
-        {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, static_cast<std::uint32_t>(nr)},
-        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
-        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-    }};
-}
 
 } // namespace
 
@@ -44,9 +29,12 @@ int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
     if (nr < 0 || nr > last_nr || (flags & ~known) != 0) {
         return -EINVAL;
     }
-    const auto program = make_filter(nr);
+    std::array<sock_filter, FILTER_NOTIFY_STEPS + 1> steps{};
+    sock_fprog program{0, steps.data()};
+    filter_notify(&program, NATIVE_AUDIT_ARCH, nr);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
     const InstalledFilter installed =
-        install_filter(program, (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,
+        install_filter(steps, (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,
                        (flags & CLONE2_FILTER_KEEP_PRIVS) == 0);
     if (installed.listener >= 0 && listener_flags != nullptr) {
         *listener_flags = installed.wait_killable ? CLONE2_LISTENER_WAIT_KILLABLE

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "filter_cost.hpp"
 
-#include "arch/native.h"
 #include "launch.hpp"
+#include "listener/seccomp_filter.h"
 
 #include <array>
-#include <cerrno>
 #include <chrono>
 #include <iostream>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <memory>
 #include <sched.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <system_error>
 
 namespace bench
@@ -25,11 +20,12 @@ constexpr unsigned calls_per_turn = 20'000;
 
 void install_allow_all()
 {
-    sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    sock_fprog program{1, &allow};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0)
-        throw std::system_error(errno, std::generic_category(), "seccomp");
+    sock_filter step{};
+    sock_fprog program{0, &step};
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    filter_options how{0, 0, 1, 0};
+    if (const long result = filter_install(&program, &how); result < 0)
+        throw std::system_error(static_cast<int>(-result), std::generic_category(), "seccomp");
 }
 
 } // namespace

@@ -4,13 +4,11 @@
 #define _GNU_SOURCE
 #include "arch_registers.h"
 #include "expect.h"
+#include "listener/seccomp_filter.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -32,17 +30,16 @@ static void record(int number, siginfo_t *info, void *context)
 
 static void trap_unused_number(void)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, UNUSED_NUMBER, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {4, code};
+    struct sock_filter steps[4];
+    struct sock_fprog program = {0, steps};
+    filter_load(&program, nr);
+    filter_if_equal(&program, UNUSED_NUMBER, 0, 1);
+    filter_answer(&program, SECCOMP_RET_TRAP);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
     struct sigaction action = {.sa_sigaction = record, .sa_flags = SA_SIGINFO};
     EXPECT(0, sigaction(SIGSYS, &action, NULL));
-    EXPECT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    EXPECT(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+    struct filter_options how = {.may_set_no_new_privs = 1};
+    EXPECT(0, filter_install(&program, &how));
 }
 
 int main(void)

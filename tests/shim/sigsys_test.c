@@ -3,19 +3,16 @@
 // All must be as without libclone2 in trap mode: it is run without the library, too. With the
 // argument "clone2" it also calls clone2 where SIGSYS would be blocked, but for the library.
 #define _GNU_SOURCE
-#include "arch/native.h"
 #include "arch_registers.h"
 #include "clone2.h"
 #include "expect.h"
+#include "listener/seccomp_filter.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -31,15 +28,14 @@ enum { FORBIDDEN = SYS_getpgrp, ANSWER = 4711, SURVIVED = 3 };
 
 static void forbid(void)
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FORBIDDEN, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {4, code};
-    EXPECT(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    EXPECT(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+    struct sock_filter steps[4];
+    struct sock_fprog program = {0, steps};
+    filter_load(&program, nr);
+    filter_if_equal(&program, FORBIDDEN, 0, 1);
+    filter_answer(&program, SECCOMP_RET_TRAP);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    struct filter_options how = {.may_set_no_new_privs = 1};
+    EXPECT(0, filter_install(&program, &how));
 }
 
 // The handler.

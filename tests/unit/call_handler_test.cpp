@@ -2,6 +2,7 @@
 #include "abi/clone_struct.hpp"
 #include "calls/call_handler.hpp"
 #include "image/identity.hpp"
+#include "listener/seccomp_filter.h"
 #include "mark_of.hpp"
 #include "support.hpp"
 #include "target/memory.hpp"
@@ -10,7 +11,6 @@
 
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -20,9 +20,7 @@
 #include <cstring>
 #include <fstream>
 #include <linux/audit.h>
-#include <linux/filter.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <mutex>
 #include <set>
 #include <sstream>
@@ -755,19 +753,16 @@ namespace
 /// From now on this process has no memory for an area.
 bool refuse_area()
 {
-    const auto load = [](std::size_t offset) {
-        return sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
-    };
-    std::array<sock_filter, 6> code{
-        {load(offsetof(seccomp_data, nr)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3),
-         load(offsetof(seccomp_data, args) + sizeof(std::uint64_t)),
-         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-                  static_cast<std::uint32_t>(native_architecture().area_size()), 0, 1),
-         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
-         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
-    const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+    std::array<sock_filter, 6> steps{};
+    sock_fprog program{0, steps.data()};
+    filter_load(&program, nr);
+    filter_if_equal(&program, SYS_mmap, 0, 3);
+    filter_load(&program, args[1]);
+    filter_if_equal(&program, static_cast<std::uint32_t>(native_architecture().area_size()), 0, 1);
+    filter_answer(&program, SECCOMP_RET_ERRNO | ENOMEM);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    filter_options how{0, 0, true, 0};
+    return filter_install(&program, &how) == 0;
 }
 
 } // namespace

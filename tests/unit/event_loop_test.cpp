@@ -2,21 +2,17 @@
 #include "loop/event_loop.hpp"
 
 #include "api/pollable_loop.hpp"
+#include "listener/seccomp_filter.h"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -56,17 +52,16 @@ std::vector<std::unique_ptr<EventLoop>> loops()
 /// For this process from now on: rings of at least so many entries.
 bool refuse_io_uring(int err, unsigned entries)
 {
-    const std::array<sock_filter, 6> program{{
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
-        {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, SYS_io_uring_setup},
-        {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, args)}, // little-endian
-        {BPF_JMP | BPF_JGE | BPF_K, 0, 1, entries},
-        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | static_cast<unsigned>(err)},
-        {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
-    }};
-    const sock_fprog described{program.size(), const_cast<sock_filter *>(program.data())};
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &described) == 0;
+    std::array<sock_filter, 6> steps{};
+    sock_fprog program{0, steps.data()};
+    filter_load(&program, nr);
+    filter_if_equal(&program, SYS_io_uring_setup, 0, 3);
+    filter_load(&program, args[0]);
+    filter_add(&program, BPF_JMP | BPF_JGE | BPF_K, entries, 0, 1);
+    filter_answer(&program, SECCOMP_RET_ERRNO | static_cast<unsigned>(err));
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    filter_options how{0, 0, true, 0};
+    return filter_install(&program, &how) == 0;
 }
 
 /// Lets the loop run until `done`; nothing but handlers counts as progress.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "listener/filter.hpp"
+#include "listener/seccomp_filter.h"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
-#include <linux/audit.h>
-#include <linux/seccomp.h>
 #include <optional>
 
 using namespace clone2;
@@ -64,7 +64,54 @@ std::vector<sock_filter> filter_for(int nr)
     return *built;
 }
 
+/// The filter of who can't have libseccomp.
+std::vector<sock_filter> freestanding_filter_for(int nr)
+{
+    std::vector<sock_filter> steps(FILTER_NOTIFY_STEPS + 1);
+    sock_fprog program{0, steps.data()};
+    filter_notify(&program, NATIVE_AUDIT_ARCH, nr);
+    filter_answer(&program, SECCOMP_RET_ALLOW);
+    CHECK(program.len == steps.size());
+    return steps;
+}
+
 } // namespace
+
+TEST_CASE("filter_notify: answers each call as libseccomp's filter does")
+{
+    constexpr std::array<int, 9> numbers{0, 1, 337, 386, 387, 388, 600, 0x3ffffffe, 0x3fffffff};
+    std::vector<std::uint32_t> called;
+    for (std::uint32_t nr = 0; nr <= 1000; ++nr) {
+        called.push_back(nr);
+    }
+    for (unsigned bit = 0; bit < 32; ++bit) {
+        for (const int nr : numbers) {
+            called.push_back(static_cast<std::uint32_t>(nr) ^ (1U << bit));
+        }
+    }
+    for (const std::uint32_t nr : {0x3ffffffdU, 0x3fffffffU, x32, 0x7fffffffU, 0xffffffffU}) {
+        called.push_back(nr);
+    }
+    for (const int nr : numbers) {
+        const auto oracle = filter_for(nr);
+        const auto program = freestanding_filter_for(nr);
+        for (const std::uint32_t arch :
+             {std::uint32_t{AUDIT_ARCH_X86_64}, std::uint32_t{AUDIT_ARCH_I386},
+              std::uint32_t{AUDIT_ARCH_AARCH64}, std::uint32_t{AUDIT_ARCH_RISCV64},
+              std::uint32_t{AUDIT_ARCH_S390X}, 0U, 0xffffffffU}) {
+            for (const std::uint32_t call : called) {
+                const auto expected = run(oracle, arch, call);
+                REQUIRE(expected.has_value());
+                if (run(program, arch, call) != expected) {
+                    CAPTURE(nr);
+                    CAPTURE(arch);
+                    CAPTURE(call);
+                    FAIL_CHECK("they differ");
+                }
+            }
+        }
+    }
+}
 
 TEST_CASE("build_filter: asks for one number of the native architecture only")
 {

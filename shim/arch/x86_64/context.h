@@ -5,11 +5,9 @@
 
 #include "slots.h"
 
-#include <linux/audit.h>
 #include <signal.h>
 #include <stdint.h>
 
-#define SHIM_AUDIT_ARCH AUDIT_ARCH_X86_64
 #define SHIM_SA_RESTORER 0x04000000 // the kernel insists on one here
 
 // What rt_sigaction() takes.

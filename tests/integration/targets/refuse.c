@@ -3,35 +3,17 @@
 // this errno from these system calls: from all, or where argument ARG (0..5) has this VALUE or one
 // of these BITS. Simulates an older kernel (ENOSYS, EINVAL) or a container's policy (EPERM).
 // "kill" in place of ERRNO: the call ends its process.
-#include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
+#include "listener/seccomp_filter.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { MAX_RULES = 64 };
 
-struct filter {
-    struct sock_filter code[6 * MAX_RULES + 2];
-    unsigned short length;
-};
-
-static void add(struct filter *f, struct sock_filter instruction)
-{
-    f->code[f->length++] = instruction;
-}
-
-static void load(struct filter *f, size_t offset)
-{
-    add(f, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (unsigned)offset));
-}
-
 // False: not a rule.
-static int add_rule(struct filter *f, const char *rule)
+static int add_rule(struct sock_fprog *program, const char *rule)
 {
     char *end;
     const unsigned number = (unsigned)strtoul(rule, &end, 0);
@@ -51,37 +33,33 @@ static int add_rule(struct filter *f, const char *rule)
     const unsigned error = (unsigned)strtoul(end + 1, &end, 0) & SECCOMP_RET_DATA;
     if (*end != 0 && !kill)
         return 0;
-    load(f, offsetof(struct seccomp_data, nr));
-    add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, test ? 3 : 1));
+    filter_load(program, nr);
+    filter_if_equal(program, number, 0, test ? 3 : 1);
     if (test) {
-        // Little-endian: the lower half comes first.
-        load(f, offsetof(struct seccomp_data, args) + argument * sizeof(__u64));
-        add(f, (struct sock_filter)BPF_JUMP(BPF_JMP | (test == '@' ? BPF_JEQ : BPF_JSET) | BPF_K,
-                                            value, 0, 1));
+        filter_load(program, args[argument]);
+        filter_add(program, BPF_JMP | (test == '@' ? BPF_JEQ : BPF_JSET) | BPF_K, value, 0, 1);
     }
-    add(f, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, kill ? SECCOMP_RET_KILL_PROCESS
-                                                              : SECCOMP_RET_ERRNO | error));
+    filter_answer(program, kill ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | error);
     return 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct filter filter = {.length = 0};
+    static struct sock_filter steps[4 * MAX_RULES + 1];
+    struct sock_fprog program = {0, steps};
     int i = 1;
     for (; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (i > MAX_RULES || !add_rule(&filter, argv[i])) {
+        if (i > MAX_RULES || !add_rule(&program, argv[i])) {
             fprintf(stderr, "usage: clone2-refuse NR[:ARG@VALUE|:ARG&BITS]=ERRNO... -- PROGRAM "
                             "[ARG...]\n");
             return 99;
         }
     }
-    add(&filter, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
-    struct sock_fprog program = {filter.length, filter.code};
+    filter_answer(&program, SECCOMP_RET_ALLOW);
     // Without no_new_privs where that is possible, so that it is the wrapper's own that is seen.
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0 &&
-        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)) {
-        perror("seccomp");
+    struct filter_options how = {.may_set_no_new_privs = 1};
+    if (filter_install(&program, &how) != 0) {
+        fprintf(stderr, "clone2-refuse: no filter can be installed\n");
         return 99;
     }
     if (i + 1 < argc)

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Seccomp filters without libseccomp and without a C library: for what runs between fork() and
+ * exec(), in signal handlers, or in clone2-shim. C and C++. Async-signal-safe. */
+#ifndef CLONE2_SECCOMP_FILTER_H
+#define CLONE2_SECCOMP_FILTER_H
+
+#include "arch/native.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* Each appends one instruction to a program that has room for it. */
+static inline void filter_add(struct sock_fprog *program, unsigned code, uint32_t k, unsigned yes,
+                              unsigned no)
+{
+    struct sock_filter *const step = &program->filter[program->len++];
+    step->code = (uint16_t)code;
+    step->jt = (uint8_t)yes;
+    step->jf = (uint8_t)no;
+    step->k = k;
+}
+
+/* Loads 32 bits of struct seccomp_data; of 64, the lower or the upper half (little-endian). */
+#define filter_load(program, member) filter_load_at(program, offsetof(struct seccomp_data, member))
+#define filter_load_upper(program, member)                                                         \
+    filter_load_at(program, offsetof(struct seccomp_data, member) + 4)
+static inline void filter_load_at(struct sock_fprog *program, size_t offset)
+{
+    filter_add(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+/* Skips `yes` instructions where the loaded value is this one, else `no`. */
+static inline void filter_if_equal(struct sock_fprog *program, uint32_t value, unsigned yes,
+                                   unsigned no)
+{
+    filter_add(program, BPF_JMP | BPF_JEQ | BPF_K, value, yes, no);
+}
+
+static inline void filter_answer(struct sock_fprog *program, uint32_t action)
+{
+    filter_add(program, BPF_RET | BPF_K, action, 0, 0);
+}
+
+enum { FILTER_NOTIFY_STEPS = 5 };
+
+/* Asks the listener for one system call of an architecture; goes on behind its FILTER_NOTIFY_STEPS
+ * instructions for all others. It uses equality tests only, so that the kernel's constant-action
+ * bitmap (5.11) handles the others. */
+static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number)
+{
+    filter_load(program, arch);
+    filter_if_equal(program, audit_arch, 0, 3);
+    filter_load(program, nr);
+    filter_if_equal(program, (uint32_t)number, 0, 1);
+    filter_answer(program, SECCOMP_RET_USER_NOTIF);
+}
+
+struct filter_options {
+    unsigned long flags;    /* SECCOMP_FILTER_FLAG_*; in the end those that were used */
+    unsigned long optional; /* of these, the ones that an older kernel may lack */
+    int may_set_no_new_privs;
+    int no_new_privs; /* had to be set: the caller lacks CAP_SYS_ADMIN */
+};
+
+/* Installs the filter on the calling thread, for it and all it becomes. seccomp(2)'s result, or
+ * -errno. No-new-privs is set only where the kernel asks for that, so that set-user-ID programs
+ * keep working for root. */
+static inline long filter_install(const struct sock_fprog *program, struct filter_options *how)
+{
+    how->no_new_privs = 0;
+    for (;;) {
+        const long result = raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, how->flags, program);
+        if (result == -EACCES && how->may_set_no_new_privs && !how->no_new_privs &&
+            raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1) == 0) {
+            how->no_new_privs = 1;
+        } else if (result == -EINVAL && (how->flags & how->optional) != 0) {
+            how->flags &= ~how->optional;
+        } else {
+            return result;
+        }
+    }
+}
+
+#endif
