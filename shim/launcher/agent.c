@@ -4,11 +4,12 @@
 // None of the calls here may be the one that the filter asks the listener for: nobody answers yet.
 #include "agent.h"
 
+#include "base/fd_message.h"
+
 #include "arch/native.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -74,24 +75,13 @@ static void compose(struct text *message, long nr)
 static long send_message(long socket, long listener, const struct text *message)
 {
     const int fd = (int)listener;
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {0};
     size_t sent = 0;
     while (sent < message->size) {
-        struct iovec data = {(char *)message->at + sent, message->size - sent};
-        struct msghdr header = {.msg_iov = &data, .msg_iovlen = 1};
-        if (sent == 0) {
-            header.msg_control = control;
-            header.msg_controllen = sizeof control;
-            struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
-            rights->cmsg_level = SOL_SOCKET;
-            rights->cmsg_type = SCM_RIGHTS;
-            rights->cmsg_len = CMSG_LEN(sizeof fd);
-            memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-        }
-        const long n = raw_call(SYS_sendmsg, socket, &header, MSG_NOSIGNAL);
-        if (n < 0 && n != -EINTR)
+        const long n = send_with_fds((int)socket, message->at + sent, message->size - sent, &fd,
+                                     sent == 0 ? 1 : 0, 0);
+        if (n < 0)
             return n;
-        sent += n > 0 ? (size_t)n : 0;
+        sent += (size_t)n;
     }
     raw_call(SYS_shutdown, socket, SHUT_WR); // the agent sees the end without it
     return 0;

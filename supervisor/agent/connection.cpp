@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "agent/connection.hpp"
 
+#include "base/fd_message.h"
 #include "base/printable.hpp"
-
-#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -20,26 +19,6 @@ constexpr std::size_t piece_size = 16384;
 constexpr unsigned pieces_per_turn = 8;
 constexpr unsigned pieces_in_socket =
     64; // more than a socket's buffer holds, unless root enlarged it
-constexpr std::size_t scm_max_fd = 253; // include/net/scm.h: the limit for one message
-
-/// Takes ownership of all descriptors in a message, so that none leaks.
-std::vector<Fd> received_fds(msghdr &header)
-{
-    std::vector<Fd> fds;
-    for (cmsghdr *control = CMSG_FIRSTHDR(&header); control != nullptr;
-         control = CMSG_NXTHDR(&header, control)) {
-        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) {
-            continue;
-        }
-        const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < count; ++i) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
-            fds.emplace_back(fd);
-        }
-    }
-    return fds;
-}
 
 struct Received {
     ssize_t size;
@@ -49,18 +28,15 @@ struct Received {
 
 Received receive(int socket, std::span<char> piece)
 {
-    iovec data{piece.data(), piece.size()};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(scm_max_fd * sizeof(int))> control;
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    const ssize_t n = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (n < 0) {
-        return {n, {}, false};
+    std::array<int, FDS_RECEIVED_MAX> fds;
+    const message_received got =
+        receive_with_fds(socket, piece.data(), piece.size(), fds.data(), fds.size(), MSG_DONTWAIT);
+    Received received{got.size, {}, (got.flags & MSG_CTRUNC) != 0};
+    // Owned at once, so that none stays open whatever comes next.
+    for (std::size_t i = 0; i < got.fd_count; ++i) {
+        received.fds.emplace_back(fds[i]);
     }
-    return {n, received_fds(header), (header.msg_flags & MSG_CTRUNC) != 0};
+    return received;
 }
 
 enum class Thrown { away, nothing_there, ended, has_fds };
@@ -69,22 +45,19 @@ enum class Thrown { away, nothing_there, ended, has_fds };
 Thrown throw_away(int socket)
 {
     std::array<char, piece_size> piece;
-    iovec data{piece.data(), piece.size()};
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
     // MSG_PEEK stops at the first descriptors; without a control buffer it only flags them.
-    const ssize_t seen = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_PEEK);
-    if (seen < 0) {
-        return errno == EAGAIN || errno == EINTR ? Thrown::nothing_there : Thrown::ended;
+    const message_received seen =
+        receive_with_fds(socket, piece.data(), piece.size(), nullptr, 0, MSG_DONTWAIT | MSG_PEEK);
+    if (seen.size < 0) {
+        return seen.size == -EAGAIN ? Thrown::nothing_there : Thrown::ended;
     }
-    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    if ((seen.flags & MSG_CTRUNC) != 0) {
         return Thrown::has_fds;
     }
-    if (seen == 0) {
+    if (seen.size == 0) {
         return Thrown::ended;
     }
-    (void)::recv(socket, piece.data(), static_cast<std::size_t>(seen), MSG_DONTWAIT);
+    (void)::recv(socket, piece.data(), static_cast<std::size_t>(seen.size), MSG_DONTWAIT);
     return Thrown::away;
 }
 
@@ -126,7 +99,7 @@ Connection::Progress Connection::read_once(bool &again)
     std::array<char, piece_size> piece;
     auto [n, fds, truncated] = receive(socket_.get(), piece);
     if (n < 0) {
-        return errno == EAGAIN || errno == EINTR ? Progress::more : fail(std::strerror(errno));
+        return n == -EAGAIN ? Progress::more : fail(std::strerror(static_cast<int>(-n)));
     }
     const bool first = std::exchange(first_, false);
     if (!fds.empty()) {

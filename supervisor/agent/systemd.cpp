@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "agent/systemd.hpp"
 
+#include "base/fd_message.h"
+
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdlib>
@@ -20,7 +20,6 @@ namespace
 
 constexpr int first_passed = 3;   // SD_LISTEN_FDS_START
 constexpr int max_passed = 65536; // more than any sensible FileDescriptorStoreMax
-constexpr std::size_t max_fds_sent = 2;
 
 std::optional<long> number(const char *text)
 {
@@ -80,7 +79,7 @@ Systemd::Systemd()
 
 bool Systemd::notify(const std::string &state, std::span<const int> fds) const
 {
-    if (!socket_ || fds.size() > max_fds_sent) {
+    if (!socket_ || fds.size() > FDS_SENT_MAX) {
         return false;
     }
     sockaddr_un address{};
@@ -89,24 +88,11 @@ bool Systemd::notify(const std::string &state, std::span<const int> fds) const
     if (address.sun_path[0] == '@') {
         address.sun_path[0] = '\0';
     }
-    iovec data{const_cast<char *>(state.data()), state.size()};
-    msghdr header{};
-    header.msg_name = &address;
-    header.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(max_fds_sent * sizeof(int))> control{};
-    if (!fds.empty()) {
-        header.msg_control = control.data();
-        header.msg_controllen = CMSG_SPACE(fds.size_bytes());
-        cmsghdr *const rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(fds.size_bytes());
-        std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
-    }
-    return ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           static_cast<ssize_t>(state.size());
+    // Anew each time: whoever listens there may have been replaced.
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
+    return ::connect(socket_.get(), reinterpret_cast<const sockaddr *>(&address), length) == 0 &&
+           send_with_fds(socket_.get(), state.data(), state.size(), fds.data(), fds.size(),
+                         MSG_DONTWAIT) == static_cast<long>(state.size());
 }
 
 } // namespace clone2::agent

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
+#include "base/fd_message.h"
 #include "listener/filter.hpp"
 #include "listener/seccomp_filter.h"
 
 #include <clone2/target.h>
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
-#include <cstring>
 
 using namespace clone2;
 
@@ -48,61 +46,26 @@ int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
 
 int clone2_send_fd(int socket, int fd, uint32_t note)
 {
-    iovec data{&note, sizeof note};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof fd)> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr *const rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    for (;;) {
-        const ssize_t sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
-        if (sent >= 0) {
-            return sent == sizeof note ? 0 : -EMSGSIZE;
-        }
-        if (errno != EINTR) {
-            return -errno;
-        }
+    const long sent = send_with_fds(socket, &note, sizeof note, &fd, 1, 0);
+    if (sent < 0) {
+        return static_cast<int>(sent);
     }
+    return sent == sizeof note ? 0 : -EMSGSIZE;
 }
 
 int clone2_recv_fd(int socket, uint32_t *note)
 {
     std::uint32_t received_note = 0;
-    iovec data{&received_note, sizeof received_note};
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_LEN(sizeof(int)); // CMSG_SPACE has room for two
-    ssize_t received = 0;
-    // ECONNRESET comes once, before the sent data, if the sender ended with unread input.
-    for (bool reset = false;;) {
-        received = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_WAITALL);
-        if (received >= 0) {
-            break;
-        }
-        if (errno != EINTR && (errno != ECONNRESET || reset)) {
-            return -errno;
-        }
-        reset = errno == ECONNRESET;
+    int fd = -EBADMSG;
+    const message_received received =
+        receive_with_fds(socket, &received_note, sizeof received_note, &fd, 1, MSG_WAITALL);
+    if (received.size < 0) {
+        return static_cast<int>(received.size);
     }
-    if (received == 0) {
+    if (received.size == 0) {
         return -EPIPE;
     }
-    int fd = -EBADMSG;
-    const cmsghdr *const rights = CMSG_FIRSTHDR(&message);
-    if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
-        rights->cmsg_len == CMSG_LEN(sizeof fd)) {
-        std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    }
-    if (fd >= 0 && received != sizeof received_note) {
+    if (fd >= 0 && received.size != sizeof received_note) {
         ::close(fd);
         return -EBADMSG;
     }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cli/messages.hpp"
 
-#include <sys/socket.h>
+#include "base/fd_message.h"
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <system_error>
 
 namespace clone2::cli
@@ -22,56 +21,20 @@ SocketPair make_socket_pair()
 
 bool send_message(const Fd &socket, std::span<const std::byte> message, int fd)
 {
-    iovec data{const_cast<std::byte *>(message.data()), message.size()};
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    if (fd >= 0) {
-        header.msg_control = control.data();
-        header.msg_controllen = control.size();
-        cmsghdr *const rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int));
-        std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-    }
-    ssize_t n = 0;
-    do {
-        n = ::sendmsg(socket.get(), &header, MSG_NOSIGNAL);
-    } while (n < 0 && errno == EINTR);
-    return n == static_cast<ssize_t>(message.size());
+    return send_with_fds(socket.get(), message.data(), message.size(), &fd, fd >= 0 ? 1 : 0, 0) ==
+           static_cast<long>(message.size());
 }
 
 std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message)
 {
-    iovec data{message.data(), message.size()};
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> control{};
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    ssize_t n = 0;
-    do {
-        n = ::recvmsg(socket.get(), &header, MSG_CMSG_CLOEXEC);
-        // ECONNRESET comes once, before what the other end had sent, if that ended without
-        // having read all of ours.
-    } while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-    Fd fd;
-    if (n >= 0) {
-        const cmsghdr *const rights = CMSG_FIRSTHDR(&header);
-        if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS &&
-            rights->cmsg_len == CMSG_LEN(sizeof(int))) {
-            int received = -1;
-            std::memcpy(&received, CMSG_DATA(rights), sizeof received);
-            fd = Fd(received);
-        }
-    }
-    if (n != static_cast<ssize_t>(message.size())) {
+    int fd = -1;
+    const message_received received =
+        receive_with_fds(socket.get(), message.data(), message.size(), &fd, 1, 0);
+    Fd owned(fd);
+    if (received.size != static_cast<ssize_t>(message.size())) {
         return std::nullopt;
     }
-    return fd;
+    return owned;
 }
 
 } // namespace clone2::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "support.hpp"
 
+#include "base/fd_message.h"
 #include "listener/filter.hpp"
 
 #include <sys/mman.h>
@@ -173,43 +174,20 @@ bool install_and_send(int socket, int nr, bool prefer_wait_killable)
     const auto program = build_filter(nr);
     const InstalledFilter installed = program ? install_filter(*program, prefer_wait_killable)
                                               : InstalledFilter{-ENOSYS, false, false};
-    char wait_killable = installed.wait_killable ? 1 : 0;
-    iovec data{&wait_killable, 1};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof installed.listener)> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    if (installed.listener >= 0) {
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        cmsghdr *const header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof installed.listener);
-        std::memcpy(CMSG_DATA(header), &installed.listener, sizeof installed.listener);
-    }
-    const bool sent = sendmsg(socket, &message, 0) == 1;
-    if (installed.listener >= 0) {
-        close(installed.listener);
-    }
-    return sent && installed.listener >= 0;
+    const char wait_killable = installed.wait_killable ? 1 : 0;
+    const Fd listener{installed.listener};
+    return send_with_fds(socket, &wait_killable, 1, &installed.listener, listener ? 1 : 0, 0) ==
+               1 &&
+           listener;
 }
 
 ReceivedListener receive_listener(int socket)
 {
     char wait_killable = 0;
-    iovec data{&wait_killable, 1};
     int fd = -1;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof fd)> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) != 1 || message.msg_controllen == 0) {
+    if (receive_with_fds(socket, &wait_killable, 1, &fd, 1, 0).size != 1 || fd < 0) {
         return {};
     }
-    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
     return {Fd{fd}, wait_killable != 0};
 }
 
