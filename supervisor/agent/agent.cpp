@@ -2,9 +2,9 @@
 #include "agent/agent.hpp"
 
 #include "agent/policy_file.hpp"
-#include "agent/seccomp_fd.hpp"
 #include "base/printable.hpp"
 #include "listener/filter.hpp"
+#include "listener/listener.hpp"
 
 #include <sys/random.h>
 #include <sys/socket.h>

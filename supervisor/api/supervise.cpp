@@ -5,12 +5,12 @@
 #include "base/procfs.hpp"
 #include "calls/call_handler.hpp"
 #include "calls/scheduler.hpp"
+#include "listener/listener.hpp"
 
 #include <clone2/supervise.h>
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +19,6 @@
 #include <condition_variable>
 #include <cstring>
 #include <exception>
-#include <linux/seccomp.h>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -125,11 +124,10 @@ int read_options(const clone2_supervisor_options *given, clone2_supervisor_optio
 
 int check_listener(int fd)
 {
-    std::uint64_t none = 0;
     if (::fcntl(fd, F_GETFD) < 0) {
         return -EBADF;
     }
-    return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &none) == 0 || errno == ENOENT ? 0 : -EINVAL;
+    return is_seccomp_listener(fd) ? 0 : -EINVAL;
 }
 
 int add_listener(clone2_supervisor &supervisor, int fd, void *cookie, unsigned flags)

@@ -36,6 +36,10 @@ public:
     virtual void learn_wait_killable(bool wait_killable) = 0;
 };
 
+/// Whether the descriptor is a seccomp listener. Never makes an ioctl(2) on a file: the peer may
+/// have sent one on FUSE, where an ioctl waits for the peer. Thread-safe.
+[[nodiscard]] bool is_seccomp_listener(int fd);
+
 /// A seccomp listener descriptor (seccomp_unotify(2)). Thread-safe.
 class Listener final : public NotificationSource
 {
