@@ -8,9 +8,9 @@
 #include "probe.h"
 
 #include "arch/native.h"
+#include "base/capabilities.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sys/syscall.h>
 
@@ -63,13 +63,7 @@ static bool answers(long result)
 // namespaces, and gets the earlier error.
 static struct plan_facts guess(void)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
-    raw_call(SYS_capget, &header, data);
-    const uint32_t checkpoint_restore = 40; // 5.9
-    const bool has = (data[0].effective & (1U << CAP_SYS_ADMIN)) ||
-                     (data[1].effective & (1U << (checkpoint_restore - 32)));
-    return (struct plan_facts){FITS, has};
+    return (struct plan_facts){FITS, effective_capabilities(0) & PID_CAPABILITIES};
 }
 
 enum innermost { LIVE, UNBORN, UNKNOWN };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/check.hpp"
 
+#include "base/capabilities.h"
 #include "base/diagnostics.hpp"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
@@ -27,7 +28,6 @@
 #include <cstdio>
 #include <cstring>
 #include <functional>
-#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <memory>
 #include <system_error>
@@ -37,8 +37,6 @@ namespace clone2::cli
 
 namespace
 {
-
-constexpr unsigned cap_checkpoint_restore = 40; // 5.9
 
 std::string reason(int err)
 {
@@ -135,13 +133,11 @@ Result<void> probe_ptrace()
 
 std::string privilege()
 {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> data{};
-    ::syscall(SYS_capget, &header, data.data());
-    if ((data[0].effective & (1U << CAP_SYS_ADMIN)) != 0) {
+    const std::uint64_t capabilities = effective_capabilities(0);
+    if ((capabilities & CAPABILITY(CAP_SYS_ADMIN)) != 0) {
         return "CAP_SYS_ADMIN";
     }
-    if ((data[1].effective & (1U << (cap_checkpoint_restore - 32))) != 0) {
+    if ((capabilities & CAPABILITY(CAP_CHECKPOINT_RESTORE)) != 0) {
         return "CAP_CHECKPOINT_RESTORE";
     }
     return {};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "target/namespaces.hpp"
 
+#include "base/capabilities.h"
+
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -11,7 +13,6 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <optional>
@@ -23,7 +24,6 @@ namespace
 {
 
 constexpr std::uint64_t initial_userns_inode = 0xEFFFFFFD; // linux/proc_ns.h, since 3.8
-constexpr unsigned cap_checkpoint_restore = 40;            // 5.9
 
 std::uint64_t inode_of(int fd)
 {
@@ -63,18 +63,6 @@ bool capable_over(const Credentials &target, std::shared_ptr<Fd> owner)
         owner = std::move(parent);
     }
     return false;
-}
-
-bool has_capability(pid_t tid)
-{
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, tid};
-    std::array<__user_cap_data_struct, 2> data{};
-    if (::syscall(SYS_capget, &header, data.data()) != 0) {
-        return false;
-    }
-    const std::uint64_t effective =
-        (static_cast<std::uint64_t>(data[1].effective) << 32) | data[0].effective;
-    return (effective & ((1ULL << CAP_SYS_ADMIN) | (1ULL << cap_checkpoint_restore))) != 0;
 }
 
 std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
@@ -151,7 +139,7 @@ NamespaceInspector::NamespaceInspector(std::shared_ptr<const Procfs> procfs)
 Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
 {
     Credentials target;
-    target.capable = has_capability(tid);
+    target.capable = (effective_capabilities(tid) & PID_CAPABILITIES) != 0;
     const std::optional<uid_t> euid = effective_uid(*procfs_, tid);
     if (!euid) {
         return Error{"read(/proc/status)", tid, ESRCH};
