@@ -2,6 +2,7 @@
 #include "provider.hpp"
 
 #include "arch/native.h"
+#include "clone2.h"
 #include "raw_child.h"
 
 #include <atomic>
@@ -21,14 +22,6 @@ namespace bench
 {
 namespace
 {
-
-/// SPEC.md, "Call".
-struct CloneStruct {
-    std::uint64_t flags, child_stack;
-    std::uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    std::uint64_t reserved2;
-};
-static_assert(sizeof(CloneStruct) == 40);
 
 constexpr std::size_t thread_stack_size = 65536;
 constexpr std::uint64_t thread_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
@@ -58,7 +51,7 @@ int process_round_trip(Provider provider, long number, pid_t pid)
         args.set_tid_size = 1;
         result = raw_call(SYS_clone3, &args, sizeof args);
     } else {
-        CloneStruct args{};
+        clone_struct args{};
         args.flags = SIGCHLD;
         args.nr_pids = 1;
         if (provider == Provider::preloaded) {
@@ -83,7 +76,7 @@ int process_round_trip(Provider provider, long number, pid_t pid)
 
 long sleeping_process(long number)
 {
-    CloneStruct args{};
+    clone_struct args{};
     args.flags = SIGCHLD;
     const long result = raw_call(number, &args);
     if (result == 0)
@@ -121,7 +114,7 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
         args.set_tid_size = 1;
         result = raw_child(SYS_clone3, &args, sizeof args, 0);
     } else {
-        CloneStruct args{};
+        clone_struct args{};
         args.flags = thread_flags;
         args.child_stack = address(memory_) + thread_stack_size;
         args.child_tid = static_cast<std::uint32_t>(address(tid_word_));

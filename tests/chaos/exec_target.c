@@ -5,6 +5,7 @@
 // `struct progress`; the first three as clone2-call has them). ENOSYS is a good answer; exit 1 and
 // a line on stdout for anything else that is wrong.
 #include "arch/native.h"
+#include "clone2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +20,6 @@
 #include <unistd.h>
 
 enum { NR = 387, CHILD_STATUS = 42, THREADS_MAX = 32, LONGEST_LIFE_US = 30000, PAUSE_US = 1000 };
-
-struct clone_struct {
-    uint64_t flags, child_stack;
-    uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    uint64_t reserved2;
-};
 
 struct progress {
     uint64_t calls, failures, enosys, executed, end;

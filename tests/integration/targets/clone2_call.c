@@ -2,6 +2,7 @@
 // Calls clone2 as its options say and prints one line per call: the target of most tests.
 // Raw system calls only around the clone, and no libc newer than 2009: it is also built with musl.
 #include "arch/native.h"
+#include "clone2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,12 +19,6 @@
 #include <unistd.h>
 
 enum { MAX_PIDS = 64, MAX_HELD = 4096, WRONG_RESULT = 3, CLONE_NEWPID_FLAG = 0x20000000 };
-
-struct clone_struct {
-    uint64_t flags, child_stack;
-    uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    uint64_t reserved2;
-};
 
 struct progress {
     uint64_t calls, failures, enosys;

@@ -5,6 +5,7 @@
 // says whether the memory is as it was.
 #define _GNU_SOURCE
 #include "arch/native.h"
+#include "clone2.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,12 +19,6 @@
 #include <unistd.h>
 
 enum { CLONE2_NR = 387, SIZE = 256 * 1024, FILL = 0x5a };
-
-struct clone_struct {
-    uint64_t flags, child_stack;
-    uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    uint64_t reserved2;
-};
 
 static int map(const char *address)
 {

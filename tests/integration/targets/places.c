@@ -5,6 +5,7 @@
 // code.
 #define _GNU_SOURCE
 #include "arch/native.h"
+#include "clone2.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,12 +23,6 @@ enum { PAGE = 4096, MOST_VDSO = 4 * PAGE, CLONE2_NR = 387 };
 
 /* Newer than some headers: linux/prctl.h, 5.11. */
 enum { SET_DISPATCH = 59, DISPATCH_ON = 1, SELECTOR_ALLOW = 0, SELECTOR_BLOCK = 1 };
-
-struct clone_struct {
-    uint64_t flags, child_stack;
-    uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    uint64_t reserved2;
-};
 
 extern const char etext[], __ehdr_start[];
 
