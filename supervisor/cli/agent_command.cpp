@@ -38,10 +38,10 @@ namespace clone2::cli
 namespace
 {
 
-/// How long calls under way may hold up the end: a target that is frozen takes for ever.
+/// How long calls in progress may delay the end: a call of a frozen target never completes.
 constexpr std::chrono::seconds time_to_drain{3};
 
-/// Blocks these, so that signalfd is told of them, or unblocks them.
+/// Blocks these signals for signalfd, or unblocks them.
 sigset_t set_blocked(int how, std::initializer_list<int> signals)
 {
     sigset_t set;
@@ -55,9 +55,9 @@ sigset_t set_blocked(int how, std::initializer_list<int> signals)
     return set;
 }
 
-/// Until the event loop takes them (Signals), SIGTERM and SIGINT end the process at once, also
-/// where it waits for a file that it starts with: there is nothing to be put in order yet. A SIGHUP
-/// waits.
+/// Until Signals reads them from the event loop, SIGTERM and SIGINT end the process at once, even
+/// while it waits for a file it needs at start-up: there is nothing to clean up yet. SIGHUP stays
+/// pending.
 void end_by_signals_at_start()
 {
     (void)set_blocked(SIG_BLOCK, {SIGHUP});
@@ -67,8 +67,8 @@ void end_by_signals_at_start()
     (void)set_blocked(SIG_UNBLOCK, {SIGTERM, SIGINT});
 }
 
-/// Ends the process, with success, where the orderly end takes too long: whoever is cut off is
-/// left as after a crash, that is, with a call that fails with ENOSYS or completes.
+/// Ends the process, successfully, if draining takes too long. Calls cut off this way end as after
+/// a crash: they complete or fail with ENOSYS.
 class DrainLimit
 {
 public:
@@ -95,7 +95,7 @@ private:
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return started_ || done_; });
         if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
-            diagnostics_.warn("a call under way can't be finished (a frozen process?): ending "
+            diagnostics_.warn("a call in progress can't be finished (a frozen process?); ending "
                               "without it");
             audit_.finish();
             audit_.flush();
@@ -109,12 +109,12 @@ private:
     std::condition_variable wake_;
     bool started_ = false;
     bool done_ = false;
-    /// The event loop is not run any more then. Made at the start: later there may be none to be
-    /// had.
+    /// Runs when the event loop no longer does. Created at the start, because creating it later may
+    /// fail.
     const Thread thread_;
 };
 
-/// What SIGTERM, SIGINT and SIGHUP do.
+/// Handles SIGTERM, SIGINT and SIGHUP.
 class Signals
 {
 public:
@@ -129,7 +129,7 @@ public:
 private:
     static Fd open()
     {
-        // The threads that there are block all signals (HeldSignals); those to come inherit this.
+        // Existing threads block all signals (HeldSignals); threads created later inherit this.
         return open_signals(set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP}));
     }
 
@@ -163,9 +163,9 @@ private:
     std::unique_ptr<EventLoop::Watch> watch_;
 };
 
-/// The number to which calls are passed where the kernel has clone2 itself. nullopt: none, or all
-/// come by that very number (unless a peer says otherwise), so that they can't be passed on: the
-/// filter that sent them here would send them again.
+/// The number used to pass calls to a kernel that has clone2. nullopt: the kernel has no clone2, or
+/// calls arrive under that very number (unless a peer specifies another). Such calls can't be
+/// passed on, because the filter that sent them here would send them again.
 std::optional<int> kernel_number(const Options &options)
 {
     const bool passed = options.nr != clone2_nr && kernel_makes_calls(options.provider);
@@ -186,18 +186,18 @@ agent::ListeningSocket listening_socket(const Options &options,
     return agent::ListeningSocket::passed(std::move(socket));
 }
 
-/// What the limit of open files leaves beside our own and what calls under way open.
+/// The file descriptor limit minus our own use and that of calls in progress.
 std::uint64_t descriptors_for_peers()
 {
     constexpr std::uint64_t of_calls = 4096;
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        limit.rlim_cur = 1024; // the usual one
+        limit.rlim_cur = 1024; // the usual default
     }
     return limit.rlim_cur - std::min<std::uint64_t>(limit.rlim_cur / 4, of_calls);
 }
 
-/// How many listeners the service manager keeps, with a note each ($FDSTORE, systemd 254).
+/// How many listeners the service manager can keep, each with a note ($FDSTORE, systemd 254).
 std::uint64_t kept_listeners(std::uint64_t otherwise)
 {
     const char *const text = std::getenv("FDSTORE");
@@ -223,7 +223,7 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     DrainLimit limit(audit, diagnostics);
     Scheduler scheduler(*loop, handler, diagnostics, options.budget.calls);
     agent::ListeningSocket socket = listening_socket(options, passed);
-    ucred own{}; // a peer is known by this call
+    ucred own{}; // receiving a peer's credentials makes this call
     socklen_t size = sizeof own;
     if (::getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &own, &size) != 0) {
         throw std::system_error(errno, std::generic_category(), "getsockopt(SO_PEERCRED)");

@@ -18,7 +18,7 @@ namespace clone2::cli
 namespace
 {
 
-/// A FIFO is opened without waiting for its reader: what it has room for is there when one comes.
+/// Opens a FIFO without waiting for a reader; a reader that comes later gets what its buffer holds.
 Fd open_file(const std::string &path)
 {
     constexpr int flags = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
@@ -26,7 +26,7 @@ Fd open_file(const std::string &path)
     if (!file && errno == ENXIO) {
         file = Fd{::open(path.c_str(), O_RDWR | flags)};
     }
-    // Our own open file description: nobody else's writes begin to block by this.
+    // The open file description is ours, so making it blocking affects no one else.
     if (file) {
         (void)::fcntl(file.get(), F_SETFL, O_APPEND);
     }

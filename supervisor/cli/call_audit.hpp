@@ -15,16 +15,15 @@
 namespace clone2::cli
 {
 
-/// The log's file as --log names it, and what it is called from any directory; both empty where no
-/// file was asked for.
+/// The log file given by --log, and its absolute name. Both are empty without --log.
 struct LogFile {
     Fd fd;
     std::string path;
 };
-/// Ends the process where it can't be opened.
+/// Ends the process if the file can't be opened.
 [[nodiscard]] LogFile open_log(const Options &options);
 
-/// The log and the statistics, as far as they were asked for. Thread-safe. No call waits for
+/// Writes the log and collects the statistics, if asked for. Thread-safe. Calls never wait for
 /// either.
 class CallAudit final : public AuditSink
 {
@@ -35,13 +34,13 @@ public:
     [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
     [[nodiscard]] bool wants_details() const override { return log_ != nullptr; }
 
-    /// Opens the log's file anew, by its name: the old one may have been renamed.
+    /// Reopens the log file by name, since the old file may have been renamed.
     void reopen();
 
-    /// Prints what was asked for at the end, once, and runs `then` when it is written.
+    /// Prints the final output once, then runs `then`.
     void finish(std::function<void()> then = [] {});
 
-    /// Until all is written, but for some seconds only.
+    /// Waits until everything is written, but a few seconds at most.
     void flush();
 
 private:
@@ -51,7 +50,7 @@ private:
     const std::string path_;
     Stats stats_;
     std::optional<LineWriter> file_;
-    LineWriter *log_; ///< null: none; stderr's, or `file_`
+    LineWriter *log_; ///< null: no log; points to stderr's writer or to `file_`
     std::atomic<bool> finished_{false};
 };
 

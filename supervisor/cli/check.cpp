@@ -43,8 +43,8 @@ std::string reason(int err)
     return std::generic_category().message(err);
 }
 
-/// Runs `probe` in a child, which may do lasting things to itself. Its result, 0..255; EINTR: the
-/// child was killed.
+/// Runs `probe` in a child, which may change its own state for good. Returns the probe's result,
+/// 0..255; EINTR: the child was killed.
 Result<int> in_child(const std::function<int()> &probe)
 {
     const pid_t child = ::fork();
@@ -64,9 +64,9 @@ Result<int> in_child(const std::function<int()> &probe)
     return WEXITSTATUS(status);
 }
 
-/// The listener that a child of ours can install, as install_filter() tells it.
+/// A listener installed by a child, as install_filter() reports it.
 struct ListenerProbe {
-    Error failure; ///< err 0: none. Its texts are the same in a child of ours
+    Error failure; ///< err 0: none. Its strings are valid in both processes: the child is a fork
     bool wait_killable = false;
     bool no_new_privs = false;
     bool sync_wake_up = false;
@@ -124,7 +124,7 @@ Result<void> probe_ptrace()
     if (const Result<Tracee> tracee = Tracee::seize(child); !tracee) {
         result = tracee.error();
     } else {
-        ::kill(child, SIGKILL); // where its stop can't be waited for, nothing else would end it
+        ::kill(child, SIGKILL); // if waiting for its stop is refused, nothing else would end it
     }
     here.reset();
     ::waitpid(child, nullptr, 0);
@@ -148,7 +148,7 @@ Feature notification_feature(const ListenerProbe &probe)
     const int err = probe.failure.err;
     Feature feature{"notification", err == 0, true, "works", "calls can be caught"};
     if (err == EBUSY) {
-        feature.found = "this process is under a seccomp listener already";
+        feature.found = "this process already has a seccomp listener";
     } else if (err != 0) {
         feature.found = probe.failure.to_string();
     }
@@ -164,8 +164,8 @@ Feature loop_feature(LoopChoice choice)
     try {
         feature.found = make_event_loop(LoopChoice::io_uring)->name() + std::string(" works");
         feature.consequence = choice == LoopChoice::io_uring
-                                  ? "used as asked for"
-                                  : "not used unless asked for (--event-loop); epoll is";
+                                  ? "used, as requested"
+                                  : "not used unless requested (--event-loop)";
     } catch (const std::system_error &error) {
         feature.present = false;
         feature.found = "refused: " + reason(error.code().value());
@@ -195,14 +195,14 @@ Feature room_feature()
     const RemotePtr own{reinterpret_cast<std::uint64_t>(&word)};
     if (const Result<void> read = read_exactly(::getpid(), own, bytes_of(word)); !read) {
         return {"room", false, true, read.error().to_string(),
-                "no target's memory can be looked at: calls get " + errno_name(read.error().err)};
+                "targets' memory can't be read: calls get " + errno_name(read.error().err)};
     }
     Feature feature{"room", false, true, "", ""};
     try {
         const Images images(std::make_shared<const Procfs>());
         const auto place = images.place(::getpid(), native_architecture());
         feature.present = place.has_value();
-        feature.found = place ? "a page's tail is free for the trampoline" : "no room found";
+        feature.found = place ? "the end of a page is free for the trampoline" : "no room found";
         feature.consequence = place ? "programs can be booted" : "calls get ENOSYS";
     } catch (const std::system_error &error) {
         feature.found = error.what();
@@ -214,18 +214,18 @@ Feature room_feature()
 Feature native_feature()
 {
     const std::string call = "system call " + std::to_string(clone2_nr);
-    // Not in this process: a filter here may kill whoever calls an unknown number.
+    // In a child, because a filter here may kill a process that calls an unknown number.
     const Result<int> seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
     if (!seen && seen.error().err == EINTR) {
         return {"native", false, false, call + " kills its caller", "see number"};
     }
     if (!seen) {
-        return {"native", false, false, "not known: " + seen.error().to_string(), "see calls"};
+        return {"native", false, false, "unknown: " + seen.error().to_string(), "see calls"};
     }
     switch (static_cast<KernelClone2>(*seen)) {
     case KernelClone2::present:
         return {"native", true, false, "the kernel has clone2, " + call,
-                "that number is left to it, calls by another (--nr) are passed to it"};
+                "this number is left to the kernel, other numbers (--nr) are passed to it"};
     case KernelClone2::behind_filter:
         return {"native", true, false, call + " is answered, by the kernel or by a supervisor",
                 "programs have clone2 here without clone2-supervise"};
@@ -241,7 +241,7 @@ Feature calls_feature()
     return {"calls", needed.has_value(), true,
             needed ? "no system call that we need is refused" : needed.error().to_string(),
             needed ? "our own processes can work"
-                   : "a filter is in the way: no program can be supervised from here"};
+                   : "a filter blocks this command: no program can be supervised from here"};
 }
 
 Feature ptrace_feature()
@@ -249,8 +249,7 @@ Feature ptrace_feature()
     const Result<void> probed = probe_ptrace();
     return {"ptrace", probed.has_value(), true,
             probed ? "descendants can be traced" : probed.error().to_string(),
-            probed ? "targets can be sent into the call"
-                   : "calls get " + errno_name(probed.error().err)};
+            probed ? "targets can be redirected" : "calls get " + errno_name(probed.error().err)};
 }
 
 Feature userns_feature()
@@ -285,7 +284,7 @@ std::vector<Feature> probe_features(const Check &check)
     features.push_back({"wait_killable", listener.wait_killable, false,
                         listener.wait_killable ? "WAIT_KILLABLE_RECV works (5.19)" : "missing",
                         listener.wait_killable
-                            ? "a signal ends a call with EINTR only before we have seen it"
+                            ? "a signal ends a call with EINTR only before it is received"
                             : "a signal may end a call with EINTR at any time"});
     features.push_back({"sync_wake_up", listener.sync_wake_up, false,
                         listener.sync_wake_up ? "works (6.6)" : "missing",
@@ -294,7 +293,7 @@ std::vector<Feature> probe_features(const Check &check)
     const std::string clone3 = clone3_refusal();
     const std::string no_set_tid = clone3.empty() ? "clone3 refuses set_tid" : clone3;
     features.push_back({"set_tid", level >= 0, true,
-                        level >= 0 ? "clone3 takes chosen pids" : no_set_tid,
+                        level >= 0 ? "clone3 accepts chosen pids" : no_set_tid,
                         level >= 0 ? "pids can be chosen" : "no pid can be chosen"});
     features.push_back(
         {"nesting", level >= 0, false,
@@ -304,14 +303,14 @@ std::vector<Feature> probe_features(const Check &check)
     features.push_back(ptrace_feature());
     features.push_back(room_feature());
     features.push_back({"kcmp", shares, false, shares ? "works" : "missing",
-                        shares ? "slots inherited by fork are found and used again"
-                               : "a process has some 800 calls in fork children of callers"});
+                        shares ? "slots inherited by fork are reused"
+                               : "slots inherited by fork stay in use; a process has some 800"});
     features.push_back(epoll_feature(check.loop));
     features.push_back(loop_feature(check.loop));
     features.push_back({"privilege", !capability.empty(), false, describe_privilege(capability),
                         capability.empty() ? "programs may call clone2 with nr_pids = 0 only; use "
                                              "--pidns"
-                                           : "programs that have it, too, may choose pids"});
+                                           : "programs that also have it may choose pids"});
     features.push_back({"no_new_privs", !listener.no_new_privs, false,
                         listener.no_new_privs ? "has to be set" : "need not be set",
                         listener.no_new_privs ? "set-user-ID programs run without their privilege"
@@ -343,7 +342,7 @@ int run_check(const Check &check)
             names += " " + feature.name;
         }
         Diagnostics::line("--check: no feature '" + printable(*check.feature) +
-                          "'; there are:" + names);
+                          "'; features:" + names);
         return own_failure;
     }
     if (std::fflush(stdout) != 0) {

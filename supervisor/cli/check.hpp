@@ -9,19 +9,19 @@
 namespace clone2::cli
 {
 
-/// One thing that this kernel and this caller can do or not, found out by behaviour.
+/// One capability of this kernel and this caller, found by trying it.
 struct Feature {
     std::string name;
     bool present = false;
-    bool required = false; ///< without it nothing works
-    std::string found;     ///< what was seen
+    bool required = false; ///< if it is missing, no program can be supervised
+    std::string found;     ///< what the probe found
     std::string consequence;
 };
 
-/// Probes all of them, without lasting effects.
+/// Probes all features, without lasting effects.
 [[nodiscard]] std::vector<Feature> probe_features(const Check &check);
 
-/// Prints to stdout. 0: (the) feature(s) present, 1: not, 125: no feature of this name.
+/// Prints to stdout. Returns 0: feature(s) present, 1: not, 125: no feature has this name.
 int run_check(const Check &check);
 
 } // namespace clone2::cli

@@ -29,17 +29,17 @@ namespace
 {
 
 constexpr const char *default_socket = "/run/clone2-supervise/agent.sock";
-/// What the call is answered with: no filter would give it.
+/// Our answer to the call. No filter would return it.
 constexpr int reached = EXFULL;
 
-/// How the probing call ended.
+/// The outcome of the probing call.
 struct Probe {
-    Error failure;  ///< it was not made, or could not be answered; err 0: none
+    Error failure;  ///< the call was not made or could not be answered; err 0: none
     int err = 0;    ///< the call's errno
-    int signal = 0; ///< it was killed
+    int signal = 0; ///< the signal that killed it
 };
 
-/// Waits for the caller of a call, and answers that where it comes.
+/// Waits for a call and answers it, or returns when the caller has ended.
 Result<void> answer_call(Listener &listener, const Fd &caller_ended)
 {
     std::array<pollfd, 2> polled{{{listener.fd(), POLLIN, 0}, {caller_ended.get(), POLLIN, 0}}};
@@ -55,7 +55,7 @@ Result<void> answer_call(Listener &listener, const Fd &caller_ended)
     return notification ? listener.answer(notification->id, -reached) : notification.error();
 }
 
-/// In a process of its own, which has the filter: its child calls, itself answers.
+/// Runs in a child that has the filter. The child answers; its own child makes the call.
 Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
 {
     Probe probe;
@@ -71,7 +71,7 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
         probe.failure = {"ioctl() of a listener", 0, error.code().value()};
         return probe;
     }
-    auto [caller_ended, callers] = make_socket_pair(); // a pidfd may be refused here
+    auto [caller_ended, callers] = make_socket_pair(); // a filter may refuse pidfds
     const pid_t caller = ::fork();
     if (caller == 0) {
         caller_ended.reset();
@@ -87,7 +87,7 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
     if (const Result<void> answered = answer_call(*listener, caller_ended); !answered) {
         probe.failure = answered.error();
     }
-    // It was the only one: a call that is still unanswered ends with it.
+    // This was the only copy: a call still unanswered ends now.
     listener.reset();
     int status = 0;
     if (::waitpid(caller, &status, 0) != caller && probe.failure.err == 0) {
@@ -113,7 +113,7 @@ Probe probe_number(int nr)
         try {
             send_value(there, call_under_filter(*filter, nr));
         } catch (const std::exception &) {
-            ::_exit(1); // what is not told is not known
+            ::_exit(1); // without a report the result is unknown
         }
         ::_exit(0);
     }
@@ -134,7 +134,7 @@ Feature number_feature(int nr)
 {
     const Probe probe = probe_number(nr);
     if (probe.failure.err != 0) {
-        return {"number", false, false, "not known: " + probe.failure.to_string(),
+        return {"number", false, false, "unknown: " + probe.failure.to_string(),
                 "see calls and notification"};
     }
     Feature feature{"number", false, false, "", ""};
@@ -156,7 +156,7 @@ Feature number_feature(int nr)
 
 std::string clone3_refusal()
 {
-    // Too small a size is EINVAL for every kernel that has it.
+    // Every kernel that has clone3 answers too small a size with EINVAL.
     if (::syscall(SYS_clone3, nullptr, 0) == -1 && errno == EINVAL) {
         return {};
     }
@@ -177,11 +177,11 @@ Feature agent_feature(const std::optional<std::string> &path)
     feature.present =
         ::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
     if (feature.present) {
-        feature.found = "an agent takes connections at " + printable(where);
+        feature.found = "an agent accepts connections at " + printable(where);
         feature.consequence = "clone2-shim can run programs here";
     } else {
         feature.found = "none at " + printable(where) + " (" + errno_name(errno) + ")";
-        feature.consequence = "clone2-shim has nobody to serve it (clone2-supervise --listen)";
+        feature.consequence = "clone2-shim needs an agent (clone2-supervise --listen)";
     }
     return feature;
 }

@@ -9,14 +9,14 @@
 namespace clone2::cli
 {
 
-/// Whether a call by this number gets as far as our filter: of several filters the strictest
-/// answer counts, and a container's may forbid a number that it doesn't know.
+/// Whether a call with this number reaches our filter. The strictest of several filters decides,
+/// and a container's may forbid an unknown number.
 [[nodiscard]] Feature number_feature(int nr);
 
-/// Whether an agent takes connections at `path`; nullopt: where clone2-shim looks for it.
+/// Whether an agent accepts connections at `path`; nullopt: the path that clone2-shim uses.
 [[nodiscard]] Feature agent_feature(const std::optional<std::string> &path);
 
-/// What refuses clone3, or an empty text: nothing does.
+/// Why clone3 is refused; empty: it is not.
 [[nodiscard]] std::string clone3_refusal();
 
 } // namespace clone2::cli

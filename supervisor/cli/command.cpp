@@ -38,7 +38,7 @@ std::string reason()
     return std::strerror(errno);
 }
 
-/// Does what the signal does by default.
+/// Takes the signal's default action.
 void take_signal(int signal)
 {
     sigset_t set;
@@ -52,14 +52,14 @@ void take_signal(int signal)
 int end_as(const std::optional<ProgramStatus> &status, const Options &options)
 {
     if (!status) {
-        Diagnostics::line("PROGRAM's status is lost: its parent was killed");
+        Diagnostics::line("PROGRAM's exit status is lost: its parent was killed");
         return own_failure;
     }
     if (status->kind == ProgramStatus::Kind::exited) {
         return status->value;
     }
     if (options.exit_status == ExitStatus::signal) {
-        // PROGRAM has dumped core if it was to; a second one would be of the wrong process.
+        // PROGRAM has already dumped core if it was to; another dump would be of the wrong process.
         const rlimit none{0, 0};
         ::setrlimit(RLIMIT_CORE, &none);
         ::prctl(PR_SET_DUMPABLE, 0);
@@ -93,7 +93,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     auto [status_end, reaper_end] = make_socket_pair();
     auto [bell_end, reaper_bell] = make_socket_pair();
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
-    Fd program_end = std::move(program_socket); // for a lambda: a binding can't be captured
+    Fd program_end = std::move(program_socket); // a lambda can't capture a structured binding
     const InheritedSignals inherited = take_over_signals(sigxfsz);
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
@@ -127,7 +127,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     program_end.reset();
     to_command = {};
 
-    // Who reads what PROGRAM writes sees its end as soon as PROGRAM closes it.
+    // So that readers of PROGRAM's output see its end as soon as PROGRAM closes it.
     close_standard(STDIN_FILENO);
     close_standard(STDOUT_FILENO);
     std::vector<int> kept = job->fds();
@@ -137,8 +137,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     const std::optional<ProgramStatus> status = job->wait(serving);
     job.reset();
     if (options.wait_all) {
-        // Signals are no longer for PROGRAM, so they work on us; what ends the wait is the end
-        // of the serving process.
+        // Signals are no longer forwarded to PROGRAM, so they act on us; the end of the serving
+        // process ends the wait.
         restore_signals(inherited);
         while (receive_value<char>(command_end)) {
         }
@@ -147,8 +147,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         (void)::poll(&polled, 1, finish_timeout_ms);
     }
     if (status && status->alone) {
-        // Then the serving process ends now: wait for it, so that it does not stay a zombie
-        // where nobody reaps orphans.
+        // The serving process ends now. Wait for it, or it stays a zombie where nothing reaps
+        // orphans.
         command_end.reset();
         (void)::waitpid(serving, nullptr, 0);
     }

@@ -8,7 +8,7 @@
 namespace clone2::cli
 {
 
-/// Runs PROGRAM and ends as it ends: returns its exit status, or dies of its signal.
+/// Runs PROGRAM and ends the way it ends: returns its exit status, or dies from the same signal.
 /// `sigxfsz`: from ignore_file_limit().
 int run_command(const Options &options, const struct sigaction &sigxfsz);
 

@@ -26,9 +26,9 @@ namespace clone2::cli
 namespace
 {
 
-/// Whether the kernel has sent PROGRAM this signal, too: the terminal's go to the whole process
-/// group. A hangup is for the session's leader alone: where that is us, it was meant for
-/// PROGRAM. Other signals of the kernel are our own: an alarm set before exec.
+/// Whether the kernel has also sent this signal to PROGRAM. The terminal's signals go to the whole
+/// process group. A hangup goes to the session leader alone; if that is us, it was meant for
+/// PROGRAM. The kernel's other signals are ours: an alarm set before exec.
 bool is_for_the_group(const SentSignal &signal)
 {
     if (!signal.is_of_kernel()) {
@@ -41,7 +41,7 @@ bool is_for_the_group(const SentSignal &signal)
     case SIGTTIN:
     case SIGTTOU:
     case SIGWINCH:
-    case SIGXCPU: // our own limit: PROGRAM has one, too
+    case SIGXCPU: // our own CPU time limit: PROGRAM has the same one
         return true;
     case SIGHUP:
     case SIGCONT:
@@ -57,10 +57,10 @@ bool is_readable(const Fd &fd)
     return ::poll(&polled, 1, 0) != 0;
 }
 
-/// Whether a SIGCONT waits for the process whose /proc/PID/status this is. False if unreadable.
+/// Whether a SIGCONT is pending, according to the process's /proc/PID/status. False if unreadable.
 bool is_continued(const Fd &status)
 {
-    std::string text(65536, '\0'); // there may be many groups
+    std::string text(65536, '\0'); // its list of groups may be long
     const ssize_t n = ::pread(status.get(), text.data(), text.size(), 0);
     text.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     const std::string pending = status_value(text, "ShdPnd").value_or("");
@@ -93,7 +93,7 @@ std::optional<ProgramStatus> Job::wait(pid_t server)
         if (::poll(polled.data(), polled.size(), -1) < 0) {
             continue;
         }
-        // Before the message: a SIGCONT that came before a stop is not for that stop.
+        // Before the message, because a SIGCONT that came before a stop does not end that stop.
         forward_signals();
         if (polled[1].revents == 0) {
             continue;
@@ -139,7 +139,7 @@ bool Job::is_for_program(const SentSignal &signal) const
         signal.number == SIGCONT && (signal.code == POLL_IN || signal.code == POLL_HUP);
     const bool helper = signal.number == SIGCONT && signal.code == SI_USER && helper_ > 0 &&
                         signal.pid == static_cast<std::uint32_t>(helper_);
-    // Such as a SIGPIPE: for writing to our own standard error.
+    // For example SIGPIPE from writing to our own standard error.
     const bool own = signal.code == SI_USER && signal.pid == static_cast<std::uint32_t>(::getpid());
     return !bell && !helper && !own && !is_for_the_group(signal);
 }
@@ -155,24 +155,24 @@ void Job::forward_signals()
         if (is_for_program(*signal)) {
             for_program.push_back(*signal);
         }
-        // Where it is a stop, that may have taken a SIGCONT with it.
+        // A stopping signal may have discarded a pending SIGCONT.
         look = look || signal->number == SIGCONT || is_stop(signal->number);
     }
     if (!for_program.empty()) {
-        wait_for_the_group(); // then the reaper has got them, too
+        wait_for_the_group(); // then the reaper has received them, too
     }
     for (const SentSignal &signal : for_program) {
         send_value(reaper_.messages, ForwardedSignal{ForwardedSignal::Kind::signal, signal, 0,
                                                      stops_, stop_signal_ == 0});
     }
     helper_ = 0;
-    // Whoever continues us: while PROGRAM is stopped, we are to be.
+    // Something continued us. If PROGRAM is still stopped, we must stop again.
     if (look && stop_signal_ != 0) {
         ask();
     }
 }
 
-/// Asks the reaper whether PROGRAM still is stopped; answers to earlier questions are void.
+/// Asks the reaper whether PROGRAM is still stopped. Answers to earlier questions no longer count.
 void Job::ask()
 {
     ++question_;
@@ -180,11 +180,12 @@ void Job::ask()
                ForwardedSignal{ForwardedSignal::Kind::do_stops_last, {}, question_, stops_, false});
 }
 
-/// Does to us what has stopped PROGRAM. Comes back after a SIGCONT, after news, or at once where
-/// nothing can stop us (the init of a namespace, an orphaned process group).
+/// Stops us the way PROGRAM was stopped. Returns after a SIGCONT, after news, or at once if nothing
+/// can stop us (an init of a namespace, an orphaned process group).
 ///
-/// A stop takes a pending SIGCONT with it, and news that came before it has rung in vain. So it is
-/// to be pending while we look: then a SIGCONT, the bell's or another, takes it back.
+/// A stopping signal discards a pending SIGCONT, including the bell of news that came just before.
+/// So the stopping signal is made pending first, and then we look for news: a SIGCONT that comes
+/// after that, from the bell or elsewhere, discards the stop.
 void Job::stop()
 {
     const int question = question_;
@@ -217,12 +218,13 @@ void Job::stop()
     ::sigaction(signal, &inherited, nullptr);
 }
 
-/// SIGSTOP can't be blocked, but waits while its target waits for a vfork child; so a child sends
-/// it, and looks. It is in a session of its own: what stops the job must not stop it. For a SIGCONT
-/// that was sent to us alone it looks last of all before.
+/// SIGSTOP can't be blocked, but a process that waits for its vfork child does not act on it. So a
+/// child sends SIGSTOP and then looks for news. The child has a new session, because signals that
+/// stop the job must not stop it. It checks for a SIGCONT sent to us alone just before it sends
+/// SIGSTOP.
 void Job::stop_by_helper()
 {
-    // Ignored, the child is not left as a zombie while we are stopped.
+    // With SIGCHLD ignored, the child does not remain a zombie while we are stopped.
     struct sigaction action {
     };
     action.sa_handler = SIG_IGN;
@@ -247,7 +249,7 @@ void Job::stop_by_helper()
         while (::waitpid(helper_, nullptr, __WALL) < 0 && errno == EINTR) {
         }
     } else if (!is_continued(status) && !is_readable(reaper_.messages)) {
-        ::raise(SIGSTOP); // no process to be had: then with a gap
+        ::raise(SIGSTOP); // fork failed: stop anyway; a SIGCONT just before this is lost
     }
     action.sa_handler = SIG_DFL;
     ::sigaction(SIGCHLD, &action, nullptr);

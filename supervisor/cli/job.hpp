@@ -9,28 +9,29 @@
 namespace clone2::cli
 {
 
-/// The command's part in the shell's job that PROGRAM is: it hands signals on to PROGRAM, stops
-/// when PROGRAM has stopped and goes on when PROGRAM does. One in a process, not thread-safe; the
-/// signals of forwarded_signals() are blocked, SIGCHLD has its default.
+/// Makes the command act as PROGRAM's stand-in in the shell's job: it forwards signals to PROGRAM,
+/// stops when PROGRAM has stopped and continues when PROGRAM does. One per process; not
+/// thread-safe. The signals of forwarded_signals() are blocked and SIGCHLD has its default action.
 ///
-/// The news comes later than the stop, so what it says may be past. Whoever continues a job as a
-/// whole has continued PROGRAM before us (the kernel begins with who joined the group last), so a
-/// stop is made only once the reaper has said, asked after that, that PROGRAM still is stopped.
+/// News of a stop arrives after the stop and may be out of date. A shell that continues the whole
+/// job continues PROGRAM before us (the kernel starts with the process that joined the group last).
+/// So we stop only after we have asked the reaper, and it has answered that PROGRAM is still
+/// stopped.
 ///
-/// What was sent to the whole process group PROGRAM has, too. Of the terminal's signals we know
-/// that here; of others, which we hand on, the reaper does (Witness).
+/// PROGRAM already has every signal that was sent to the whole process group. This class recognises
+/// those of the terminal; it forwards the others, and the reaper recognises them (Witness).
 class Job
 {
 public:
-    /// From here on news of PROGRAM's going on or its end continues this process. Throws
+    /// From now on, news that PROGRAM has continued or ended continues this process. Throws
     /// std::system_error.
     explicit Job(ReaperLink reaper);
 
-    /// Its descriptors, which the process is to keep.
+    /// Descriptors that the process must keep open.
     [[nodiscard]] std::vector<int> fds() const;
 
-    /// Until PROGRAM has ended. nullopt: nobody is left to tell how. `server`, a child, gets each
-    /// SIGHUP, too: it opens the log anew.
+    /// Waits until PROGRAM has ended. nullopt: no process is left to report how. `server`, a child,
+    /// receives each SIGHUP, too, and reopens the log.
     std::optional<ProgramStatus> wait(pid_t server);
 
 private:
@@ -44,10 +45,10 @@ private:
     ReaperLink reaper_;
     Fd signals_;
     pid_t server_ = 0;
-    unsigned stops_ = 0;  ///< of PROGRAM, as far as we have heard
-    int stop_signal_ = 0; ///< of the last of them; 0: it goes on
-    int question_ = 0;    ///< the last one's number
-    pid_t helper_ = 0;    ///< whose SIGCONT, taking a stop back, is still to be read; or 0
+    unsigned stops_ = 0;  ///< stops of PROGRAM that were reported
+    int stop_signal_ = 0; ///< the last one's signal; 0: PROGRAM is running
+    int question_ = 0;    ///< number of the last question
+    pid_t helper_ = 0;    ///< sender of a SIGCONT still to be read, which discarded a stop; or 0
 };
 
 } // namespace clone2::cli

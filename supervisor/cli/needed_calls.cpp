@@ -29,7 +29,7 @@ namespace
 class Tries
 {
 public:
-    /// What a call has returned; `expected`: an errno that is none of a filter's.
+    /// `result`: what a call returned; `expected`: an errno that the kernel itself gives.
     void add(const char *call, long result, int expected = 0)
     {
         if (outcome_ && result < 0 && errno != expected) {
@@ -42,7 +42,7 @@ private:
     Result<void> outcome_;
 };
 
-/// Messages from one end of a socket to the other, and what is done with descriptors.
+/// Tries messages through a socket, and operations on descriptors.
 void try_descriptors(Tries &tries)
 {
     std::array<int, 2> fds{-1, -1};
@@ -71,29 +71,29 @@ void try_signals(Tries &tries)
     tries.add("signalfd()", signals.get());
 }
 
-/// What the C library makes a thread with: clone3, and clone only where that is ENOSYS.
+/// Tries what the C library uses to create a thread: clone3, and clone only if that is ENOSYS.
 void try_threads(Tries &tries)
 {
     const long result = ::syscall(SYS_clone3, nullptr, 0);
     if (errno != ENOSYS) {
-        tries.add("clone3()", result, EINVAL); // for too small a size
+        tries.add("clone3()", result, EINVAL); // the size is too small
     }
     std::uint32_t word = 0;
     tries.add("futex()", ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0));
 }
 
-/// Waits that are over at once; those for a child, for ourselves, who are none.
+/// Tries waits that return at once; waits for a child wait for ourselves, which fails.
 void try_waiting(Tries &tries)
 {
     const pid_t self = ::getpid();
-    errno = -self; // glibc takes it for one that can't fail
+    errno = -self; // glibc has no error return for it
     tries.add("getpid()", self);
     tries.add("wait4()", ::waitpid(self, nullptr, WNOHANG), ECHILD);
     siginfo_t info{};
     tries.add("waitid()", ::waitid(P_PID, static_cast<id_t>(self), &info, WEXITED | WNOHANG),
               ECHILD);
     tries.add("poll()", ::poll(nullptr, 0, 0));
-    // Asio does without the descriptor, but not without this call on it.
+    // Asio works without a timerfd, but not without this call on one.
     const Fd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
     const itimerspec never{};
     if (timer) {

@@ -6,9 +6,9 @@
 namespace clone2::cli
 {
 
-/// Makes each system call that our processes can't do without, to no effect. The error is that of
-/// the first one that a filter here refuses: said before a program is started, it is no riddle
-/// later.
+/// Makes each system call that our processes need, without effect. Returns the error of the first
+/// one that a filter refuses. Reported before PROGRAM starts, it explains failures that would be
+/// puzzling later.
 [[nodiscard]] Result<void> try_needed_calls();
 
 } // namespace clone2::cli

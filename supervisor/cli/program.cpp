@@ -26,7 +26,7 @@ std::string explain(int err)
 {
     switch (err) {
     case EBUSY:
-        return "this process is under a seccomp listener already (another clone2-supervise, or a "
+        return "this process already has a seccomp listener (from another clone2-supervise or a "
                "container's): the kernel allows only one on a filter chain";
     case EINVAL:
         return "this kernel has no seccomp user notification (5.0 or later needed)";
@@ -56,13 +56,13 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     }
     const Fd listener{installed.listener};
     const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};
-    send_value(serving, offer, listener.get()); // where that fails, there is no answer either
+    send_value(serving, offer, listener.get()); // if this fails, no answer comes
     const std::optional<char> answer = receive_value<char>(serving);
     if (!answer) {
         fail("the serving process was killed before PROGRAM was started");
     }
     if (*answer == start_failed) {
-        ::_exit(own_failure); // the serving process says why
+        ::_exit(own_failure); // the serving process reports why
     }
     restore_signals(inherited);
     ::execvp(arguments.front(), arguments.data());

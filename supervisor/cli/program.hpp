@@ -13,9 +13,9 @@
 namespace clone2::cli
 {
 
-/// In PROGRAM's process: installs the filter (empty: none), hands the listener to `serving` and
-/// waits until it is served, restores the inherited signals, executes. Ends the process with 125,
-/// 126 or 127 and a message where that fails.
+/// Runs in PROGRAM's process: installs the filter (empty: none), hands the listener to `serving`,
+/// waits until it is served, restores the inherited signals and executes PROGRAM. On failure,
+/// prints a message and exits with 125, 126 or 127.
 [[noreturn]] void run_program(const std::vector<std::string> &program,
                               std::span<const sock_filter> filter, const Fd &serving,
                               const InheritedSignals &inherited);

@@ -17,7 +17,7 @@ bool kernel_makes_calls(Provider provider)
         fail("--provider=kernel: this kernel has no clone2 (system call " +
              std::to_string(clone2_nr) + ")");
     }
-    // Behind a filter it may be another supervisor that answers: not for us to decide.
+    // Behind a filter the answer may come from another supervisor, so it proves nothing.
     return provider == Provider::kernel || found == KernelClone2::present;
 }
 

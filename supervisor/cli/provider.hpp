@@ -6,8 +6,8 @@
 namespace clone2::cli
 {
 
-/// Whether the kernel's own clone2 is to be used. Where it was asked for and is not there, this
-/// ends the process with own_failure.
+/// Whether to use the kernel's own clone2. Exits with own_failure if it was requested but is
+/// missing.
 [[nodiscard]] bool kernel_makes_calls(Provider provider);
 
 } // namespace clone2::cli

@@ -11,7 +11,7 @@
 namespace clone2::cli
 {
 
-/// Messages on stderr, which may be a pipe that nobody reads: no call is to wait for that.
+/// Messages on stderr, which may be a pipe without a reader. Calls never wait for them.
 /// Thread-safe.
 class QueuedDiagnostics final : public Diagnostics
 {
@@ -21,7 +21,7 @@ public:
     {
     }
 
-    /// For whatever else goes to stderr, in order with the messages.
+    /// For other output to stderr, in order with the messages.
     [[nodiscard]] LineWriter &lines() { return stderr_; }
 
 private:

@@ -42,8 +42,8 @@ void write_file(const Fd &status, const char *path, const std::string &text)
     }
 }
 
-/// Enters a new mount namespace and, for the children, a new pid namespace; without privilege by
-/// way of a new user namespace in which the caller is root.
+/// Enters a new mount namespace and, for its children, a new pid namespace. Without privilege it
+/// first enters a new user namespace in which the caller is root.
 void enter_namespaces(const Fd &status)
 {
     const uid_t uid = ::geteuid();
@@ -51,7 +51,7 @@ void enter_namespaces(const Fd &status)
     if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
         if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) {
             fail_for(status, "--pidns: new namespaces: " + reason() +
-                                 " (without privilege, user namespaces have to be allowed)");
+                                 " (without privilege, user namespaces must be allowed)");
         }
         write_file(status, "/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
         write_file(status, "/proc/self/setgroups", "deny");
@@ -76,9 +76,9 @@ ProgramStatus decode(int wait_status)
     return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }
 
-/// Which SIGCONTs that the command hands on PROGRAM is to get. A shell continues a job as a whole,
-/// so the one that the command had has reached PROGRAM, too; once more it would undo the next stop
-/// (fg, and at once Ctrl-Z), even one that PROGRAM has not come to take yet.
+/// Decides which SIGCONTs forwarded by the command PROGRAM gets. A shell continues the whole job,
+/// so the SIGCONT that the command received has reached PROGRAM, too. A second one would undo the
+/// next stop (fg followed at once by Ctrl-Z), even a stop that PROGRAM has yet to act on.
 class Stops
 {
 public:
@@ -95,18 +95,18 @@ public:
         end();
         return std::exchange(stopped_, false);
     }
-    /// `stops`: ForwardedSignal::stops. After a SIGCONT of the command's it does not, told of or
-    /// not: the kernel forgets a continuation when PROGRAM ends, long before its end can be waited
-    /// for.
+    /// Whether PROGRAM is still stopped by stop number `stops`. No if the command has forwarded a
+    /// SIGCONT, even if no continuation was reported: the kernel forgets a continuation when
+    /// PROGRAM ends, long before its end can be waited for.
     [[nodiscard]] bool lasts(unsigned stops) const
     {
         return stopped_ && !accounted_ && stops == count_;
     }
-    /// Whether a SIGCONT of the command's is to be handed on. `has_it`: it was sent to the whole
-    /// group, PROGRAM with it.
+    /// Whether to forward a SIGCONT from the command. `has_it`: it was sent to the whole group, so
+    /// PROGRAM already has it.
     [[nodiscard]] bool wants(const ForwardedSignal &continuation, bool has_it)
     {
-        // Others' comes to the command before the news of what it has done.
+        // Others' SIGCONT reaches the command before the news of its effect.
         if (continuation.stops < continued_by_others_ ||
             (continuation.stops == continued_by_others_ && !continuation.goes_on)) {
             continued_by_others_ = 0;
@@ -126,9 +126,9 @@ private:
 
     bool stopped_ = false;
     unsigned count_ = 0;
-    /// What ended the last stop, or will, is a SIGCONT that the command has told us of.
+    /// The SIGCONT that ended (or will end) the last stop came from the command.
     bool accounted_ = false;
-    /// The last stop that others ended, if one SIGCONT that came with that is still to be expected.
+    /// The last stop that others ended, while a SIGCONT that came with its end is still expected.
     unsigned continued_by_others_ = 0;
 };
 
@@ -142,7 +142,7 @@ void tell(const ReaperLink &command, const ProgramStatus &news)
     }
 }
 
-/// What each reaper does beside its children.
+/// Common set-up of every reaper.
 void settle(std::vector<int> kept)
 {
     ::prctl(PR_SET_NAME, "clone2-reap");
@@ -150,10 +150,10 @@ void settle(std::vector<int> kept)
         close_standard(fd);
     }
     close_others(std::move(kept));
-    (void)!::chdir("/"); // no file system is kept busy
+    (void)!::chdir("/"); // don't keep a file system busy
 }
 
-/// Outside of the namespace with this init: until no child is left.
+/// Runs outside the namespace of this init until no child is left.
 [[noreturn]] void reap_around(pid_t init)
 {
     ::setsid();
@@ -176,11 +176,11 @@ sigset_t only(int signal)
     return set;
 }
 
-/// PROGRAM's parent. Made before PROGRAM; throws std::system_error.
+/// PROGRAM's parent. Created before PROGRAM; throws std::system_error.
 class Parent
 {
 public:
-    /// `child`: PROGRAM. Until no child is left.
+    /// `child`: PROGRAM. Runs until no child is left.
     [[noreturn]] void run(pid_t child, ReaperLink command);
 
 private:
@@ -194,10 +194,10 @@ private:
     Fd children_ = open_signals(only(SIGCHLD));
     Witness witness_;
     Stops stops_;
-    ReaperLink command_;                       ///< empty: gone, or told of the end
+    ReaperLink command_;                       ///< empty: gone, or the end was reported
     pid_t child_ = 0;                          ///< 0: it has ended
-    std::optional<ForwardedSignal> undecided_; ///< whether it is the group's: see may_have_lost()
-    std::optional<ProgramStatus> ended_;       ///< to be told
+    std::optional<ForwardedSignal> undecided_; ///< sent to the group or not? see may_have_lost()
+    std::optional<ProgramStatus> ended_;       ///< to be reported
 };
 
 void Parent::run(pid_t child, ReaperLink command)
@@ -236,9 +236,9 @@ void Parent::run(pid_t child, ReaperLink command)
         while (read_signal(children_)) {
         }
         if (polled[2].revents != 0) {
-            // Acted on when we have seen what PROGRAM has done meanwhile.
+            // Act on it only after reap() has seen what PROGRAM did in the meantime.
             forwarded = receive_value<ForwardedSignal>(command_.messages);
-            if (!forwarded) { // it was killed: PROGRAM goes on
+            if (!forwarded) { // the command was killed: PROGRAM keeps running
                 command_ = {};
                 ::setsid();
             }
@@ -246,7 +246,7 @@ void Parent::run(pid_t child, ReaperLink command)
     }
 }
 
-/// Whether no child is left.
+/// Reaps children. Returns whether none is left.
 bool Parent::reap()
 {
     int wait_status = 0;
@@ -259,7 +259,7 @@ bool Parent::reap()
     return pid < 0 && errno == ECHILD;
 }
 
-/// The command may be gone: then there is nobody to tell.
+/// Handles a change of PROGRAM's state. The command may be gone; then the report goes nowhere.
 void Parent::see(const ProgramStatus &news)
 {
     switch (news.kind) {
@@ -275,7 +275,7 @@ void Parent::see(const ProgramStatus &news)
     default:
         child_ = 0;
         ended_ = news;
-        ::setsid(); // what stays behind is no part of the job
+        ::setsid(); // processes left behind are not part of the job
     }
 }
 
@@ -308,7 +308,7 @@ void Parent::judge(const ForwardedSignal &forwarded)
         return;
     }
     if (for_group && undecided_ && take_each_other_back(undecided_->signal.number, number)) {
-        undecided_.reset(); // it was the group's, and this one came after it
+        undecided_.reset(); // it was sent to the group, and this one came after it
     }
     pass_on(forwarded, for_group);
 }
@@ -321,8 +321,8 @@ void Parent::pass_on(const ForwardedSignal &forwarded, bool for_group)
     }
 }
 
-/// What was sent to us alone. Only an init has got something to hand on, from its own namespace:
-/// from outside, somebody ends each process of a control group, say.
+/// Forwards what was sent to us alone, but only from an init and from senders inside its own
+/// namespace. A sender outside ends every process of a control group, for example.
 void Parent::pass_on_own(const std::vector<SentSignal> &signals)
 {
     for (const SentSignal &signal : signals) {
@@ -362,7 +362,7 @@ void reap(unsigned depth, ReaperLink command, const std::function<void()> &progr
     }
     if (depth > 0 &&
         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-        fail_for(command.messages, "--pidns: a fresh /proc: " + reason());
+        fail_for(command.messages, "--pidns: a new /proc: " + reason());
     }
     std::optional<Parent> parent;
     try {

@@ -29,7 +29,7 @@ namespace clone2::cli
 namespace
 {
 
-/// The command's side of the serving process.
+/// The serving process's connection to the command.
 class CommandLink
 {
 public:
@@ -50,7 +50,7 @@ private:
     {
         const std::optional<char> request = receive_value<char>(*socket_);
         if (!request) {
-            // The command has ended. Who reads its stderr to the end must not wait for us.
+            // The command has ended. Readers of its stderr must not have to wait for us.
             if (!keep_stderr_) {
                 audit_.finish([] { close_standard(STDERR_FILENO); });
             }
@@ -66,7 +66,7 @@ private:
     bool keep_stderr_;
 };
 
-/// SIGHUP to the serving process, from the command or from anybody: the log is opened anew.
+/// Reopens the log on SIGHUP, from the command or any other sender.
 class LogRotation
 {
 public:
@@ -104,14 +104,15 @@ private:
 void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
 {
     diagnostics.info("the kernel has clone2 itself: number " + std::to_string(options.nr) +
-                     " is left to it");
+                     " is left to the kernel");
     if (options.log || options.stats) {
-        diagnostics.warn("the kernel's own clone2 serves: --log and --stats see nothing of its "
-                         "calls (--provider=supervisor has them served here)");
+        diagnostics.warn("the kernel's own clone2 makes the calls: --log and --stats do not see "
+                         "them (use --provider=supervisor)");
     }
 }
 
-/// Continues the reaper whenever it is stopped. By its pid, the wait takes no tracee's stop.
+/// Continues the reaper whenever it is stopped. Waits for its pid only, so it takes no tracee's
+/// stop.
 void keep_going(pid_t reaper)
 {
     Thread([reaper] {
@@ -122,12 +123,12 @@ void keep_going(pid_t reaper)
     }).detach();
 }
 
-/// Runs the loop as long as the process lives.
+/// Runs the loop while the process lives.
 void run_until_end_of(pid_t process, EventLoop &loop)
 {
     const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
     if (!pidfd) {
-        (void)::waitpid(process, nullptr, 0); // dead already (5.3 has pidfd_open)
+        (void)::waitpid(process, nullptr, 0); // already dead (pidfd_open exists since 5.3)
         return;
     }
     const std::unique_ptr<EventLoop::Watch> watch = loop.watch(pidfd.get());
@@ -142,9 +143,9 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
           pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
-    // Children come to us only when the reaper was killed: the kernel reaps them.
+    // We inherit children only if the reaper was killed; then the kernel reaps them.
     std::signal(SIGCHLD, SIG_IGN);
-    // A log into a pipe that nobody reads any more is a lost line, not our end.
+    // A log written to a pipe without a reader loses lines and must not kill us.
     std::signal(SIGPIPE, SIG_IGN);
     std::optional<QueuedDiagnostics> messages;
     try {
@@ -152,7 +153,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         close_others({program.get(), command.get(), log.fd.get()});
-        (void)!::chdir("/"); // no file system is kept busy
+        (void)!::chdir("/"); // don't keep a file system busy
         raise_limits();
         keep_going(reaper);
         const auto procfs = std::make_shared<const Procfs>();
@@ -167,12 +168,12 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
             receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
         const bool steps_aside = kernel_serves && options.nr == clone2_nr;
         if (!listener) {
-            return own_failure; // PROGRAM's process has said why
+            return own_failure; // PROGRAM's process has reported why
         }
-        if (!*listener && !steps_aside) { // the kernel drops what there is no descriptor for
+        if (!*listener && !steps_aside) { // the kernel drops it if no descriptor is free
             throw std::system_error(EMFILE, std::generic_category(), "recvmsg() of the listener");
         }
-        // Only now: PROGRAM was to be born in the terminal's session.
+        // Not earlier: PROGRAM had to be created in the terminal's session.
         ::setsid();
         if (steps_aside) {
             tell_of_stepping_aside(options, diagnostics);
@@ -198,14 +199,14 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
             send_value(program, finish_request);
             program.reset();
         });
-        // It ends with its last child; nobody is to find it a zombie.
+        // The reaper ends with its last child; don't leave it as a zombie.
         (void)::waitpid(reaper, nullptr, 0);
         audit.finish();
     } catch (const std::exception &error) {
         if (program) {
             send_value(program, start_failed);
         }
-        messages.reset(); // writes what it has
+        messages.reset(); // flushes
         fail(error.what());
     }
     return 0;

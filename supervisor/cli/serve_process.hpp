@@ -7,17 +7,16 @@
 namespace clone2::cli
 {
 
-/// The serving process, after the fork of the reaper: takes the listener from `program`, serves
-/// it until the last target is gone, and answers the command's requests on `command`.
-/// `log`: from open_log(); `reaper`: the child that reaps. Returns the process's
-/// exit status. `kernel_serves`: the kernel's own clone2 makes the calls; without a listener
-/// nothing is left to do but to wait for the end.
+/// Runs the serving process after it has forked the reaper: takes the listener from `program`,
+/// serves it until the last target is gone, and answers the command's requests on `command`. `log`:
+/// from open_log(); `reaper`: the reaper's pid. `kernel_serves`: the kernel's own clone2 makes the
+/// calls; without a listener, only waits for the end. Returns the process's exit status.
 int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
           pid_t reaper);
 
-/// From the command to the serving process: print what was asked for at the end.
+/// Sent by the command to the serving process: print the final output once.
 constexpr char finish_request = 'F';
-/// To PROGRAM's process, which waits to be served: it won't be. A message is printed.
+/// Sent to PROGRAM's process, which waits to be served: that failed. A message has been printed.
 constexpr char start_failed = 'X';
 
 } // namespace clone2::cli

@@ -15,7 +15,7 @@ namespace clone2::cli
 namespace
 {
 
-/// In sigqueue(3)'s value. A plain SIGCONT could be the group's.
+/// The sigqueue(3) value that marks our SIGCONT; a plain SIGCONT could be one for the group.
 constexpr int wake_up = 0x434c4f4e;
 
 } // namespace
@@ -67,19 +67,19 @@ void hand_on(const SentSignal &signal, pid_t process)
         info.si_code = SI_QUEUE;
         info.si_pid = static_cast<pid_t>(signal.pid);
         info.si_uid = signal.uid;
-        // As it is: a number or a pointer.
+        // Passed on unchanged, whether a number or a pointer.
         info.si_value.sival_ptr = reinterpret_cast<void *>(signal.value); // NOLINT(*-int-to-ptr)
         if (::syscall(SYS_rt_sigqueueinfo, process, signal.number, &info) == 0) {
             return;
         }
     }
-    ::kill(process, signal.number); // also where there is no room in the queue
+    ::kill(process, signal.number); // also if the signal queue is full
 }
 
 void wait_for_the_group()
 {
-    // The kernel goes through the group with a read lock on all processes, of which setpgid() takes
-    // the write lock before it sees that there is no such process (pids are below 2^22).
+    // While the kernel signals a group, it holds a read lock on the process list. setpgid() takes
+    // the write lock before it fails with ESRCH (pids are below 2^22).
     (void)::setpgid(INT_MAX, INT_MAX);
 }
 

@@ -11,7 +11,7 @@ namespace clone2::cli
 namespace
 {
 
-/// While the command is stopped, nothing is answered.
+/// No answers come while the command is stopped, so the list needs a limit.
 constexpr std::size_t max_heard = 4096;
 
 } // namespace
@@ -27,7 +27,7 @@ void Witness::begin()
 void Witness::look()
 {
     while (const std::optional<SentSignal> signal = read_signal(signals_)) {
-        // The command knows by itself which of the kernel's are the group's.
+        // The command itself recognises the kernel's signals to the group.
         if (signal->is_of_kernel() || is_wake_up(*signal)) {
             continue;
         }
@@ -50,7 +50,7 @@ void Witness::ask(const Fd &command)
     for (Heard &heard : heard_) {
         heard.question = question_;
     }
-    wait_for_the_group(); // then the command has got it, too
+    wait_for_the_group(); // then the command has received it, too
     waiting_ = true;
     send_value(command, ProgramStatus{ProgramStatus::Kind::asked_for_signals, question_, false});
 }
@@ -63,7 +63,7 @@ bool Witness::has(const SentSignal &signal)
         if (heard.signal.number != signal.number) {
             continue;
         }
-        // Standard ones may have become one on the way, here or there; others never do.
+        // Standard signals of one kind may have merged here or in the command; others never do.
         if (signal.is_standard()) {
             heard.for_group = found = true;
         } else if (!heard.for_group) {

@@ -8,45 +8,45 @@
 namespace clone2::cli
 {
 
-/// Which signals that the command hands on have been sent to its whole process group, so that
-/// PROGRAM has them already. siginfo doesn't say that. But the reaper is in this group, too: what
-/// both have got is the group's. Not thread-safe.
+/// Finds out which of the signals that the command forwards were sent to its whole process group,
+/// so that PROGRAM already has them. siginfo doesn't say that. But the reaper is in the same group,
+/// so a signal that both received was sent to the group. Not thread-safe.
 ///
-/// What the reaper gets is kept until the command, asked after that, has handed on all that it had
-/// got by then: until then it may be about to hand the same signal on, later it is another one.
+/// A signal that the reaper received is kept until the command has been asked and has forwarded
+/// everything that it had received by then. Until then the command may still forward the same
+/// signal; afterwards an equal one is another signal.
 class Witness
 {
 public:
-    /// From here on all forwarded_signals(), which are blocked, are noted. Throws
-    /// std::system_error.
+    /// From now on notes all forwarded_signals(), which are blocked. Throws std::system_error.
     Witness();
 
     [[nodiscard]] const Fd &fd() const { return signals_; }
-    /// Forgets what has come so far: PROGRAM did not exist yet.
+    /// Forgets what was received before PROGRAM existed.
     void begin();
-    /// Takes note of what has come.
+    /// Notes what has been received.
     void look();
-    /// Asks the command, if there is something to ask about.
+    /// Asks the command if signals need an answer.
     void ask(const Fd &command);
-    /// Whether this signal, which the command hands on, has been sent to the whole group.
+    /// Whether this signal, forwarded by the command, was sent to the whole group.
     [[nodiscard]] bool has(const SentSignal &signal);
-    /// Whether one has come that may have taken this signal out of what has come here before it:
-    /// SIGCONT and the stopping signals do that to each other. The next answer, or the other one
-    /// when it is handed on, decides.
+    /// Whether another received signal may have discarded this one here (SIGCONT and the stopping
+    /// signals do that to each other). The next answer decides, or the other signal when it is
+    /// forwarded.
     [[nodiscard]] bool may_have_lost(const SentSignal &signal) const;
-    /// The command's answer. Returns what was sent to this process alone.
+    /// Handles the command's answer. Returns the signals sent to this process alone.
     [[nodiscard]] std::vector<SentSignal> answered(int question);
 
 private:
     struct Heard {
         SentSignal signal;
-        int question = 0; ///< with which the command was asked; 0: not yet
+        int question = 0; ///< number of the question asked about it; 0: not asked yet
         bool for_group = false;
     };
 
     Fd signals_;
     std::vector<Heard> heard_;
-    int question_ = 0; ///< the last one's number
+    int question_ = 0; ///< number of the last question
     bool waiting_ = false;
 };
 

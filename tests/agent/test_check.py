@@ -60,7 +60,7 @@ class Check(harness.Case):
                     out=self.path("nosuch"))
         agent = Agent(self)
         self.expect(harness.supervise("--check=agent", "--listen", agent.path), 0,
-                    out="takes connections")
+                    out="accepts connections")
         self.expect(harness.supervise("--check=agent",
                                       env={**os.environ, "CLONE2_SOCKET": agent.path}), 0)
         self.assertEqual(agent.end(), 0)

@@ -51,12 +51,12 @@ class Provider(harness.Case):
             with self.subTest(options=options):
                 result = harness.supervise("-v", *options, "--", harness.CALL, "7000")
                 self.assertEqual(harness.calls(result.out), [7000], result)
-                self.assertIn("left to it", result.err)
+                self.assertIn("left to the kernel", result.err)
                 self.expect(harness.supervise(*options, "--", "sh", "-c", "exit 9"), 9)
                 self.expect(harness.supervise(*options, "--wait-all", "--", "sh", "-c",
                                               "(sleep 0.3; echo late) & exit 8"), 8, out="late")
                 self.expect(harness.supervise(*options, "--log", "-", "--", "true"), 0,
-                            err="see nothing")
+                            err="do not see")
         for options in ((), ("--provider=kernel",)):
             with self.subTest(options=options, nr=500):
                 result = harness.supervise("-n", "500", "--log", "-", "--stats", *options, "--",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file
- * libclone2supervise: a program that starts other programs gives them clone2(). A target installs
+ * libclone2supervise lets a program give clone2() to the programs it starts. A target installs
  * a seccomp filter (clone2/target.h) and hands its listener to the supervisor in the starting
  * program, which completes each call.
  *
