@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One call of clone2 on its way: what was asked for, and the system call that does it. Plain values
-// that live in the caller's frame (or the signal handler's), never in shared memory.
+// A clone2 call in progress: the request, and the system call that carries it out. Plain values in
+// the frame of the caller (or of the signal handler), never in shared memory.
 #ifndef SHIM_CALL_H
 #define SHIM_CALL_H
 
@@ -25,8 +25,8 @@ struct shim_call {
     struct clone_struct args; // as the program gave them
     struct plan_request request;
     uint64_t program_nr;      // the number that the program used
-    uint64_t program_args[2]; // and its arguments
-    bool passed_on;           // to the kernel or a supervisor, whose answer is final
+    uint64_t program_args[2]; // its arguments
+    bool passed_on;           // passed to the kernel or a supervisor; their answer is final
     unsigned attempts;
 };
 

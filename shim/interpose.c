@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Trap mode: SIGSYS must reach our handler, unblocked. So we stand before the functions of the C
-// library that set its action or a mask. Raw system calls pass by, and so do the C library's own.
+// Trap mode: SIGSYS must reach our handler, unblocked. So this file replaces the C library's
+// functions that set its action or a mask. Raw system calls bypass it, and so do the C library's
+// internal calls.
 //
-// Without trap mode, and for what does not concern SIGSYS, each is the C library's function of the
-// same name with the same arguments.
+// Without trap mode, and for anything but SIGSYS, each function passes its arguments to the C
+// library's function of the same name.
 #define _GNU_SOURCE
 #include "next.h"
 #include "own.h"
@@ -66,7 +67,7 @@ static sighandler_t set_handler(sighandler_t handler, int flags)
     return old.sa_handler;
 }
 
-// The C library has each under several names, one of which a program's headers choose.
+// The C library has several names for each; a program's headers choose one.
 #define SIGNAL(name, flags)                                                                        \
     SHIM_NEXT(signal_function, name)                                                               \
     SHIM_EXPORT sighandler_t name(int number, sighandler_t handler);                               \
@@ -165,7 +166,7 @@ SHIM_EXPORT int sigrelse(int number)
     return 0;
 }
 
-// The masks of 4.2BSD: signals 1 to 32 in an int.
+// 4.2BSD masks: signals 1 to 32 in an int.
 static int change_old_mask(old_mask_function *real, int mask, bool keeps)
 {
     if (!shim_own_started())
@@ -223,7 +224,7 @@ SHIM_EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *t
     return result;
 }
 
-// What ppoll() is with _FORTIFY_SOURCE.
+// ppoll() with _FORTIFY_SOURCE.
 SHIM_NEXT(checked_poll_function, __ppoll_chk)
 
 SHIM_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout,

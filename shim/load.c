@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the environment asks for when the library is loaded. Nothing where the program has more
-// rights than its caller (AT_SECURE): the environment is the caller's.
+// Applies the environment when the library is loaded. If the program has more privilege than its
+// caller (AT_SECURE), the environment is ignored, because the caller controls it.
 #define _GNU_SOURCE
 #include "clone2.h"
 #include "numbers.h"
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// One line on stderr; of the value what fits, and nothing that a terminal would obey.
+// Prints one line on stderr, with the value shortened and made printable.
 static void complain(const char *variable, const char *value, const char *why)
 {
     char shown[40];
@@ -27,7 +27,7 @@ static void complain(const char *variable, const char *value, const char *why)
             why);
 }
 
-// False: not one.
+// Returns false if the text is not a number.
 static bool read_number(const char *text, uint32_t *number)
 {
     uint64_t value = 0;
@@ -59,10 +59,10 @@ static void take_number(const char *text)
 static void take_mode(const char *mode)
 {
     if (strcmp(mode, "trap") != 0) {
-        complain("CLONE2_SHIM", mode, "no such mode (there is: trap)");
+        complain("CLONE2_SHIM", mode, "unknown mode (known: trap)");
         return;
     }
-    // A kernel that has the call needs no trap, except for another number.
+    // A kernel that has the call needs no trap, unless the number is another one.
     if (shim_nr == __NR_clone2 && shim_kernel_has_clone2())
         return;
     if (shim_trap_install() != 0)

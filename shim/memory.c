@@ -13,8 +13,8 @@ static bool is_readable(uint64_t address)
     return raw_call(SYS_rt_sigprocmask, ~0ULL, address, 0, 8) == -EINVAL;
 }
 
-// Where a sandbox forbids process_vm_readv(). Nothing that is read here spans more than two pages.
-// Another thread that unmaps the memory in between makes this a SIGSEGV instead of EFAULT.
+// For sandboxes that forbid process_vm_readv(). No read here spans more than two pages. If another
+// thread unmaps the memory in between, this raises SIGSEGV instead of returning EFAULT.
 static bool read_after_asking(uint64_t address, void *to, size_t size)
 {
     const uint64_t last = address + size - 1;

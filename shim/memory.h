@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reading what the program points to: EFAULT instead of a signal where it can't be read.
+// Reads memory that the program points to: EFAULT instead of a signal if it can't be read.
 #ifndef SHIM_MEMORY_H
 #define SHIM_MEMORY_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Whether all of it could be read.
+// Returns whether all of it could be read.
 bool shim_read(uint64_t address, void *to, size_t size);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The C library's own function of a name that is ours, too.
+// Finds the C library's function that one of ours replaces.
 #ifndef SHIM_NEXT_H
 #define SHIM_NEXT_H
 
@@ -14,15 +14,15 @@ static inline void *shim_next(const char *name, void **cached)
     if (!function) {
         function = dlsym(RTLD_NEXT, name);
         if (!function)
-            (void)dlerror(); // not for the program to find
+            (void)dlerror(); // clear the error before the program sees it
         __atomic_store_n(cached, function, __ATOMIC_RELAXED);
     }
     return function;
 }
 
-// Defines next_NAME(), which gives that function. All are looked up when the library is loaded,
-// for dlsym() may not be called in a signal handler; who calls one before that finds it itself.
-// ISO C has no conversion from void * to a pointer to a function; POSIX has it by way of memory.
+// Defines next_NAME(), which returns that function. All are looked up when the library is loaded,
+// because dlsym() must not be called in a signal handler; a caller before that looks up its own.
+// ISO C has no conversion from void * to a function pointer; POSIX allows it through memory.
 #define SHIM_NEXT(type, name)                                                                      \
     static type *next_##name(void)                                                                 \
     {                                                                                              \

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What the kernel does with a SIGSYS (kernel/signal.c):
+// How the kernel handles SIGSYS (kernel/signal.c):
 //
-//  - One that a system call caused (a seccomp filter, syscall user dispatch) is forced: ignored or
-//    blocked, or with no handler, it kills.
-//  - One that was sent is ignored, kept while it is blocked, or kills where there is no handler.
-//  - The handler runs with the signals of its sa_mask blocked, and SIGSYS itself.
+// - A SIGSYS caused by a system call (a seccomp filter, syscall user dispatch) is forced: if it is
+// ignored, blocked or has no handler, it kills.
+// - A SIGSYS sent by a process is ignored, stays pending while blocked, or kills if it has no
+// handler.
+// - The handler runs with its sa_mask and SIGSYS itself blocked.
 //
-// Runs in signal handlers: raw system calls only, no errno. Thread-local storage is touched for a
-// SIGSYS that is not ours, never for a clone2.
+// This runs in signal handlers: raw system calls only, no errno. Thread-local storage is used only
+// for a SIGSYS that is not ours, never for a clone2.
 #define _GNU_SOURCE
 #include "own.h"
 
@@ -28,8 +29,9 @@ enum { KERNEL_MASK_SIZE = 8, ACTIONS = 64 };
 
 static bool started;
 
-// An action is written where nobody reads, then made the current one: whoever is interrupted
-// meanwhile, or forked, holds nothing. Thought of for fewer than 64 threads that set one at once.
+// A new action is written to an unused entry, then becomes the current one. So a thread that is
+// interrupted or forks in between holds no lock. Assumes fewer than 64 threads that set one at
+// once.
 static struct sigaction actions[ACTIONS];
 static uint32_t written;
 static uint32_t current;
@@ -37,9 +39,9 @@ static uint32_t current;
 static __thread struct {
     bool blocked;
     bool pending;
-    int32_t tid; // whose it is: a fork has no pending signals
+    int32_t tid; // the thread it is pending for: a fork child has no pending signals
     siginfo_t info;
-    const char *frame; // of the handler of the program's that runs
+    const char *frame; // frame of the program's running handler
 } own __attribute__((tls_model("initial-exec")));
 
 static void set_action(const struct sigaction *action, struct sigaction *old)
@@ -71,7 +73,7 @@ static void queue(const siginfo_t *info)
     raw_call(SYS_rt_tgsigqueueinfo, process, thread, SIGSYS, info);
 }
 
-// By the default action, with the same siginfo, when our handler has returned.
+// Dies from the default action, with the same siginfo, once our handler has returned.
 static void die(const siginfo_t *info)
 {
     const struct shim_kernel_sigaction none = {0};
@@ -128,7 +130,7 @@ const sigset_t *shim_own_enter_wait(struct shim_own_wait *wait, const sigset_t *
     own.blocked = sigismember(mask, SIGSYS) == 1;
     wait->queued = !own.blocked && own.pending;
     if (wait->queued) {
-        // It is to end the wait.
+        // It must end the wait.
         change_mask(SIG_BLOCK, MASK_OF_SIGSYS);
         queue_pending();
     }
@@ -144,7 +146,7 @@ void shim_own_leave_wait(const struct shim_own_wait *wait)
     shim_own_block(wait->blocked);
 }
 
-// Within the program's handler, and not where it has jumped to from there.
+// Whether the program's handler is running and has not been left by a jump.
 static bool is_in_handler(const void *context)
 {
     const char *sp = shim_context_stack_pointer(context);
@@ -167,7 +169,7 @@ static void call_handler(const struct sigaction *action, siginfo_t *info, uconte
         action->sa_handler(SIGSYS);
     change_mask(SIG_SETMASK, ~0ULL);
     own.frame = outer;
-    // The handler may have changed what the program is to go on with.
+    // The handler may have changed the mask that the program resumes with.
     const bool blocked = sigismember(&context->uc_sigmask, SIGSYS) == 1;
     sigdelset(&context->uc_sigmask, SIGSYS);
     shim_own_block(blocked);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The decision about a call, as a system call to make: pure, without system calls.
+// Decides about a call. Pure: makes no system calls.
 #ifndef SHIM_PLAN_H
 #define SHIM_PLAN_H
 

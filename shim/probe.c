@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// How clone3 judges set_tid (since 5.5): first the number of entries, EINVAL; then for each
-// namespace, from the innermost: EINVAL for a pid out of range, or other than 1 where there is no
-// init so far; EPERM; EEXIST. A list that ends with 1 (in use) or -1 (out of range) can't succeed,
-// and says which of its entries was reached. Pids up to 300 are in range everywhere: no pid_max
-// can be lower.
+// How clone3 checks set_tid (since 5.5): first the number of entries (EINVAL); then for each
+// namespace, from the innermost: EINVAL for a pid out of range, or for any pid but 1 in a namespace
+// without an init; EPERM; EEXIST. A list that ends with 1 (in use) or -1 (out of range) can't
+// succeed, and its error shows which entry was reached. Pids up to 300 are in range everywhere,
+// because pid_max can't be lower.
 #include "probe.h"
 
 #include "arch/native.h"
@@ -27,10 +27,10 @@ enum { TOO_MANY = 0, FITS = PLAN_MAX_PIDS - 1 };
 static long ask_with(uint64_t flags, const pid_t *set_tid, uint32_t size)
 {
     struct clone_args args = {
-        // Sharing all of it costs least.
+        // Sharing everything is cheapest.
         .flags = flags | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_PIDFD,
-        // Never writable: should a list be free against all odds, this fails before there is
-        // anything that could run.
+        // Never writable: if all pids of a list are free after all, clone3 fails before the child
+        // can run.
         .pidfd = ~0ULL << 12,
         .set_tid = (uint64_t)(uintptr_t)set_tid,
         .set_tid_size = size,
@@ -58,8 +58,8 @@ static bool answers(long result)
     return result == -EEXIST || result == -EPERM || result == -EINVAL;
 }
 
-// Where clone3 fails before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM): a caller without
-// any of the capabilities has no privilege. Whoever has one is taken to have it over all
+// For failures of clone3 before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM). A caller without
+// any of the capabilities has no privilege. A caller with one is assumed to have it over all
 // namespaces, and gets the earlier error.
 static struct plan_facts guess(void)
 {
@@ -68,8 +68,8 @@ static struct plan_facts guess(void)
 
 enum innermost { LIVE, UNBORN, UNKNOWN };
 
-// Whether the namespace of the next child has an init: not so after unshare(CLONE_NEWPID). There
-// {1} alone would succeed.
+// Whether the next child's namespace has an init: after unshare(CLONE_NEWPID) it has none, and {1}
+// alone would succeed.
 static enum innermost innermost_state(void)
 {
     const long result = ask_ones(SURE_TO_BE_IN_RANGE, 2);
@@ -77,7 +77,7 @@ static enum innermost innermost_state(void)
         return UNKNOWN;
     if (result != -EINVAL)
         return LIVE;
-    // No init, or it is the initial namespace: two entries are too many.
+    // No init, or the initial namespace: there, two entries are too many.
     return ask_ones(1, 2) == -EINVAL ? LIVE : UNBORN;
 }
 
@@ -89,14 +89,15 @@ static struct plan_facts one_namespace(enum innermost state)
     return (struct plan_facts){FITS, ask(list, 2) == -EINVAL};
 }
 
-// Level 32, the deepest, shows in that it can't have children.
+// Level 32, the deepest, can't have child namespaces.
 static bool is_deepest(void)
 {
     const pid_t never = -1;
     return ask_with(CLONE_NEWPID, &never, 1) == -ENOSPC;
 }
 
-// Finds a free pid for list[at], all before it being free. False: none, or no privilege: *result.
+// Finds a free pid for list[at]; all pids before it are free. False: none, or no privilege
+// (*result).
 static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
 {
     pid_t candidate = first;
@@ -107,7 +108,7 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
         if (*result != -EEXIST && *result != -EINVAL)
             return false;
         if (*result == -EINVAL) {
-            // Free, or out of range; then a 1 behind it isn't reached.
+            // Free or out of range. If out of range, a 1 after it is not reached.
             if (candidate <= SURE_TO_BE_IN_RANGE)
                 return true;
             list[at + 1] = 1;
@@ -115,7 +116,7 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
                 return true;
             candidate = FIRST_AFTER_WRAP - 1;
         }
-        // The next; in a crowd of pids, with growing steps.
+        // Tries the next pid; if many are in use, in growing steps.
         candidate += 1 + (pid_t)(i / 64 * 61);
         if (candidate >= LIKELY_PID_MAX && first < LIKELY_PID_MAX)
             candidate = FIRST_AFTER_WRAP + (pid_t)i;
@@ -164,11 +165,11 @@ struct plan_facts shim_probe_facts(uint32_t nr_pids)
     return (struct plan_facts){FITS, ask(list, n) == -EEXIST};
 }
 
-// Where the last search ended, so that a pid isn't given again at once. Only a hint: threads may
+// Where the last search ended, so that a pid isn't reused at once. Only a hint: threads may
 // overwrite each other's.
 static pid_t last_picked;
 
-// Whether the first n pids of the list can be had. list[n] is overwritten.
+// Whether the first n pids of the list are free. Overwrites list[n].
 static bool are_free(pid_t *list, uint32_t n)
 {
     list[n] = -1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the caller's pid namespaces are like, found out by asking clone3 for pids that it can't
-// give. Needs no /proc and no descriptor; no child is ever created.
+// Finds out about the caller's pid namespaces by asking clone3 for pids that it can't give. Needs
+// no /proc and no descriptor, and never creates a child.
 #ifndef SHIM_PROBE_H
 #define SHIM_PROBE_H
 
@@ -10,9 +10,9 @@
 struct plan_facts shim_probe_facts(uint32_t nr_pids);
 
 enum shim_picked {
-    SHIM_PICKED, // all pids that are ours to choose were free a moment ago
-    SHIM_BUSY,   // one that the program asked for isn't, or there is no free one
-    SHIM_LOST,   // somebody took our choice meanwhile
+    SHIM_PICKED, // all the pids we chose were free a moment ago
+    SHIM_BUSY,   // a pid that the program asked for is in use, or none is free
+    SHIM_LOST,   // a pid we chose has been taken
 };
 
 // Chooses call->set_tid[i] for each bit of call->to_pick.

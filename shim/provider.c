@@ -12,9 +12,10 @@
 
 enum { NOT_ASKED, ABSENT, PRESENT };
 
-// Without args that can be read the first thing decided is EFAULT. All ones: should a kernel have
-// given the number to another call, they are no address, descriptor, id or set of flags there
-// either. Behind a filter the answer may be a supervisor's, which costs more than translating.
+// With unreadable args a kernel that has clone2 fails with EFAULT before anything else. The
+// arguments are all ones, which is no valid address, descriptor, id or set of flags if the kernel
+// uses the number for another call. Behind a filter the answer may come from a supervisor, which is
+// slower than translating.
 static int ask(void)
 {
     const uint64_t none = ~0ULL;
@@ -26,7 +27,7 @@ static int ask(void)
 
 bool shim_kernel_has_clone2(void)
 {
-    static int state; // threads may ask twice, and get the same answer
+    static int state; // threads may probe twice and get the same answer
     int known = __atomic_load_n(&state, __ATOMIC_RELAXED);
     if (known == NOT_ASKED) {
         known = ask();

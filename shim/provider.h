@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Who else answers clone2.
+// Finds out whether the kernel answers clone2.
 #ifndef SHIM_PROVIDER_H
 #define SHIM_PROVIDER_H
 
 #include <stdbool.h>
 
-// Whether the kernel has the call itself, under its own number. Asked once in a process.
+// Whether the kernel has the call under its own number. Probed once per process.
 bool shim_kernel_has_clone2(void);
 
 #endif

@@ -7,8 +7,8 @@
 #include <sys/syscall.h>
 
 enum {
-    MANY = 64,   // slots in use: time to look for abandoned ones
-    NESTED = 16, // calls of one thread, each made by a handler that interrupted the one before
+    MANY = 64,   // with more slots in use, look for abandoned ones
+    NESTED = 16, // nested calls of one thread, each in a handler that interrupted the last
 };
 
 static struct shim_slot slots[SHIM_SLOTS];
@@ -20,8 +20,8 @@ static bool is_held_by(const struct shim_slot *slot, int32_t tid)
            __atomic_load_n(&slot->tid, __ATOMIC_RELAXED) == tid;
 }
 
-// A handler that jumps out of an interrupted call leaves its slot behind. What a thread has taken
-// after it, it will have given back before it could come back to this one, unless nested.
+// A handler that jumps out of an interrupted call leaves the call's slot in use. A slot is
+// abandoned if its thread holds more newer slots than calls can nest.
 static void reclaim_abandoned(int32_t tid)
 {
     for (unsigned i = 0; i < SHIM_SLOTS; i++) {

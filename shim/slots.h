@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
-// Trap mode: where a call's data is while the trampoline runs, which may use no stack. Parent and
-// child both read the slot; with CLONE_VM it is the same memory, and each gives up its half.
+// Trap mode: holds a call's data while the trampoline runs, which can't use a stack. Parent and
+// child both read the slot. With CLONE_VM they share it, and each frees its half.
 #ifndef SHIM_SLOTS_H
 #define SHIM_SLOTS_H
 
 #include "call.h"
 
-// As many calls as can be under way in one address space. A fork takes along those of the other
-// threads, which nobody will finish there: room for many of these, too.
+// The number of calls in progress in one address space. A fork child also inherits the slots of
+// other threads' calls, which never complete there; so there is room for many of these, too.
 enum { SHIM_SLOTS = 1024 };
 
 struct shim_slot {
     struct shim_call call;
-    uint64_t saved[6];     // the argument registers, as the program left them
-    uint64_t resume;       // behind the program's own system-call instruction
-    int64_t result;        // of a call that failed
-    uint64_t child_clears; // address of the owner byte that the child gives up
+    uint64_t saved[6];     // the program's argument registers
+    uint64_t resume;       // after the program's system-call instruction
+    int64_t result;        // a failed call's result
+    uint64_t child_clears; // address of the owner byte that the child clears
     uint64_t sequence;     // when it was taken
-    int32_t tid;           // by whom
+    int32_t tid;           // the thread that took it
     uint32_t reinstall;    // the child has lost the handler (CLONE_CLEAR_SIGHAND)
     union {
         struct {

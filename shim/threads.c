@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An alternate stack for each thread, so that a call leaves the thread's own as it is; and SIGSYS
-// unblocked, whatever the mask that the thread starts with.
+// Gives each thread an alternate stack, so that a call leaves the thread's own stack unchanged, and
+// unblocks SIGSYS whatever mask the thread starts with.
 #define _GNU_SOURCE
 #include "threads.h"
 
@@ -17,12 +17,11 @@ typedef int create_function(pthread_t *, const pthread_attr_t *, thread_function
 
 SHIM_NEXT(create_function, pthread_create)
 
-// In a mapping of its own; what the thread is to run lies at its start, which is the far end of the
-// stack.
+// Lies at the start of the stack's mapping, which is the far end of the stack.
 struct thread_start {
     thread_function *run;
     void *argument;
-    bool blocked; // SIGSYS, by the thread that creates it
+    bool blocked; // whether the creating thread blocks SIGSYS
 };
 
 static bool started;
@@ -43,7 +42,7 @@ static void *run_with_stack(void *memory)
     const stack_t stack = {.ss_sp = memory, .ss_size = SHIM_ALTERNATE_STACK_SIZE};
     sigaltstack(&stack, NULL);
     pthread_setspecific(stack_key, memory);
-    // Its attributes may have a mask.
+    // The thread's attributes may contain a mask.
     shim_own_block(shim_trap_unblock() || start.blocked);
     return start.run(start.argument);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs in the program, perhaps in a signal handler or in a thread without thread-local storage: raw
-// system calls only, no errno, no allocation, no lock; compiled without vector registers.
+// system calls only; no errno, allocation or lock; compiled without vector registers.
 #include "translate.h"
 
 #include "memory.h"
@@ -15,9 +15,9 @@
 
 uint32_t shim_nr = __NR_clone2;
 
-enum { MAX_ATTEMPTS = 32 }; // with pids of our choice, before the program is told EBUSY
+enum { MAX_ATTEMPTS = 32 }; // with pids of our choice, before the program gets EBUSY
 
-// The real call: a patched kernel's or a supervisor's.
+// Makes the real call, to a patched kernel or a supervisor.
 static long pass_on(struct shim_call *call, uint64_t nr)
 {
     struct shim_kernel_call *kernel = &call->kernel;
@@ -104,7 +104,7 @@ long shim_judge(struct shim_call *call, long error)
     const uint32_t nr_pids = call->request.nr_pids;
     if (call->passed_on)
         return error;
-    // No clone3 here: forbidden, or older than set_tid.
+    // No clone3: forbidden, or older than set_tid.
     if (call->kernel.clone3 && (error == -ENOSYS || error == -E2BIG))
         return pass_on(call, call->program_nr);
     if (nr_pids == 0)

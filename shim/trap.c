@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// A seccomp filter answers clone2's number with SECCOMP_RET_TRAP. The handler of that SIGSYS
-// decides what to do; it doesn't create the child itself, for with CLONE_VM its own frame would be
-// on a stack that parent and child share. It sets the registers for the trampoline and returns: the
-// kernel restores everything else (mask, vector registers, alternate stack), and the system call
-// is made where the program made it, but for the instruction pointer.
+// A seccomp filter answers clone2's number with SECCOMP_RET_TRAP, and the SIGSYS handler decides
+// what to do. It does not create the child itself: with CLONE_VM its own frame would be on a stack
+// that parent and child share. Instead it sets the registers for the trampoline and returns. The
+// kernel then restores everything else (mask, vector registers, alternate stack), so the system
+// call happens in the program's own state, except for the instruction pointer.
+//
+// Runs in signal handlers, in any thread: raw system calls only, no errno.
 //
 // Runs in signal handlers, in any thread: raw system calls only, no errno.
 #include "trap.h"
@@ -23,8 +25,8 @@
 #include <signal.h>
 #include <string.h>
 
-// siginfo's si_code for SECCOMP_RET_TRAP; only the kernel's headers name it, which clash with
-// libc's.
+// siginfo's si_code for SECCOMP_RET_TRAP. Only the kernel's headers define it, and they conflict
+// with libc's.
 #define CODE_SECCOMP 1
 
 enum { KERNEL_MASK_SIZE = 8 };
@@ -83,8 +85,8 @@ static void handle(int signal_number, siginfo_t *info, void *context)
         begin(context);
 }
 
-// All other signals wait: a handler of the program's could call clone2 while SIGSYS is blocked,
-// which the kernel answers with death.
+// All other signals are blocked: the program's handler could call clone2 while SIGSYS is blocked,
+// and the kernel would kill it.
 struct shim_kernel_sigaction shim_sigsys_action = {
     .handler = handle,
     .flags = SA_SIGINFO | SA_ONSTACK | SHIM_SA_RESTORER,
@@ -105,7 +107,7 @@ bool shim_trap_unblock(void)
     return old & sigsys;
 }
 
-// So that a call leaves the stack as it is, and needs none. Forks inherit it.
+// A call must not change the stack, nor need one. Fork children inherit the alternate stack.
 static void install_alternate_stack(void)
 {
     static unsigned char memory[SHIM_ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
@@ -115,8 +117,9 @@ static void install_alternate_stack(void)
         raw_call(SYS_sigaltstack, &ours);
 }
 
-// A prctl() that no kernel knows. Our filter answers it with EALREADY, given its number: so it is
-// found after an exec, without making a call by that number, which might be somebody else's.
+// A prctl() that no kernel knows. Our filter answers it with EALREADY if it is given the filter's
+// number. This finds the filter after an exec without calling that number, which may have another
+// use.
 #define ASK_FOR_FILTER 0x32656e6fU
 
 static bool has_filter(void)
@@ -124,8 +127,8 @@ static bool has_filter(void)
     return raw_call(SYS_prctl, ASK_FOR_FILTER, shim_nr) == -EALREADY;
 }
 
-// Syscall user dispatch wants SIGSYS, too, for the system calls of our handler and of its return.
-// So it is refused as by a kernel that lacks it (before 5.11).
+// Syscall user dispatch would send SIGSYS for the system calls of our handler and its return. So it
+// is refused as by a kernel without it (before 5.11).
 #ifndef PR_SET_SYSCALL_USER_DISPATCH
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif

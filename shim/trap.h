@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// CLONE2_SHIM=trap: bare system-call instructions are translated, too.
+// CLONE2_SHIM=trap: also translates bare system-call instructions.
 #ifndef SHIM_TRAP_H
 #define SHIM_TRAP_H
 
@@ -7,10 +7,10 @@
 
 enum { SHIM_ALTERNATE_STACK_SIZE = 32 << 10 };
 
-// Installs the handler, and the filter where no ancestor's does it. 0, or -errno.
+// Installs the handler, and the filter unless an ancestor did. 0, or -errno.
 long shim_trap_install(void);
 
-// Unblocks SIGSYS in this thread, for real. Whether it was blocked.
+// Really unblocks SIGSYS in this thread. Returns whether it was blocked.
 bool shim_trap_unblock(void);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The protocol is the OCI runtime specification's for seccomp listeners (config-linux.md, "The
-// Container Process State"); the agent knows us by "metadata" and answers with one line.
-// None of the calls here may be the one that the filter asks the listener for: nobody answers yet.
+// Container Process State"). The agent recognises us by "metadata" and answers with one line. No
+// call here may use the number that the filter sends to the listener: nothing answers it yet.
 #include "agent.h"
 
 #include "base/fd_message.h"
@@ -51,7 +51,7 @@ long connect_agent(const char *path, const char **call)
         close_fd(fd);
         return result;
     }
-    // An agent that hangs is not to hang us.
+    // Don't wait forever for an agent that hangs.
     const struct timeval limit = {.tv_sec = ANSWER_SECONDS};
     raw_call(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     return fd;
@@ -71,7 +71,7 @@ static void compose(struct text *message, long nr)
     add(message, ",\"bundle\":\"/\"}}");
 }
 
-// The listener goes with the first piece.
+// Sends the listener with the first piece.
 static long send_message(long socket, long listener, const struct text *message)
 {
     const int fd = (int)listener;
@@ -87,7 +87,7 @@ static long send_message(long socket, long listener, const struct text *message)
     return 0;
 }
 
-// One line, without its end.
+// Reads one line, without its newline.
 static long receive_line(long socket, struct text *line)
 {
     line->size = 0;
@@ -107,11 +107,11 @@ static long receive_line(long socket, struct text *line)
 
 int hand_over(long socket, long listener, long nr, struct text *answer)
 {
-    static struct text message; // too large for a stack that may be a small one
+    static struct text message; // too large for a small stack
     compose(&message, nr);
     const long sent = send_message(socket, listener, &message);
-    // Where it could not be sent because the agent has gone, that may have said why. Else it waits
-    // for the message itself.
+    // If sending failed because the agent has closed the connection, it may have said why. If it
+    // failed otherwise, the agent still waits for the message and will not answer.
     const int will_answer = sent >= 0 || sent == -EPIPE || sent == -ECONNRESET;
     const long received = will_answer ? receive_line(socket, answer) : 0;
     if (received > 0)

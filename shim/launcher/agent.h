@@ -4,15 +4,15 @@
 
 #include "text.h"
 
-// Connects to the agent: the socket, or -errno of `call`.
+// Connects to the agent. Returns the socket, or -errno and the name of the failed call.
 long connect_agent(const char *path, const char **call);
 
-// Hands the listener over and waits for the answer. 0: it is served; else `answer` says why not,
-// where that is not the agent's own answer by the name of the system call.
+// Hands the listener over and waits for the answer. 0: it is served. Otherwise `answer` says why
+// not: the agent's own answer, or the name and error of a failed system call.
 int hand_over(long socket, long listener, long nr, struct text *answer);
 
-// A descriptor beyond the standard ones, closed on exec, for one that may be among them: where
-// the caller has closed those, PROGRAM is to find them closed.
+// Moves a descriptor above the standard ones and sets close-on-exec. If the caller has closed a
+// standard descriptor, PROGRAM must find it closed.
 long move_up(long fd);
 
 void close_fd(long fd);

@@ -10,12 +10,12 @@
 
 static char shell[] = "/bin/sh";
 
-// The errno. `program` has room for one more word in front (argv of the launcher itself).
+// Returns the errno. `program` is preceded by one free word (in the launcher's own argv).
 static long try_file(const char *file, char **program, char **environment)
 {
     long err = -raw_call(SYS_execve, file, program, environment);
     if (err == ENOEXEC) {
-        // Our own argv begins before PROGRAM, so two words fit: "/bin/sh FILE" for "NAME".
+        // PROGRAM is inside our argv, so two words fit in place of its name: "/bin/sh FILE".
         char **const script = program - 1;
         char *const before = script[0];
         char *const name = script[1];
@@ -49,12 +49,12 @@ long exec_program(char **program, char **environment)
         if (file.size != 0)
             add(&file, "/"); // an empty entry is the current directory
         add(&file, name);
-        // What was cut off is no file that was meant.
+        // A truncated path is not the file that was meant.
         const int whole = file.size + 1 < sizeof file.at;
         const long err = whole ? try_file(file.at, program, environment) : ENAMETOOLONG;
         switch (err) {
         case EACCES:
-            denied = 1; // there may be another one that can be run
+            denied = 1; // a later directory may have one that can be run
             break;
         case ENOENT:
         case ENOTDIR:

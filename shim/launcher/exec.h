@@ -2,8 +2,8 @@
 #ifndef SHIM_EXEC_H
 #define SHIM_EXEC_H
 
-// As execvpe(3): searches $PATH, and gives a file without a known format to /bin/sh. Comes back
-// with an errno only.
+// Like execvpe(3): searches $PATH and runs a file of unknown format with /bin/sh. Returns only on
+// failure, with an errno.
 long exec_program(char **program, char **environment);
 
 #endif

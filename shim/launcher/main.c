@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// clone2-shim: gives clone2 to a program inside a container or sandbox, where no supervisor can
-// be started: installs the filter, hands its listener to an agent outside, executes the program.
+// clone2-shim: gives clone2 to a program inside a container or sandbox, where no supervisor can be
+// started. It installs the filter, hands its listener to an agent outside and executes the program.
 //
-// Freestanding: no libc, so that one static file of a few KiB runs in any root file system, and
-// no system call is made but those that are written here.
+// Freestanding: without a libc, one static file of a few KiB runs in any root file system and makes
+// only the system calls written here.
 #include "agent.h"
 #include "arch/native.h"
 #include "exec.h"
@@ -38,7 +38,7 @@ static void say(const char *before, const char *what, const char *after)
     add_printable(&line, what);
     add_printable(&line, after);
     add(&line, "\n");
-    print(2, line.at); // one write, so that lines of several processes don't mix
+    print(2, line.at); // a single write keeps lines of several processes apart
 }
 
 static void say_error(const char *before, const char *what, const char *call, long err,
@@ -57,7 +57,7 @@ static const char *advice_for_filter(long err)
 {
     switch (err) {
     case EBUSY:
-        return ": a seccomp listener exists already (another clone2-shim or clone2-supervise, or "
+        return ": a seccomp listener already exists (another clone2-shim or clone2-supervise, or "
                "the container's own listenerPath): the kernel allows one on a filter chain";
     case EINVAL:
         return ": this kernel has no seccomp user notification (5.0 or later needed)";
@@ -73,12 +73,12 @@ static const char *advice_for_filter(long err)
 static int get_clone2(const struct shim_options *options)
 {
     static struct text answer;
-    // First, so that nothing is changed where there is no agent.
+    // First, so that nothing has changed if there is no agent.
     const char *call;
     const long socket = connect_agent(options->socket, &call);
     if (socket < 0) {
         say_error("no agent at ", options->socket, call, -socket,
-                  " (clone2-supervise --listen; --socket or $CLONE2_SOCKET say where)");
+                  " (start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the path)");
         return -1;
     }
     const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
@@ -95,7 +95,7 @@ static int get_clone2(const struct shim_options *options)
         return -1;
     }
     const int result = hand_over(socket, listener, options->nr, &answer);
-    // From here on the agent alone holds it: when it ends, calls fail with ENOSYS.
+    // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.
     close_fd(listener);
     close_fd(socket);
     if (result != 0)
@@ -111,7 +111,7 @@ void shim_main(long *stack)
     struct shim_options options;
     const char *wrong = NULL;
     const char *word = NULL;
-    // Without even a name there is nothing behind it.
+    // With argc 0, argv has only its NULL.
     switch (parse_options(argc > 0 ? argv + 1 : argv, environment, &options, &wrong, &word)) {
     case PARSED_HELP:
         print(1, help_text);
@@ -128,7 +128,7 @@ void shim_main(long *stack)
     if (get_clone2(&options) != 0) {
         if (!options.optional)
             end(OWN_FAILURE);
-        say("going on without clone2", "", "");
+        say("continuing without clone2", "", "");
     }
     const long err = exec_program(options.program, environment);
     say_error("", options.program[0], "", err, "");

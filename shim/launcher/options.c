@@ -8,14 +8,14 @@ enum { DEFAULT_NR = 387, HIGHEST_NR = 0x3fffffff }; // above it x32 begins
 
 const char help_text[] =
     "Usage: clone2-shim [--socket PATH] [--nr N] [--optional] [--] PROGRAM [ARG...]\n\n"
-    "Run PROGRAM with the clone2 system call, served by an agent (clone2-supervise --listen),\n"
-    "from within a container or a sandbox that the agent's socket has been put into.\n\n"
+    "Run PROGRAM with the clone2 system call inside a container or sandbox. An agent outside\n"
+    "(clone2-supervise --listen) serves it; the agent's socket must be mounted inside.\n\n"
     "  --socket PATH  the agent's socket (default: $CLONE2_SOCKET, or\n"
     "                 /run/clone2-supervise/agent.sock)\n"
     "  --nr N         the system call number to give to clone2 (default 387)\n"
-    "  --optional     where clone2 can't be had, say so and run PROGRAM without it\n"
+    "  --optional     if clone2 is not available, say so and run PROGRAM without it\n"
     "  --help, --version\n\n"
-    "Exit status: 125: clone2 can't be had; 126: PROGRAM can't be executed; 127: it was not\n"
+    "Exit status: 125: clone2 is not available; 126: PROGRAM can't be executed; 127: it was not\n"
     "found; else PROGRAM's own.\n";
 
 const char *variable(char **environment, const char *name)
@@ -33,8 +33,8 @@ const char *variable(char **environment, const char *name)
     return NULL;
 }
 
-// The value of option `name` at *at, given as "NAME VALUE" (then *at moves on) or "NAME=VALUE".
-// NULL: it is another option, or has no value (then *at is at the end).
+// The value of option `name` at *at, written as "NAME VALUE" (then *at moves to the value) or
+// "NAME=VALUE". NULL: another option, or no value (then *at is at the end).
 static const char *value_of(const char *name, char ***at)
 {
     const char *have = **at;

@@ -5,14 +5,14 @@
 struct shim_options {
     const char *socket;
     long nr;
-    int optional;   // go on without clone2 where it can't be had
+    int optional;   // run PROGRAM even if clone2 is not available
     char **program; // ends with NULL
 };
 
 enum parsed { PARSED_RUN, PARSED_HELP, PARSED_VERSION, PARSED_WRONG };
 
-// Options end at the first word that is none, or behind "--". `*wrong`: what is wrong, and
-// `*word`: with which word.
+// Options end at the first word that is not one, or after "--". On error, `*wrong` says what is
+// wrong, and `*word` with which word.
 enum parsed parse_options(char **arguments, char **environment, struct shim_options *options,
                           const char **wrong, const char **word);
 

@@ -6,7 +6,8 @@
 void *memcpy(void *to, const void *from, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        ((volatile char *)to)[i] = ((const char *)from)[i]; // or it becomes a call of itself
+        ((volatile char *)to)[i] =
+            ((const char *)from)[i]; // volatile: or the compiler makes it call itself
     return to;
 }
 

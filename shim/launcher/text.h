@@ -5,23 +5,24 @@
 
 #include <stddef.h>
 
-// The compiler itself may call these two.
+// The compiler may emit calls to these two.
 void *memcpy(void *to, const void *from, size_t size);
 void *memset(void *to, int byte, size_t size);
 
 size_t length_of(const char *text);
 int equal(const char *a, const char *b);
 int has_slash(const char *text);
-// The number that the whole text is, in decimal; -1: it is none from 0 to `highest`.
+// The decimal number that the whole text is; -1: it is not one from 0 to `highest`.
 long number_in(const char *text, long highest);
 
-// A text that grows up to its room; what is beyond is cut off.
+// A growing text; what does not fit is cut off.
 struct text {
     char at[4352]; // a path (PATH_MAX) and a name
     size_t size;
 };
 void add(struct text *text, const char *more);
-// What a terminal would not print as it is (control characters, all beyond ASCII) as \xNN.
+// Adds text, with everything that a terminal would not print (control characters, non-ASCII) as
+// \xNN.
 void add_printable(struct text *text, const char *more);
 void add_number(struct text *text, long number);
 

@@ -114,7 +114,7 @@ class Refused(harness.Case):
     def test_second_listener(self):
         agent = Agent(self)
         result = agent.shim(SHIM, "--socket", agent.path, "true")
-        self.expect(result, 125, err="a seccomp listener exists already")
+        self.expect(result, 125, err="a seccomp listener already exists")
         result = agent.shim(SHIM, "--optional", "--socket", agent.path, harness.CALL, "7000")
         self.expect(result, 0, out="pid 7000")
 

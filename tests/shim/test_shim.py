@@ -155,7 +155,7 @@ class Preloaded(harness.Case):
 
     def test_a_mode_that_is_none(self):
         for mode, said in (("", ""),
-                           ("foo", "libclone2: CLONE2_SHIM=foo: no such mode (there is: trap)\n")):
+                           ("foo", "libclone2: CLONE2_SHIM=foo: unknown mode (known: trap)\n")):
             result = harness.run(["grep", "Seccomp:", "/proc/self/status"],
                                  env=preload(CLONE2_SHIM=mode))
             self.expect(result, out="0")

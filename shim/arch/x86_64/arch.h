@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the shim needs to know of the architecture: x86-64.
+// What the shim depends on in the architecture: x86-64.
 #ifndef SHIM_ARCH_H
 #define SHIM_ARCH_H
 

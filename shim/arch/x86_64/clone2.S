@@ -2,19 +2,19 @@
 /*
  * clone2(), clone2_call(), and what syscall() does for clone2's number.
  *
- * From the system call on, parent and child may run on the same stack at once (CLONE_VM), and the
- * child may overwrite all that the parent has there. So whatever either needs afterwards is in
- * registers before: every callee-saved register as the caller left it, the return address in r9.
- * The frame stays below the stack pointer during the system call, safe from signal handlers, and is
- * read again only when the call failed: then there is no child.
+ * After the system call, parent and child may run on the same stack at once (CLONE_VM), and the
+ * child may overwrite anything that the parent has there. So everything that either needs is in
+ * registers before the call: every callee-saved register has the caller's value, and r9 has the
+ * return address. During the system call the frame lies below the stack pointer, where signal
+ * handlers can't reach it. It is read again only if the call failed, when there is no child.
  *
- * Nothing here touches the thread pointer, except for errno at the end of a failed call.
+ * The thread pointer is used only to set errno at the end of a failed call.
  */
 #include "layout.h"
 
         .intel_syntax noprefix
 
-        /* Of the system call; what it leaves free is r9. */
+        /* The system call's arguments; r9 remains free. */
         .macro  LOAD_ARGUMENTS
         mov     rdi, [rsp + CALL_ARG0]
         mov     rsi, [rsp + CALL_ARG1]
@@ -27,7 +27,7 @@
         .text
 
 /* long shim_libc_call: rdi = args, rsi = pids, rdx = tls; the stack as at a function's entry.
- * Returns as the function that jumps here. */
+ * Returns to the caller of the function that jumps here. */
         .globl  shim_libc_call
         .hidden shim_libc_call
         .type   shim_libc_call, @function
@@ -82,9 +82,9 @@ clone2:
         test    rax, rax
         js      .Ljudge
         jnz     .Lleave
-        ret                             /* by the new stack, as from libc's syscall() */
+        ret                             /* through the new stack, as libc's syscall() does */
 .Lnew_stack_clone3:
-        mov     r8, [rsp + CALL_CHILD_SP] /* no argument of clone3 */
+        mov     r8, [rsp + CALL_CHILD_SP] /* not an argument of clone3 */
         syscall
         test    rax, rax
         js      .Ljudge
@@ -129,7 +129,7 @@ clone2_call:
         jz      .Linvalid
         and     rsi, -16
         jz      .Linvalid
-        /* The child has a stack of its own: what is saved on this one stays. */
+        /* The child has another stack, so values saved on this one stay intact. */
         push    r12
         .cfi_adjust_cfa_offset 8
         .cfi_rel_offset r12, 0
@@ -174,7 +174,7 @@ clone2_call:
         jmp     shim_fail
         .cfi_endproc
 
-        /* The end of the chain of frames. */
+        /* Marks the end of the frame chain. */
         .cfi_startproc
         .cfi_undefined rip
 .Lcall_child:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A program's registers in a signal handler, and the way to the trampoline: x86-64.
+// A program's registers in a signal handler, and how to enter the trampoline: x86-64.
 #ifndef SHIM_CONTEXT_H
 #define SHIM_CONTEXT_H
 
@@ -10,7 +10,7 @@
 
 #define SHIM_SA_RESTORER 0x04000000 // the kernel insists on one here
 
-// What rt_sigaction() takes.
+// The struct of rt_sigaction().
 struct shim_kernel_sigaction {
     void (*handler)(int, siginfo_t *, void *);
     unsigned long flags;
@@ -21,12 +21,12 @@ struct shim_kernel_sigaction {
 extern struct shim_kernel_sigaction shim_sigsys_action;
 void shim_restore(void); // rt_sigreturn
 
-// The argument registers in the order of the kernel's ABI, and where the program goes on.
+// Saves and restores the argument registers, in the kernel ABI's order, and the resume address.
 void shim_context_save(void *context, struct shim_slot *slot);
 void shim_context_restore(void *context, const struct shim_slot *slot);
 void shim_context_set_result(void *context, long result);
 const char *shim_context_stack_pointer(const void *context);
-// Back from the handler, slot->call.kernel is made.
+// Makes slot->call.kernel run when the handler returns.
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot);
 // The slot of the call that the trampoline reports as failed, or NULL.
 struct shim_slot *shim_context_failed_slot(void *context);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Offsets for the assembly; layout.c compares them with the C structs at compile time.
+// Offsets for the assembly. layout.c checks them against the C structs at compile time.
 #ifndef SHIM_LAYOUT_H
 #define SHIM_LAYOUT_H
 
-// struct shim_call, whose first member is the kernel's call
+// struct shim_call; its first member is the kernel's call
 #define CALL_NR 0
 #define CALL_ARG0 8
 #define CALL_ARG1 16
@@ -23,7 +23,7 @@
 #define SLOT_REINSTALL 652
 #define SLOT_PARENT_OWNS 656
 
-// What the frame has room for: struct shim_call, rounded up.
+// Size of the frame: struct shim_call, rounded up.
 #define FRAME_SIZE 640
 
 #define SHIM_MAKE_CALL_VALUE 1

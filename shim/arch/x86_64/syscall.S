@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* long syscall(long number, ...): libc's, except that clone2's number is translated. */
+/* long syscall(long number, ...): libc's function, but it translates clone2's number. */
 #include "layout.h"
 
         .intel_syntax noprefix
@@ -10,7 +10,7 @@
         .balign 16
 syscall:
         .cfi_startproc
-        cmp     edi, [rip + shim_nr]    /* the kernel, too, looks at the lower half only */
+        cmp     edi, [rip + shim_nr]    /* like the kernel, use the lower half only */
         je      .Lclone2
         mov     rax, rdi
         mov     rdi, rsi

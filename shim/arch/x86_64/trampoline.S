@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trap mode: the system call itself, between the return of the SIGSYS handler and the program's next
- * instruction.
+ * Trap mode: makes the system call after the SIGSYS handler has returned and before the program's
+ * next instruction.
  *
  *  - No instruction may change the flags register: only mov, lea, movzx, bswap, jrcxz and jmp.
- *  - Nothing is pushed: there may be no stack.
- *  - Only rax, rcx and r11 may be left changed, as after any system call.
- *  - The store that gives the slot up comes last: from then on it may belong to another call.
- *  - A signal may come at any place, whose handler calls clone2.
+ *  - It must not push: there may be no stack.
+ *  - Only rax, rcx and r11 may be changed, as by any system call.
+ *  - The store that frees the slot comes last: after it the slot may belong to another call.
+ *  - A signal may arrive anywhere, and its handler may call clone2.
  *
- * In: the registers of the system call, and r9 = the slot.
+ * In: the system call's registers, and r9 = the slot.
  */
 #include "layout.h"
 
@@ -24,12 +24,12 @@ shim_trampoline_call:
         syscall
         mov     rcx, rax
         jrcxz   .Lchild
-        /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
+        /* The top byte is 0 for a pid and 0xff for a -errno: no compare is needed. */
         bswap   rcx
         movzx   ecx, cl
         jrcxz   .Lparent
 
-        /* Failed, so there is no child: by another trap, ask the handler what to make of it. */
+        /* It failed, so there is no child. Trap again and let the handler decide. */
         mov     [r9 + SLOT_RESULT], rax
         mov     eax, [r9 + CALL_PROGRAM_NR]
         mov     r10d, 0                 /* not SHIM_PASS_ON */
@@ -51,7 +51,7 @@ shim_trampoline_reported:
         jmp     rcx
 
 .Lchild:
-        /* clone3 takes ranges, not a stack pointer. */
+        /* clone3 takes a range instead of a stack pointer. */
         mov     rcx, [r9 + CALL_CHILD_SP]
         jrcxz   .Lsame_stack
         mov     rsp, rcx
@@ -74,9 +74,9 @@ shim_trampoline_reported:
         .hidden shim_restore
         .type   shim_restore, @function
         .balign 16
-        nop                             /* debuggers look one byte before a frame's address */
+        nop                             /* debuggers look up the byte before a return address */
 shim_restore:
-        mov     rax, NR_RT_SIGRETURN    /* these very bytes: debuggers know a handler's end by them */
+        mov     rax, NR_RT_SIGRETURN    /* debuggers recognise exactly these bytes */
         syscall
         .size   shim_restore, . - shim_restore
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where the kernel enters: argc, argv and the environment are on the stack (System V ABI,
-// x86-64 supplement, "Initial Stack and Register State").
+// The kernel's entry point: argc, argv and the environment are on the stack (System V ABI, x86-64
+// supplement, "Initial Stack and Register State").
     .globl _start
     .type _start, @function
 _start:
@@ -8,6 +8,6 @@ _start:
     movq %rsp, %rdi
     andq $-16, %rsp
     call shim_main
-    ud2                         // it never returns
+    ud2                         // shim_main never returns
     .size _start, . - _start
     .section .note.GNU-stack, "", @progbits
