@@ -4,10 +4,11 @@
 # sh kpatch/boot.sh [--kernel 6.12|6.1] [--unpatched] [--timeout SECONDS] [--memory MB] [--cpus N] \
 #     [--cpu MODEL] [--] COMMAND [ARGUMENT...]
 #
-# Runs COMMAND as root under a kernel of build.sh, in QEMU without hardware support: on this machine's
-# own files, in the current folder. What it writes to files is lost at the end; its output, errors and
-# exit status are passed on. 124: it took longer than the timeout (default 600 s); 125: our own
-# failure, or the kernel's. Standard input is empty; of the environment, what begins with CLONE2_ is
+# Runs COMMAND as root under a kernel from build.sh, in QEMU without hardware support, on this
+# machine's own files and in the current folder. File changes are lost at the end; output, errors
+# and the exit status are passed on. 124: the timeout (default 600 s) was exceeded; 125: this script
+# or the kernel failed. Standard input is empty. Environment variables that begin with CLONE2_ are
+# passed on.
 # passed on.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -62,9 +63,9 @@ kernel=$(sh "$here/build.sh" "$version" $variant) || exit 125
 
 job=$(mktemp -d)
 emulator=
-# shellcheck disable=SC2317 # it is called by the trap
+# shellcheck disable=SC2317 # called by the trap
 cleanup() {
-    # A second signal (timeout(1) sends two) must not end this half-way.
+    # A second signal (timeout(1) sends two) must not interrupt the cleanup.
     trap '' INT TERM HUP
     [ -z "$emulator" ] || kill "$emulator" 2>/dev/null || true
     rm -rf "$job"
@@ -72,13 +73,13 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 125' INT TERM HUP
 
-# As one word of a shell script.
+# Quotes a text as one word of a shell script.
 quote() {
     printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"
 }
 
 {
-    # Not by echo, which knows backslashes.
+    # printf, because echo interprets backslashes.
     printf 'cd %s || exit 125\n' "$(quote "$PWD")"
     for name in $(env | sed -n 's/^\(CLONE2_[A-Za-z0-9_]*\)=.*/\1/p'); do
         value=
@@ -94,7 +95,7 @@ quote() {
 
 cat >"$job/init" <<END
 #!/bin/sh
-# The first process of the guest. Its output is the console.
+# The guest's first process. Its output goes to the console.
 job=$(quote "$job")
 END
 cat >>"$job/init" <<'END'
@@ -106,10 +107,10 @@ export PATH HOME LANG
 power_off() {
     # reboot(2): LINUX_REBOOT_MAGIC1, MAGIC2C, CMD_POWER_OFF
     perl -e 'syscall(169, 0xfee1dead, 537993216, 0x4321fedc, 0)'
-    exit # a panic, which ends the guest as well
+    exit # causes a panic, which also ends the guest
 }
 
-# The machine's files are read-only; what is written lies in memory, above them.
+# The machine's files are read-only; changes go to an overlay in memory.
 mount -t tmpfs tmpfs /run
 mkdir /run/upper /run/work /run/root /run/job
 cp "$job/command" /run/job/
@@ -128,10 +129,10 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 umount -l /mnt
 ip link set lo up
 echo guest >/proc/sys/kernel/hostname
-# What it is by default where the kernel is not built small.
+# The kernel's default, unless it is configured to be small.
 echo 32768 >/proc/sys/kernel/pid_max
 
-# A port can be opened once only; a pipe as often as a program likes.
+# A port can be opened only once; a pipe any number of times.
 while :; do
     port=$(ls /dev/vport*p3 2>/dev/null) && break
     sleep 0.1
@@ -144,7 +145,7 @@ cat /run/job/err >"${port}2" &
 err=$!
 setsid sh /run/job/command </dev/null >/run/job/out 2>/run/job/err
 status=$?
-# What COMMAND has left behind may hold the pipes open.
+# Processes that COMMAND left behind may hold the pipes open.
 (sleep 2; kill $out $err) 2>/dev/null &
 wait $out $err
 echo $status >"${port}3"
@@ -154,7 +155,7 @@ chmod 755 "$job" "$job/init"
 
 mkfifo "$job/out" "$job/err"
 : >"$job/status"
-# Held open, so that nobody waits for the other end.
+# Held open on both sides, so that no open() blocks.
 exec 3<>"$job/out" 4<>"$job/err"
 cat <"$job/out" 3>&- 4>&- &
 out=$!

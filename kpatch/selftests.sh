@@ -3,8 +3,8 @@
 #
 # sh kpatch/selftests.sh [6.12|6.1] [--unpatched]
 #
-# Runs the kernel's own selftests of clone3, and those of clone2 where the kernel has it, under the
-# kernel of that version (default 6.12). Prints their TAP and "N passed, N failed, N skipped".
+# Runs the kernel's selftests of clone3, and those of clone2 if the kernel has it, under the kernel
+# of that version (default 6.12). Prints their TAP and "N passed, N failed, N skipped".
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 
