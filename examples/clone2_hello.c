@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The example of the clone2() proposal (v7, 2009), completed so that it runs:
+// The example of the clone2() proposal (v7, 2009), completed into a runnable program:
 //
 //     clone2-supervise --pidns -- clone2_hello
 //
-// A child is asked for by two pids: 77 in this process's pid namespace and 99 in one nested in it.
-// CLONE2_NR=NUMBER in the environment names another system-call number than 387.
+// It asks for a child with two pids: 77 in this process's pid namespace and 99 in a namespace
+// nested in it. CLONE2_NR=NUMBER in the environment replaces system call number 387.
 
-// The linter's rules on the results of printf and on names with underscores don't fit here.
+// The linter's rules on printf results and names with underscores don't fit here.
 // NOLINTBEGIN(cert-err33-c,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
 
 #define _GNU_SOURCE
@@ -56,28 +56,28 @@ static void explain_clone2_failure(int error)
     fprintf(stderr, "clone2_hello: clone2(): %s\n", strerror(error));
     switch (error) {
     case ENOSYS:
-        fprintf(stderr, "nothing here provides clone2. Run me under the supervisor:\n"
+        fprintf(stderr, "nothing here provides clone2; run this under the supervisor:\n"
                         "    clone2-supervise --pidns -- clone2_hello\n");
         break;
     case EPERM:
-        fprintf(stderr, "choosing pids takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE over the pid\n"
-                        "namespace; --pidns makes one that is yours, also without root\n");
+        fprintf(stderr, "choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE over the pid\n"
+                        "namespace; --pidns creates one that is yours, even without root\n");
         break;
     case EBUSY:
-        fprintf(stderr, "pid 77 is taken in this pid namespace; --pidns gives an empty one\n");
+        fprintf(stderr, "pid 77 is in use in this pid namespace; --pidns gives an empty one\n");
         break;
     default:
         break;
     }
 }
 
-// A pid namespace lives as long as its pid 1: that process has to be there first and to stay.
+// A pid namespace lives as long as its pid 1, so that process must be created first and stay.
 static pid_t start_nested_namespace(void)
 {
     if (unshare(CLONE_NEWPID) < 0) {
         fprintf(stderr,
                 "clone2_hello: unshare(CLONE_NEWPID): %s\n"
-                "run me as root or under clone2-supervise --pidns\n",
+                "run this as root or under clone2-supervise --pidns\n",
                 strerror(errno));
         exit(1);
     }
@@ -94,7 +94,7 @@ static pid_t start_nested_namespace(void)
     return init;
 }
 
-// /proc shows this process's namespace, so the line lists the child's pid in each, outermost first.
+// /proc shows this process's namespace, so the line lists the child's pids, outermost first.
 static int pids_as_asked(pid_t pid)
 {
     char path[64];
@@ -111,7 +111,7 @@ static int pids_as_asked(pid_t pid)
         if (strncmp(line, "NSpid:", 6) != 0)
             continue;
         printf("parent: %s says %s", path, line);
-        // Of a /proc of an older namespace, the last two numbers are the ones meant.
+        // If /proc is of an older namespace, the last two numbers count.
         for (char *word = strtok(line + 6, " \t\n"); word; word = strtok(NULL, " \t\n")) {
             outer = inner;
             inner = strtol(word, NULL, 10);
@@ -126,7 +126,7 @@ int main(void)
     pid_t pids[] = {77, 99};
     struct clone_struct cs = {
         .flags = SIGCHLD,
-        .child_stack = 0, // as after fork(): the child's own copy of this stack
+        .child_stack = 0, // as with fork(): the child's own copy of this stack
         .nr_pids = 2,
     };
     int hold[2]; // keeps the child alive until its entry in /proc has been read

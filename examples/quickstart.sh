@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# From a fresh Debian 12 to a restored process tree: installs what is missing, builds, shows clone2
-# at work, then restores the tree of a running Apache with the same pids.
-# As root, or as a user who may use sudo (for the packages only). Can be run again at any time.
+# From a fresh Debian 12 to a restored process tree: installs missing packages, builds, shows clone2
+# at work, then restores the tree of a running Apache with the same pids. Run it as root, or as a
+# user who may use sudo (for the packages only). It can be run any number of times.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,7 +19,7 @@ fail() {
     exit 1
 }
 
-# Shows the command, runs it.
+# Prints the command and runs it.
 run() {
     printf '$ %s\n' "$*"
     "$@" || fail "this failed with status $?: $*"
@@ -44,7 +44,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# A configuration of its own: the system's is neither read nor changed.
+# Uses a private configuration; the system's is neither read nor changed.
 write_configuration() {
     cat >"$work/httpd.conf" <<EOF
 ServerName 127.0.0.1
@@ -67,13 +67,13 @@ MaxSpareThreads 50
 EOF
 }
 
-# Up are two workers, each with its 25 threads, a listener and the thread that it began with.
+# Apache is up with two workers, each with 25 threads, a listener and its first thread.
 server_is_up() {
     grep -q 'resuming normal operations' "$work/error.log" 2>/dev/null || return 1
     [ "$(ps -o nlwp= --ppid "$server" | tr -d ' ' | sort | tr '\n' ' ')" = '27 27 ' ]
 }
 
-# In a session of its own, as a service has it. In a script, setsid keeps the pid.
+# Runs in a new session, as a service does. In a script, setsid keeps the pid.
 start_server() {
     for attempt in 1 2 3 4 5; do
         port=$((20000 + ($$ + attempt * 997) % 12000)) # below the range of outgoing connections
@@ -95,7 +95,7 @@ start_server() {
     fail 'Apache did not start (see above)'
 }
 
-say 'Installing the Debian packages that are missing'
+say 'Installing missing Debian packages'
 sh tests/install-deps.sh g++ meson ninja-build pkg-config libseccomp-dev liburing-dev \
     libboost1.81-dev doctest-dev nlohmann-json3-dev procps apache2-bin ||
     fail 'some packages are missing'
@@ -126,7 +126,7 @@ echo "\$ $supervise --pidns -- $restore --verify tree.json"
 "$supervise" --pidns -- "$restore" --verify "$work/tree.json" >"$work/result" || {
     status=$?
     cat "$work/result"
-    fail "the restored tree is not the same, or there is none (status $status)"
+    fail "no tree was restored, or it differs (status $status)"
 }
 cat "$work/result"
 counts=$(sed -n 's/^identical: \([0-9]*\) process[a-z]* and \([0-9]*\) .*/\1 \2/p' "$work/result")

@@ -11,8 +11,8 @@ has clone2, served by an agent on the host:
 Then: crun run --bundle DIR NAME. Options:
   --socket PATH      the agent's socket on the host (/run/clone2-supervise/agent.sock)
   --supervise FILE   clone2-supervise, which prints the filter (for "listener")
-  --shim FILE        clone2-shim, to be put into the container (for "shim")
-  --bind FILE        a program of the host to have in the container, at / under its own name
+  --shim FILE        clone2-shim, which is mounted into the container (for "shim")
+  --bind FILE        a program of the host, mounted at / in the container under its own name
 """
 import argparse
 import json
@@ -20,8 +20,8 @@ import os
 import shutil
 import subprocess
 
-# What restores processes: pids are chosen in the container's own pid namespace, whose owner is the
-# user namespace that the container runs in.
+# What restoring processes needs: pids are chosen in the container's own pid namespace, which the
+# container's user namespace owns.
 CAPABILITIES = ["CAP_SYS_ADMIN", "CAP_CHECKPOINT_RESTORE"]
 ALL = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
        "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_NET_ADMIN", "CAP_NET_RAW",
@@ -56,16 +56,17 @@ def config(options):
         made["mounts"].append(bind(file, "/" + os.path.basename(file), "ro"))
     if options.way == "listener":
         bpf = subprocess.check_output([options.supervise, "--print-bpf=base64"], text=True)
-        # No profile can list clone2: libseccomp knows no name for it. So the filter goes in raw.
+        # No profile can list clone2, because libseccomp has no name for it. So the filter is passed
+        # raw.
         made["annotations"] = {"run.oci.seccomp_bpf_data": bpf.strip()}
         made["linux"]["seccomp"] = {
-            "defaultAction": "SCMP_ACT_ALLOW",  # must be there, and is not looked at
+            "defaultAction": "SCMP_ACT_ALLOW",  # required, but ignored here
             "flags": ["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
             "listenerPath": os.path.abspath(options.socket),
             "listenerMetadata": "clone2",
         }
     else:
-        # The directory, not the socket: an agent that is started anew makes a new socket in it.
+        # The directory, not the socket, because a restarted agent creates a new socket in it.
         directory = os.path.dirname(os.path.abspath(options.socket))
         made["mounts"] += [bind(directory, "/run/clone2-supervise", "ro", "nosuid", "nodev"),
                            bind(options.shim, "/clone2-shim", "ro")]

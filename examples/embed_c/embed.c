@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * embed_c PROGRAM [ARGUMENT...]: runs PROGRAM with clone2(), served from this program's own poll()
- * loop; tells of each call on stderr; ends as PROGRAM did.
+ * loop. Reports each call on stderr. Ends as PROGRAM did.
  *
  *   cc embed.c $(pkg-config --cflags --libs clone2supervise) -o embed_c
  */
@@ -38,8 +38,8 @@ static void on_event(void *user, const struct clone2_event *event)
             (long long)event->latency_us);
 }
 
-/* Between fork() and exec() of a process with one thread. Where there may be more, only
- * async-signal-safe functions are allowed here, as those of clone2/target.h are: no fprintf(). */
+/* Runs between fork() and exec(). This process has one thread. In a multi-threaded process only
+ * async-signal-safe functions, such as those of clone2/target.h, are allowed here: no fprintf(). */
 static void become(char **program, int socket)
 {
     unsigned listener_flags = 0;
@@ -49,16 +49,16 @@ static void become(char **program, int socket)
     int sent = clone2_send_fd(socket, listener, listener_flags);
     if (sent < 0)
         die("clone2_send_fd", -sent);
-    /* The listener closes with exec: what stays open in a target keeps it from being told when the
-     * supervisor is gone. */
+    /* The listener is close-on-exec. If a copy stayed open in a target, the target's calls would
+     * not fail when the supervisor is gone. */
     execvp(program[0], program);
     int err = errno;
     fprintf(stderr, "embed_c: %s: %s\n", program[0], strerror(err));
     _exit(err == ENOENT ? 127 : 126);
 }
 
-/* Both descriptors until the child has ended. Its last descendants may still be served then: they
- * get ENOSYS from the end of this program on. */
+/* Watches both descriptors until the child has ended. Its descendants may still be running then:
+ * they get ENOSYS once this program has ended. */
 static int serve(struct clone2_supervisor *supervisor, pid_t child, int pidfd)
 {
     struct pollfd polled[] = {{.fd = clone2_supervisor_fd(supervisor), .events = POLLIN},
@@ -71,7 +71,7 @@ static int serve(struct clone2_supervisor *supervisor, pid_t child, int pidfd)
             if (served < 0)
                 die("clone2_supervisor_dispatch", -served);
         }
-        /* Waited for only once it has ended, so that no stop is taken for an end. */
+        /* Wait only after the child has ended, so that a stop is not mistaken for its end. */
         if (polled[1].revents) {
             int status = 0;
             while (waitpid(child, &status, 0) < 0)
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         int added = clone2_supervisor_add_listener(supervisor, listener, NULL, listener_flags);
         if (added < 0)
             die("clone2_supervisor_add_listener", -added);
-    } /* else the child has said why, and ends */
+    } /* else the child has reported why, and ends */
     close(sockets[0]);
 
     int status = serve(supervisor, child, pidfd);

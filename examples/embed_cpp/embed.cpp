@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // embed_cpp PROGRAM [ARGUMENT...]: runs PROGRAM with clone2(), served from this program's own
-// Boost.Asio io_context, which has other things to do as well: a timer that tells how many calls
-// there were, and SIGTERM and SIGINT, which are handed on to PROGRAM. A policy: no child may be the
-// first of a new user namespace.
+// Boost.Asio io_context. The io_context has other work, too: a timer that prints the number of
+// calls, and SIGTERM and SIGINT, which are forwarded to PROGRAM. A policy refuses children in new
+// user namespaces.
 //
 //   c++ -std=c++17 embed.cpp $(pkg-config --cflags --libs clone2supervise) -o embed_cpp
 #include <clone2/supervise_asio.hpp>
@@ -37,8 +37,8 @@ namespace
     throw std::system_error(err, std::generic_category(), what);
 }
 
-/// Between fork() and exec() of a process with one thread. Where there may be more, only
-/// async-signal-safe functions are allowed here, as those of clone2/target.h are: no perror().
+/// Runs between fork() and exec(). This process has one thread. In a multi-threaded process only
+/// async-signal-safe functions, such as those of clone2/target.h, are allowed here: no perror().
 [[noreturn]] void become(char **program, int socket)
 {
     unsigned listener_flags = 0;
@@ -79,7 +79,7 @@ int run(char **program)
 {
     using namespace std::chrono_literals;
     asio::io_context context;
-    // All callbacks run on this thread, in dispatch(): no lock is needed.
+    // All callbacks run on this thread, in dispatch(), so no lock is needed.
     unsigned calls = 0;
     clone2::SupervisorCallbacks callbacks;
     callbacks.event = [&](const clone2_event &event) {
@@ -120,7 +120,7 @@ int run(char **program)
     };
     tick();
 
-    // PROGRAM is to end first: this program's end would leave it without clone2.
+    // PROGRAM must end first: without this program it would lose clone2.
     asio::signal_set signals(context, SIGTERM, SIGINT);
     signals.async_wait([&](const boost::system::error_code &cancelled, int /*signal*/) {
         if (!cancelled) {
@@ -128,8 +128,8 @@ int run(char **program)
         }
     });
 
-    // The pidfd is readable when the child has ended. Waiting on SIGCHLD would mean looking
-    // through stops as well: each call's caller stops for a moment.
+    // The pidfd is readable when the child has ended. SIGCHLD would also come for stops, because
+    // each call stops its caller briefly.
     int status = 0;
     asio::posix::stream_descriptor child(context,
                                          static_cast<int>(syscall(SYS_pidfd_open, started.pid, 0)));
