@@ -45,7 +45,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
 {
     CHECK_THROWS_AS(clone2::Supervisor({}, 1U << 20U), std::system_error);
 
-    std::mutex mutex; // run() calls back on several threads
+    std::mutex mutex; // with run(), several threads call back
     std::vector<std::string> reasons;
     std::vector<std::string> messages;
     int ended = 0;
@@ -101,7 +101,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
     CHECK(error == std::errc::operation_canceled);
 }
 
-TEST_CASE("Supervisor: assigned to, it frees what it had, which tells of that")
+TEST_CASE("Supervisor: assignment frees the old supervisor, whose callbacks report it")
 {
     Target target([] { return call_clone2(SIGCHLD) == -ENOSYS ? 0 : 1; });
     int freed = 0;
@@ -115,7 +115,7 @@ TEST_CASE("Supervisor: assigned to, it frees what it had, which tells of that")
     CHECK(target.wait() == 0);
 }
 
-TEST_CASE("AsioDispatcher: in a program's own io_context, among other things")
+TEST_CASE("AsioDispatcher: in a program's own io_context")
 {
     boost::asio::io_context context;
     int calls = 0;
@@ -135,7 +135,7 @@ TEST_CASE("AsioDispatcher: in a program's own io_context, among other things")
     add(supervisor, target);
     clone2::AsioDispatcher dispatcher(context, supervisor);
 
-    // A timer lets the target go on when it has seen enough, and ends with it.
+    // The timer lets the target continue after some ticks, and ends with it.
     boost::asio::steady_timer timer(context);
     const std::function<void()> tick = [&] {
         timer.expires_after(std::chrono::milliseconds(2));

@@ -26,7 +26,7 @@ using namespace clone2::test::api;
 namespace
 {
 
-/// Waits, as long as it takes, until the supervisor has something to do.
+/// Waits until the supervisor has something to do.
 void wait_for_work(const Watched &watched)
 {
     pollfd polled{clone2_supervisor_fd(watched.get()), POLLIN, 0};
@@ -63,7 +63,7 @@ TEST_CASE("new: what it refuses")
     CHECK(clone2_supervisor_new(&larger.known, &made) == 0);
     CHECK(clone2_supervisor_free(made) == 0);
 
-    // An earlier version's struct: what lies behind it is not looked at.
+    // An earlier version's shorter struct: the bytes after it must be ignored.
     options = CLONE2_SUPERVISOR_OPTIONS_INIT;
     options.size = offsetof(clone2_supervisor_options, user);
     options.event = reinterpret_cast<void (*)(void *, const clone2_event *)>(1);
@@ -72,7 +72,7 @@ TEST_CASE("new: what it refuses")
     CHECK(clone2_supervisor_free(nullptr) == 0);
 }
 
-TEST_CASE("new: out of descriptors, and nothing is leaked")
+TEST_CASE("new: without free descriptors it fails and leaks nothing")
 {
     Child child([] {
         const int first = dup(0);
@@ -88,7 +88,7 @@ TEST_CASE("new: out of descriptors, and nothing is leaked")
     CHECK(WEXITSTATUS(child.wait()) == 0);
 }
 
-TEST_CASE("add_listener: what it refuses stays the caller's")
+TEST_CASE("add_listener: the caller keeps a refused descriptor")
 {
     Watched watched;
     const Pipe pipe = make_pipe();
@@ -108,14 +108,14 @@ TEST_CASE("add_listener: what it refuses stays the caller's")
     CHECK(clone2_supervisor_listener_count(supervisor) == 0);
     CHECK(fcntl(listener, F_GETFD) >= 0);
     CHECK(clone2_supervisor_add_listener(supervisor, listener, nullptr, 0) == 0);
-    CHECK(fcntl(listener, F_GETFD) < 0); // the supervisor's
+    CHECK(fcntl(listener, F_GETFD) < 0); // now the supervisor's
     CHECK(clone2_supervisor_listener_count(supervisor) == 1);
     CHECK(watched.dispatch_until_end_of(target) == 0);
 }
 
-TEST_CASE("ended: told once, when the last target is gone")
+TEST_CASE("ended: called once, when the last target is gone")
 {
-    // It leaves a process behind, which still calls.
+    // The target leaves a process behind, which still makes calls.
     Pipe go = make_pipe();
     Target target([&] {
         go.write.reset();
@@ -141,7 +141,7 @@ TEST_CASE("ended: told once, when the last target is gone")
     CHECK(watched.ends().size() == 1);
 }
 
-TEST_CASE("free: a waiting target gets ENOSYS, and lives")
+TEST_CASE("free: a waiting target gets ENOSYS and lives on")
 {
     Target target([] {
         if (call_clone2(SIGCHLD) != -ENOSYS || call_clone2(SIGCHLD) != -ENOSYS) {
@@ -164,7 +164,7 @@ TEST_CASE("free: a waiting target gets ENOSYS, and lives")
     CHECK(watched.events().empty());
 }
 
-TEST_CASE("free: a call under way on another thread is seen through")
+TEST_CASE("free: a call in progress on another thread completes")
 {
     Target target([] {
         if (call_many(1) != 0) {
@@ -249,9 +249,9 @@ TEST_CASE("stop: from another thread, from a callback, from a signal handler")
     }
 }
 
-TEST_CASE("stop: a call that waits is not taken any more, not even by the dispatch() under way")
+TEST_CASE("stop: a waiting call is no longer received, not even by a dispatch() in progress")
 {
-    // What can't be read is answered at once: one notification is the whole call.
+    // Unreadable arguments are answered at once: the call has a single notification.
     const auto call = [] { return syscall(CLONE2_DEFAULT_NR, 8, nullptr) == -1 ? errno : 0; };
     Target one(call);
     Target other(call);
@@ -271,7 +271,7 @@ TEST_CASE("stop: a call that waits is not taken any more, not even by the dispat
     CHECK(WEXITSTATUS(one.wait()) + WEXITSTATUS(other.wait()) == EFAULT + ENOSYS);
 }
 
-TEST_CASE("stop: a thread that dispatches is told")
+TEST_CASE("stop: a dispatching thread is told")
 {
     Watched watched;
     std::thread other([&] { clone2_supervisor_stop(watched.get()); });
@@ -280,7 +280,7 @@ TEST_CASE("stop: a thread that dispatches is told")
     CHECK(clone2_supervisor_dispatch(watched.get()) == -ECANCELED);
 }
 
-TEST_CASE("callbacks: what may be called there, and what is refused")
+TEST_CASE("callbacks: what they may call, and what is refused")
 {
     for (const bool dispatched : {true, false}) {
         CAPTURE(dispatched);
@@ -288,7 +288,7 @@ TEST_CASE("callbacks: what may be called there, and what is refused")
         auto second = std::make_unique<Target>([] { return call_many(2); });
         auto third = std::make_unique<Target>([] { return call_many(2); });
         Target first([] { return call_many(2); });
-        std::atomic<int> refusals{0}; // run() calls back on several threads
+        std::atomic<int> refusals{0}; // with run(), several threads call back
         watched.on_event = [&](const clone2_event &) {
             refusals += clone2_supervisor_dispatch(watched.get()) == -EBUSY ? 1 : 0;
             refusals += clone2_supervisor_run(watched.get(), 0) == -EBUSY ? 1 : 0;
@@ -322,13 +322,13 @@ TEST_CASE("callbacks: what may be called there, and what is refused")
     }
 }
 
-TEST_CASE("one thread at a time: another is refused")
+TEST_CASE("one thread at a time: a second one is refused")
 {
     Watched watched;
     std::thread server([&] { clone2_supervisor_run(watched.get(), CLONE2_RUN_UNTIL_STOPPED); });
     Target target([] { return call_many(1); });
     watched.add(target);
-    CHECK(target.wait() == 0); // so it runs
+    CHECK(target.wait() == 0); // it has been served, so run() is running
     CHECK(clone2_supervisor_dispatch(watched.get()) == -EBUSY);
     CHECK(clone2_supervisor_run(watched.get(), 0) == -EBUSY);
     CHECK(clone2_supervisor_run(watched.get(), 1U << 20U) == -EINVAL);
@@ -336,13 +336,13 @@ TEST_CASE("one thread at a time: another is refused")
     server.join();
 }
 
-TEST_CASE("fork: the child is told that the supervisor is not its own")
+TEST_CASE("fork: the child is refused")
 {
     Watched watched;
     Target target([] { return call_many(2); });
     watched.add(target);
     Child child([&] {
-        clone2_supervisor_stop(watched.get()); // must do nothing to the parent's
+        clone2_supervisor_stop(watched.get()); // must not stop the parent's
         return clone2_supervisor_dispatch(watched.get()) == -ECHILD &&
                        clone2_supervisor_run(watched.get(), 0) == -ECHILD &&
                        clone2_supervisor_add_listener(watched.get(), 0, nullptr, 0) == -ECHILD &&
@@ -355,7 +355,7 @@ TEST_CASE("fork: the child is told that the supervisor is not its own")
     CHECK(watched.dispatch_until_end_of(target) == 0);
 }
 
-TEST_CASE("cancellation: not within the library")
+TEST_CASE("cancellation: not inside the library")
 {
     Watched watched;
     std::atomic<bool> begun{false};
@@ -383,7 +383,7 @@ TEST_CASE("cancellation: not within the library")
     pthread_cancel(thread);
     Target another([] { return call_many(1); });
     watched.add(another);
-    CHECK(another.wait() == 0); // and goes on
+    CHECK(another.wait() == 0); // and still serves
     clone2_supervisor_stop(watched.get());
     void *result = nullptr;
     pthread_join(thread, &result);

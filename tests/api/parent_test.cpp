@@ -30,7 +30,7 @@ volatile sig_atomic_t stops_seen = 0;
 volatile sig_atomic_t ended = 0;
 volatile sig_atomic_t end_status = 0;
 
-/// As many programs do it.
+/// As many programs do.
 void reap_all(int /*signal*/)
 {
     const int kept = errno;
@@ -48,14 +48,14 @@ void reap_all(int /*signal*/)
     errno = kept;
 }
 
-/// Installs a handler for SIGCHLD, for the test's duration.
+/// Installs a handler for SIGCHLD while it exists.
 struct SigchldHandler {
     explicit SigchldHandler(void (*function)(int))
     {
         struct sigaction action {
         };
         action.sa_handler = function;
-        action.sa_flags = SA_RESTART; // and no SA_NOCLDSTOP
+        action.sa_flags = SA_RESTART; // without SA_NOCLDSTOP
         sigaction(SIGCHLD, &action, nullptr);
     }
     ~SigchldHandler() { signal(SIGCHLD, SIG_DFL); }
@@ -65,9 +65,9 @@ struct SigchldHandler {
 
 } // namespace
 
-TEST_CASE("parent: dispatch, with a handler that reaps whatever there is")
+TEST_CASE("parent: dispatch, with a handler that reaps everything")
 {
-    // In a process with one thread: the sanitizers' own must not take the signal.
+    // In a single-threaded process, because the sanitizers' own threads must not take the signal.
     Child program([] {
         Target target([] { return call_many(rounds) == 0 ? 6 : 1; });
         Watched watched;
@@ -81,7 +81,7 @@ TEST_CASE("parent: dispatch, with a handler that reaps whatever there is")
         if (watched.events().size() != rounds) {
             return 2;
         }
-        if (sigchlds < 2) { // that of the end, and some of stops
+        if (sigchlds < 2) { // one for the end, and some for stops
             return 3;
         }
         return stops_seen == 0 ? 0 : 4;
@@ -116,7 +116,7 @@ TEST_CASE("parent: run on another thread, while this one waits for its children"
         watched.add(*targets.back());
     }
     std::thread server([&] { clone2_supervisor_run(watched.get(), 0); });
-    // Sees ends, and perhaps stops: the targets must not hang for it.
+    // It sees ends, and perhaps stops. The targets must not hang because of that.
     std::size_t ends = 0;
     while (ends < targets.size()) {
         int status = 0;
@@ -124,7 +124,7 @@ TEST_CASE("parent: run on another thread, while this one waits for its children"
         REQUIRE(pid > 0);
         const bool ours = std::any_of(targets.begin(), targets.end(),
                                       [&](const auto &target) { return target->pid() == pid; });
-        if (ours && !WIFSTOPPED(status)) { // an orphan of another test may come to us as well
+        if (ours && !WIFSTOPPED(status)) { // an orphan of another test may appear, too
             ++ends;
             CHECK(WIFEXITED(status));
             CHECK(WEXITSTATUS(status) == 6);
@@ -137,7 +137,7 @@ TEST_CASE("parent: run on another thread, while this one waits for its children"
     CHECK(watched.events().size() == targets.size() * rounds);
 }
 
-TEST_CASE("parent: run, with threads that do nothing but take whatever can be waited for")
+TEST_CASE("parent: run, with threads that wait for everything all the time")
 {
     Target target([] { return call_many(rounds) == 0 ? 6 : 1; });
     Watched watched;
@@ -168,7 +168,7 @@ TEST_CASE("parent: run, with threads that do nothing but take whatever can be wa
     CHECK(watched.events().size() == rounds);
 }
 
-TEST_CASE("parent: a child that is killed while it calls is the parent's to reap")
+TEST_CASE("parent: a child killed during a call is left for the parent to reap")
 {
     for (int i = 0; i < 30; ++i) {
         CAPTURE(i);
@@ -195,13 +195,13 @@ TEST_CASE("parent: a child that is killed while it calls is the parent's to reap
     }
 }
 
-TEST_CASE("parent: SIGCHLD ignored, so that the kernel reaps")
+TEST_CASE("parent: with SIGCHLD ignored, so that the kernel reaps")
 {
     Child program([] {
         signal(SIGCHLD, SIG_IGN);
         Pipe told = make_pipe();
         Target target([&] {
-            signal(SIGCHLD, SIG_DFL); // its own children are its own affair
+            signal(SIGCHLD, SIG_DFL); // for its own children
             put_byte(told.write, static_cast<char>('0' + call_many(20)));
             return 0;
         });

@@ -42,7 +42,7 @@ bool readable(int fd)
 
 } // namespace
 
-TEST_CASE("dispatch: serves a target's calls, and tells of each")
+TEST_CASE("dispatch: serves a target's calls and reports each")
 {
     Target target([] { return call_many(rounds); });
     Watched watched;
@@ -70,9 +70,9 @@ TEST_CASE("dispatch: serves a target's calls, and tells of each")
     }
 }
 
-TEST_CASE("events: a pid asked for, a failure with its reason, details")
+TEST_CASE("events: a chosen pid, a failure with its reason, details")
 {
-    // In a new pid namespace every pid but 1 and 2 is free. The target forks into it.
+    // In a new pid namespace all pids but 1 and 2 are free. The target forks into it.
     Target target([] {
         const bool root = geteuid() == 0;
         if (unshare(root ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID) != 0) {
@@ -127,7 +127,8 @@ TEST_CASE("events: failures only")
     CHECK(events[0].result == -EINVAL);
 }
 
-TEST_CASE("dispatch: no more than the limit at once, and the descriptor tells of what is left")
+TEST_CASE(
+    "dispatch: no more than the limit at once, and the descriptor stays readable for the rest")
 {
     constexpr int count = 5;
     std::vector<std::unique_ptr<Target>> targets;
@@ -185,14 +186,14 @@ TEST_CASE("run: serves many targets at once, and returns when the last has ended
               }) == 1);
     }
 
-    // And again.
+    // Again.
     Target another([] { return call_many(3); });
     watched.add(another);
     CHECK(clone2_supervisor_run(watched.get(), 0) == 0);
     CHECK(another.wait() == 0);
     CHECK(clone2_supervisor_run(watched.get(), 0) == 0); // nothing to do
 
-    // The other way round, too.
+    // The other way round.
     Target last([] { return call_many(3); });
     watched.add(last);
     CHECK(watched.dispatch_until_end_of(last) == 0);
@@ -231,7 +232,7 @@ TEST_CASE("a hundred listeners in one supervisor")
     }
 }
 
-TEST_CASE("run: a target that calls without pause keeps no other from being served")
+TEST_CASE("run: a target that calls without pause does not starve others")
 {
     Watched watched;
     std::vector<std::unique_ptr<Target>> busy;
@@ -239,7 +240,7 @@ TEST_CASE("run: a target that calls without pause keeps no other from being serv
         busy.push_back(std::make_unique<Target>([] {
             for (;;) {
                 if (call_clone2(SIGCHLD | unknown_flag) != -EINVAL) {
-                    return 0; // at the end, ENOSYS
+                    return 0; // ENOSYS at the end
                 }
             }
         }));
@@ -293,7 +294,7 @@ TEST_CASE("a listener installed without WAIT_KILLABLE_RECV, known and unknown")
     }
 }
 
-TEST_CASE("policy: refuses some calls, and no other is touched")
+TEST_CASE("policy: refuses some calls and affects no others")
 {
     for (const bool dispatched : {true, false}) {
         CAPTURE(dispatched);
@@ -311,7 +312,7 @@ TEST_CASE("policy: refuses some calls, and no other is touched")
                 return 4;
             }
             if (waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD) {
-                return 5; // a child was created all the same
+                return 5; // a child was created anyway
             }
             return call_many(10);
         });
@@ -324,7 +325,7 @@ TEST_CASE("policy: refuses some calls, and no other is touched")
                 std::strcpy(reason, "not on a Sunday");
                 return EDQUOT;
             case CLONE_IO:
-                return 512; // ERESTARTSYS, which nobody may see
+                return 512; // ERESTARTSYS, which no program may see
             default:
                 return 0;
             }
@@ -351,7 +352,7 @@ TEST_CASE("policy: refuses some calls, and no other is touched")
     }
 }
 
-TEST_CASE("policy: is asked with what the target asked for")
+TEST_CASE("policy: is given what the target asked for")
 {
     Target target([] { return call_clone2(SIGCHLD | CLONE_FS, {0}) == -EACCES ? 0 : 1; });
     Watched watched;

@@ -13,34 +13,34 @@
 #include <string>
 #include <vector>
 
-/// What the tests of the API share: targets, and a supervisor that remembers what it was told.
+/// Shared by the tests of the API: targets, and a supervisor that remembers what was reported.
 
 namespace clone2::test::api
 {
 
-/// Makes one clone2 call, as any program would; the child ends with `child_status`. The child's
-/// pid, or -errno.
+/// Makes one clone2 call, as any program would; the child exits with `child_status`. Returns the
+/// child's pid, or -errno.
 long call_clone2(std::uint64_t flags, std::initializer_list<pid_t> pids = {}, int child_status = 0);
-/// The same, `count` times, each child waited for. 0, or what went wrong first.
+/// Makes `count` calls and waits for each child. Returns 0, or the first error.
 int call_many(int count);
-/// Waits for this child: its exit status, -1 if it ended otherwise.
+/// Waits for this child. Returns its exit status, or -1 if it did not exit.
 int reap(long pid);
 
-/// A child of the test itself that has installed the filter, and then runs `body`.
+/// A child of the test that has installed the filter and then runs `body`.
 class Target
 {
 public:
     explicit Target(const Child::Body &body, unsigned filter_flags = 0);
 
     [[nodiscard]] pid_t pid() const { return child_.pid(); }
-    /// The listener, which is then the caller's; >= 0.
+    /// The listener (>= 0); the caller owns it.
     [[nodiscard]] int take_listener();
     [[nodiscard]] std::uint32_t listener_flags() const { return listener_flags_; }
-    /// Whether it has ended, without waiting, and without looking at stops.
+    /// Whether it has ended. Does not wait, and ignores stops.
     [[nodiscard]] bool has_ended() const;
-    /// waitpid(2)'s status, waited for by pidfd.
+    /// Waits with a pidfd. Returns waitpid(2)'s status.
     int wait();
-    /// It has been reaped by other means.
+    /// It has been reaped elsewhere.
     void forget() { child_.forget(); }
 
 private:
@@ -51,7 +51,7 @@ private:
     std::uint32_t listener_flags_ = 0;
 };
 
-/// What an event said.
+/// The contents of an event.
 struct Told {
     void *cookie;
     pid_t tid;
@@ -72,7 +72,7 @@ struct End {
     clone2_ended why;
 };
 
-/// A supervisor, freed at the end, and what it told. The hooks may be set before it serves.
+/// A supervisor that is freed at the end, and what it reported. Set the hooks before it serves.
 class Watched
 {
 public:
@@ -85,9 +85,9 @@ public:
     /// clone2_supervisor_free().
     int free();
     void add(Target &target, void *cookie = nullptr);
-    /// poll() and dispatch() until `done`.
+    /// Calls poll() and dispatch() until `done`.
     void dispatch_until(const std::function<bool()> &done);
-    /// ... until the target has ended. Its wait status.
+    /// ... until the target has ended. Returns its wait status.
     int dispatch_until_end_of(Target &target);
 
     [[nodiscard]] std::vector<Told> events() const;

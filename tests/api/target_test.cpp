@@ -25,7 +25,7 @@ constexpr uid_t nobody = 65534;
 
 } // namespace
 
-TEST_CASE("install_filter: what it refuses, and leaves no filter for")
+TEST_CASE("install_filter: what it refuses, without leaving a filter")
 {
     Child child([] {
         unsigned flags = 77;
@@ -59,7 +59,7 @@ TEST_CASE("install_filter: a listener, close-on-exec, and EBUSY the second time"
 
 TEST_CASE("install_filter: one number only, of one ABI")
 {
-    // Nobody serves: a call that came to the listener would never end.
+    // Nothing serves the listener: a call that reached it would never end.
     Child child([] {
         const int listener = clone2_install_filter(CLONE2_DEFAULT_NR, 0, nullptr);
         if (listener < 0) {
@@ -71,13 +71,13 @@ TEST_CASE("install_filter: one number only, of one ABI")
                 return 2;
             }
         }
-        close(listener); // from here on nobody can serve
+        close(listener); // now nothing can serve it
         return syscall(CLONE2_DEFAULT_NR, nullptr, nullptr) == -1 && errno == ENOSYS ? 0 : 3;
     });
     CHECK(WEXITSTATUS(child.wait()) == 0);
 }
 
-TEST_CASE("install_filter: no-new-privs, told and only where it has to be")
+TEST_CASE("install_filter: no-new-privs is set only if needed, and reported")
 {
     Child child([] {
         if (geteuid() == 0) {
@@ -133,7 +133,7 @@ TEST_CASE("send_fd and recv_fd: a descriptor and a number, through sockets of ea
     }
 }
 
-TEST_CASE("send_fd and recv_fd: what goes wrong")
+TEST_CASE("send_fd and recv_fd: errors")
 {
     Child child([] {
         signal(SIGPIPE, SIG_DFL);
@@ -142,7 +142,7 @@ TEST_CASE("send_fd and recv_fd: what goes wrong")
             return 1;
         }
         std::uint32_t note = 77;
-        // No descriptor with it; only a part; nothing.
+        // Without a descriptor; incomplete; empty.
         if (write(sockets[0], "abcd", 4) != 4 || clone2_recv_fd(sockets[1], &note) != -EBADMSG) {
             return 2;
         }

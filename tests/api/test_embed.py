@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The library as it is installed: its headers, its symbols, and the examples, compiled as a user
-would, with what pkg-config says.
+"""The installed library: its headers, its symbols, and the examples, compiled as a user would with
+the flags from pkg-config.
 
-Environment, beside that of harness.py: CLONE2_BUILD, the build directory to install from;
-CLONE2_SOURCE, that of the source.
+Environment, besides that of harness.py: CLONE2_BUILD, the build directory to install from;
+CLONE2_SOURCE, the source directory.
 """
 import os
 import re
@@ -25,7 +25,7 @@ SIGCHLD = 17
 
 
 class Installed(harness.Case):
-    """`self.flags` is what pkg-config says of a fresh installation, `self.env` finds its library."""
+    """`self.flags` are pkg-config's flags for a new installation; `self.env` finds its library."""
 
     @classmethod
     def setUpClass(cls):

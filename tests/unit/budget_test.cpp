@@ -10,7 +10,7 @@ using clone2::Budget;
 namespace
 {
 
-/// How much this user gets, who takes all that it can.
+/// How much this user gets if it takes all it can.
 std::uint64_t take_all(Budget &budget, uid_t user)
 {
     while (budget.fits(user, 1)) {
@@ -31,12 +31,12 @@ TEST_CASE("Budget: one user gets half, and something always stays free for the n
     CHECK(take_all(budget, 2) == 24);
     CHECK(take_all(budget, 3) == 12);
     CHECK_FALSE(budget.fits(1, 1));
-    CHECK(budget.fits(1, 0) == false); // it had more than it would get now
+    CHECK(budget.fits(1, 0) == false); // it holds more than it could get now
     CHECK(budget.fits(4, 6));
     CHECK_FALSE(budget.fits(4, 7));
 }
 
-TEST_CASE("Budget: users that take turns get the same, and as much is free")
+TEST_CASE("Budget: users that take turns get equal shares, and as much stays free")
 {
     for (const std::uint64_t users : {1U, 2U, 3U, 7U}) {
         CAPTURE(users);
@@ -58,14 +58,14 @@ TEST_CASE("Budget: users that take turns get the same, and as much is free")
     }
 }
 
-TEST_CASE("Budget: what is given back is there again; what is held beyond it counts")
+TEST_CASE("Budget: returned amounts are available again; amounts beyond the share count")
 {
     Budget budget(8);
     CHECK(take_all(budget, 1) == 4);
     budget.remove(1, 4);
     CHECK(budget.of(1) == 0);
     CHECK(take_all(budget, 2) == 4);
-    budget.add(1, 10); // it was there already
+    budget.add(1, 10); // it already existed
     CHECK(budget.allowance(2) == 0);
     CHECK_FALSE(budget.fits(2, 0));
     CHECK_FALSE(budget.fits(3, 1));

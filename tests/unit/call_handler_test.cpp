@@ -42,7 +42,7 @@ struct Answer {
     std::int64_t value;
 };
 
-/// A kernel that only takes answers.
+/// A kernel that only accepts answers.
 class FakeSource final : public NotificationSource
 {
 public:
@@ -132,7 +132,7 @@ Notification call_of(pid_t tid, std::uint64_t args, std::uint64_t pids)
     return notification;
 }
 
-/// What a call is answered, by whom it may come.
+/// The answer to a call, whoever gives it: handler or kernel.
 std::int64_t answer_to(Bench &bench, const Notification &notification)
 {
     FakeSource source(true);
@@ -141,7 +141,7 @@ std::int64_t answer_to(Bench &bench, const Notification &notification)
     return source.answers[0].value;
 }
 
-/// What a sleeping process, a copy of this one, is answered for these arguments.
+/// The answer that a sleeping copy of this process gets for these arguments.
 struct Refused {
     Refused(const CloneStruct &args, const pid_t *pids) : Refused(remote(&args), pids) {}
     Refused(RemotePtr args, const pid_t *pids)
@@ -149,7 +149,7 @@ struct Refused {
         const auto sleeper = make_sleeper();
         FakeSource source(true);
         serve(bench, source, call_of(sleeper->pid(), args.value(), remote(pids).value()));
-        REQUIRE(source.answers.size() == 1); // once, not more
+        REQUIRE(source.answers.size() == 1); // exactly once
         CHECK(source.refused == 0);
         value = source.answers[0].value;
         const auto records = bench.records.all();
@@ -177,8 +177,8 @@ CloneStruct args_of(std::uint64_t flags, std::uint32_t nr_pids)
     return args;
 }
 
-/// In a target: makes a child that exits with `exit_status`, and reaps it. False: it did not come
-/// to that.
+/// Runs in a target: creates a child that exits with `exit_status`, and reaps it. False: that
+/// failed.
 bool make_and_reap(CloneStruct &args, int exit_status)
 {
     const long pid = syscall(nr, &args, nullptr);
@@ -191,7 +191,7 @@ bool make_and_reap(CloneStruct &args, int exit_status)
 }
 
 /// Serves the target that sends its listener through `sockets`, until it has ended. `told`: whether
-/// the listener knows how it was installed; returns what it knows at the end.
+/// the Listener is told how the filter was installed. Returns what it knows at the end.
 std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
 {
     sockets.theirs.reset();
@@ -209,7 +209,7 @@ std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
     return listener.wait_killable();
 }
 
-/// Calls of a leader that has lost its tid: what seemed to wait there turns out to be gone.
+/// Calls of a leader that has lost its tid: the thread that seemed to wait there is gone.
 class StaleSource final : public NotificationSource
 {
 public:
@@ -239,7 +239,7 @@ bool is_traced(pid_t pid)
 
 } // namespace
 
-TEST_CASE("CallHandler: whoever is gone gets no result")
+TEST_CASE("CallHandler: a caller that is gone gets no result")
 {
     const pid_t dead = dead_pid();
     const CloneStruct args = args_of(sigchld, 0);
@@ -257,7 +257,7 @@ TEST_CASE("CallHandler: whoever is gone gets no result")
 namespace
 {
 
-/// Refuses chosen pids below 1000, in whatever namespace.
+/// Refuses chosen pids below 1000 in any namespace.
 class Strict final : public ListenerOwner
 {
 public:
@@ -278,7 +278,7 @@ public:
 
 } // namespace
 
-TEST_CASE("CallHandler: the listener's owner may refuse what could be done, and nothing else")
+TEST_CASE("CallHandler: the listener's owner may refuse valid calls, and is asked about no others")
 {
     struct Case {
         std::uint64_t flags;
@@ -289,7 +289,7 @@ TEST_CASE("CallHandler: the listener's owner may refuse what could be done, and 
         bool asked;
     };
     for (const Case &one : {Case{sigchld, 1, 999, -EPERM, "too low", true},
-                            // What the contract refuses is refused with its errno, unasked.
+                            // An invalid call gets its errno without asking the owner.
                             Case{1ULL << 40, 1, 999, -EINVAL, nullptr, false},
                             Case{sigchld, 99, 999, -EINVAL, nullptr, false}}) {
         if (one.asked && geteuid() != 0) {
@@ -314,9 +314,9 @@ TEST_CASE("CallHandler: the listener's owner may refuse what could be done, and 
     }
 }
 
-TEST_CASE("CallHandler: a tid that is used again by another process is left alone")
+TEST_CASE("CallHandler: a tid reused by another process is left alone")
 {
-    // The notification is no longer valid; the process lives, and is not the caller.
+    // The notification is no longer valid. The process with its tid lives but is not the caller.
     const CloneStruct args = args_of(sigchld, 0);
     const auto sleeper = make_sleeper();
     wait_for_state(sleeper->pid(), "S");
@@ -328,7 +328,7 @@ TEST_CASE("CallHandler: a tid that is used again by another process is left alon
         const Notification call = call_of(sleeper->pid(), remote(&args).value(), 0);
         CHECK(bench.handler.serve({source, call}, owner) == CallHandler::Served::yes);
         CHECK(source.answers.empty());
-        CHECK(owner.last_tid == 0); // what its memory holds is not to be seen
+        CHECK(owner.last_tid == 0); // its memory must not be revealed
         CHECK(bench.records.all().empty());
     }
     wait_for_state(sleeper->pid(), "S");
@@ -370,7 +370,7 @@ TEST_CASE("CallHandler: pids need privilege, zeros too")
     CHECK(refused.record.pids == std::vector<pid_t>{0});
 }
 
-TEST_CASE("CallHandler: arguments at the end of what is mapped")
+TEST_CASE("CallHandler: arguments at the end of mapped memory")
 {
     const Pages pages;
     const std::size_t page = Pages::page_size();
@@ -384,7 +384,7 @@ TEST_CASE("CallHandler: arguments at the end of what is mapped")
         const Refused refused(remote(place), nullptr);
         CHECK(refused.value == (missing == 0 ? -EINVAL : -EFAULT));
     }
-    // In memory that can be written and not read, as copy_from_user() reads it.
+    // copy_from_user() also reads memory that is write-only.
     pages.protect(1, PROT_READ | PROT_WRITE);
     std::memcpy(pages.at(page), &args, sizeof args);
     pages.protect(1, PROT_WRITE);
@@ -446,7 +446,7 @@ TEST_CASE("CallHandler: a real caller behind a real listener")
     CHECK(records[5].result == -EINVAL);
 }
 
-TEST_CASE("CallHandler: how a listener was installed shows by the first call")
+TEST_CASE("CallHandler: the first call shows how a listener was installed")
 {
     for (const bool prefer_wait_killable : {true, false}) {
         Sockets sockets = make_sockets();
@@ -473,7 +473,7 @@ TEST_CASE("CallHandler: how a listener was installed shows by the first call")
         CHECK(WEXITSTATUS(target.status()) == 0);
         CHECK(records.size() == 50);
         CHECK(learnt.has_value());
-        // Before 5.19 it is false either way.
+        // Before 5.19 it is always false.
         if (!prefer_wait_killable) {
             CHECK(learnt == false);
         }
@@ -490,7 +490,7 @@ TEST_CASE("CallHandler: calls are passed to the kernel under another number, arg
         if (!install_and_send(sockets.theirs.get(), nr)) {
             return 98;
         }
-        // write(2), which any kernel has, takes the place of clone2.
+        // write(2), which every kernel has, stands in for clone2.
         const Pipe pipe = make_pipe();
         const auto from = reinterpret_cast<long>("0123456789");
         for (int i = 0; i < 50; ++i) {
@@ -518,14 +518,14 @@ TEST_CASE("CallHandler: calls are passed to the kernel under another number, arg
     for (const CallRecord &record : records) {
         CHECK(record.passed_to_kernel);
     }
-    // What was asked for is in the log all the same.
+    // The log still shows what was asked for.
     CHECK(records.back().flags == sigchld);
     CHECK(records.back().pids == std::vector<pid_t>{77});
 }
 
 TEST_CASE("A call by the kernel's own number is not passed to the kernel")
 {
-    // The filter that sent it would send it again, without end.
+    // The filter that sent it would send it again, endlessly.
     Bench bench(nr);
     const auto sleeper = make_sleeper();
     CHECK(answer_to(bench, call_of(sleeper->pid(), 0, 0)) == -EFAULT);
@@ -542,7 +542,7 @@ TEST_CASE("A caller that can't be seen from here gets EPERM, with the reason")
 namespace
 {
 
-/// In a target: three children, one after the other. 0: all were right.
+/// Runs in a target: creates three children, one after the other. 0: all were right.
 int three_children(CloneStruct &args)
 {
     for (int status = 1; status <= 3; ++status) {
@@ -553,8 +553,8 @@ int three_children(CloneStruct &args)
     return 0;
 }
 
-/// Where areas may be in a target, by the signature at their begin: an area may lie right beside
-/// something else. What the target has inherited from us may look like one.
+/// Finds areas in a target by the signature at their beginning. An area may be adjacent to another
+/// mapping, and memory inherited from this process may look like an area.
 std::set<RemotePtr> find_areas(pid_t pid)
 {
     constexpr std::uint64_t most = 16 << 20; // a sanitizer's mappings are larger
@@ -580,10 +580,9 @@ std::set<RemotePtr> find_areas(pid_t pid)
 
 } // namespace
 
-TEST_CASE(
-    "CallHandler: a successor goes on from any point, with the code and the area that are there")
+TEST_CASE("CallHandler: a successor can take over at any point, with the existing code and area")
 {
-    // A first call is three notifications (call, boot report, report), each later one two.
+    // A first call has three notifications (call, boot report, report); each later call has two.
     constexpr int notifications = 7;
     for (int taken_over = 0; taken_over <= notifications; ++taken_over) {
         CAPTURE(taken_over);
@@ -632,13 +631,13 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("CallReader: a report out of another supervisor's code is known, and any answer ends it")
+TEST_CASE("CallReader: a report from another supervisor's code is recognised, and any answer ends it")
 {
     Sockets sockets = make_sockets();
     Pipe done = make_pipe();
     CloneStruct args = args_of(sigchld, 0);
     CloneStruct wrong = args_of(sigchld, 1);
-    const pid_t busy = 1; // in use, or not to be had
+    const pid_t busy = 1; // in use, or invisible
     Grandchild target([&] {
         sockets.ours.reset();
         if (!install_and_send(sockets.theirs.get(), nr)) {
@@ -667,7 +666,7 @@ TEST_CASE("CallReader: a report out of another supervisor's code is known, and a
         REQUIRE(seen.has_value());
         const bool from_code = CallReader::is_from_code(*notification);
         CHECK(std::holds_alternative<ForeignReport>(*seen) == from_code);
-        // The boot report is for who has booted it.
+        // The boot report is for the supervisor that booted the target.
         if (mark_of(*notification).is_report()) {
             ++foreign;
             CHECK(listener.answer(notification->id, -ENOSYS).has_value());
@@ -685,8 +684,8 @@ TEST_CASE("CallReader: a report out of another supervisor's code is known, and a
 }
 
 TEST_CASE(
-    "CallHandler: a call of the new program, whose tid another thread of ours still takes for a "
-    "thread's that an exec has discarded")
+    "CallHandler: a call of a new program, whose tid a thread of ours still takes for that of "
+    "a thread discarded by an exec")
 {
     Sockets sockets = make_sockets();
     Child target([&] {
@@ -703,7 +702,7 @@ TEST_CASE(
     StaleSource stale;
     Notification old = *call;
     old.id = ~call->id;
-    // It can't detach before the target stops, which waits for the answer to its call.
+    // It can't detach before the target stops, and the target waits for the answer to its call.
     std::thread other([&] { serve(bench, stale, old); });
     while (!is_traced(target.pid())) {
         std::this_thread::yield();
@@ -727,7 +726,7 @@ TEST_CASE("CallHandler: calls that fail use up no slots")
     CloneStruct args = args_of(CLONE_VM | sigchld, 1);
     std::vector<std::byte> stack(std::size_t{64} << 10);
     args.child_stack = remote(stack.data()).value() + stack.size();
-    // In the same memory as the parent: then a slot has two users.
+    // In the parent's memory, so that a slot has two users.
     const int calls = 2 * static_cast<int>(native_architecture().slot_count());
     Grandchild target([&] {
         sockets.ours.reset();
@@ -750,7 +749,7 @@ TEST_CASE("CallHandler: calls that fail use up no slots")
 namespace
 {
 
-/// From now on this process has no memory for an area.
+/// From now on this process can't map memory for an area.
 bool refuse_area()
 {
     std::array<sock_filter, 6> steps{};
@@ -786,7 +785,7 @@ TEST_CASE("CallHandler: threads whose first calls are refused keep no boot slot"
                 while (turn != i) {
                     std::this_thread::yield();
                 }
-                // A thread can't be made without memory for the area.
+                // A thread can't be created without memory for the area.
                 if (syscall(nr, &args, nullptr) != -1 || (errno != ENOMEM && errno != EPERM)) {
                     ++wrong;
                 }

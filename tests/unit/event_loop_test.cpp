@@ -30,8 +30,8 @@ std::vector<std::unique_ptr<EventLoop>> loops()
     std::vector<std::unique_ptr<EventLoop>> made;
     made.push_back(make_epoll_loop());
     CHECK(std::string(made.back()->name()) == "epoll");
-    // The rings of the loops before this one are given back behind our back, and count against
-    // RLIMIT_MEMLOCK until then.
+    // The kernel releases the rings of earlier loops in the background; until then they count
+    // against RLIMIT_MEMLOCK.
     constexpr int patience = 100;
     for (int i = 0; i < patience && made.size() < 2; ++i) {
         try {
@@ -49,7 +49,7 @@ std::vector<std::unique_ptr<EventLoop>> loops()
     return made;
 }
 
-/// For this process from now on: rings of at least so many entries.
+/// Refuses rings of at least `entries` entries for the rest of this process.
 bool refuse_io_uring(int err, unsigned entries)
 {
     std::array<sock_filter, 6> steps{};
@@ -64,7 +64,7 @@ bool refuse_io_uring(int err, unsigned entries)
     return filter_install(&program, &how) == 0;
 }
 
-/// Lets the loop run until `done`; nothing but handlers counts as progress.
+/// Runs the loop until `done`; only handlers count as progress.
 template <typename Done>
 void run_until(EventLoop &loop, Done done)
 {
@@ -75,20 +75,20 @@ void run_until(EventLoop &loop, Done done)
 
 } // namespace
 
-TEST_CASE("make_event_loop: what is asked for")
+TEST_CASE("make_event_loop: makes the loop asked for")
 {
     CHECK(std::string(make_event_loop(LoopChoice::epoll)->name()) == "epoll");
     CHECK(std::string(make_event_loop(LoopChoice::automatic)->name()) == "epoll");
 }
 
-TEST_CASE("make_event_loop: where io_uring is refused")
+TEST_CASE("make_event_loop: io_uring refused")
 {
     enum Status { good, no_filter, made, other_exception, not_automatic };
     struct Case {
         int err;
         unsigned entries;
     };
-    // By containers, older ones, and RLIMIT_MEMLOCK, which a tiny ring passes.
+    // Refused by containers, by older ones, and by RLIMIT_MEMLOCK, which allows a tiny ring.
     for (const Case &one : {Case{EPERM, 0}, Case{ENOSYS, 0}, Case{ENOMEM, 0}, Case{ENOMEM, 64}}) {
         CAPTURE(one.err);
         CAPTURE(one.entries);
@@ -130,14 +130,14 @@ TEST_CASE("EventLoop: a wait fires once, when there is something to read")
         };
         watch->wait_readable([&] { ++fired; });
         let_a_timer_pass();
-        CHECK(fired == 0); // nothing there so far
+        CHECK(fired == 0); // nothing to read yet
         put_byte(pipe.write);
         run_until(*loop, [&] { return fired > 0; });
         CHECK(fired == 1);
         put_byte(pipe.write); // no wait is outstanding
         let_a_timer_pass();
         CHECK(fired == 1);
-        watch->wait_readable([&] { ++fired; }); // there already
+        watch->wait_readable([&] { ++fired; }); // already readable
         run_until(*loop, [&] { return fired > 1; });
         let_a_timer_pass();
         CHECK(fired == 2);
@@ -146,7 +146,7 @@ TEST_CASE("EventLoop: a wait fires once, when there is something to read")
     }
 }
 
-TEST_CASE("EventLoop: the other end's hanging up is something to read")
+TEST_CASE("EventLoop: a hang-up counts as something to read")
 {
     for (const auto &loop : loops()) {
         CAPTURE(std::string(loop->name()));
@@ -156,7 +156,7 @@ TEST_CASE("EventLoop: the other end's hanging up is something to read")
         watch->wait_readable([&] { ++fired; });
         pipe.write.reset();
         run_until(*loop, [&] { return fired > 0; });
-        watch->wait_readable([&] { ++fired; }); // and stays so
+        watch->wait_readable([&] { ++fired; }); // and stays hung up
         run_until(*loop, [&] { return fired > 1; });
         CHECK(fired == 2);
     }
@@ -238,7 +238,7 @@ TEST_CASE("EventLoop: run_one() runs no more than one handler")
     }
 }
 
-TEST_CASE("EventLoop: run_ready() runs what is due, and does not wait for more")
+TEST_CASE("EventLoop: run_ready() runs ready handlers and does not wait for more")
 {
     for (const auto &loop : loops()) {
         CAPTURE(std::string(loop->name()));
@@ -250,7 +250,7 @@ TEST_CASE("EventLoop: run_ready() runs what is due, and does not wait for more")
         }
         CHECK(fired == 0);
         put_byte(pipe.write);
-        while (fired == 0) { // io_uring tells a moment later
+        while (fired == 0) { // io_uring reports it a moment later
             (void)loop->run_ready();
         }
         CHECK(fired == 1);
@@ -281,7 +281,7 @@ TEST_CASE("EventLoop: stop() ends run_one() in every thread, with and without wo
                 ++ended;
             });
         }
-        // Handlers from here wake threads that wait there.
+        // Handlers started here wake threads that wait there.
         for (int i = 0; i < 20; ++i) {
             loop->after(0ms, [&] { ++handled; });
         }

@@ -44,7 +44,7 @@ std::optional<std::uint32_t> run(const std::vector<sock_filter> &program, std::u
         case BPF_JMP | BPF_JEQ | BPF_K:
             at += accumulator == step.k ? step.jt : step.jf;
             break;
-        case BPF_JMP | BPF_JGE | BPF_K: // libseccomp's test for x32
+        case BPF_JMP | BPF_JGE | BPF_K: // libseccomp's x32 check
             at += accumulator >= step.k ? step.jt : step.jf;
             break;
         case BPF_RET | BPF_K:
@@ -132,7 +132,7 @@ TEST_CASE("build_filter: asks for one number of the native architecture only")
     }
 }
 
-TEST_CASE("build_filter: other numbers, to both ends")
+TEST_CASE("build_filter: numbers at both ends of the range")
 {
     for (const int nr : {0, 1, 337, 386, 388, 600, 0x3ffffffe, 0x3fffffff}) {
         CAPTURE(nr);
@@ -170,7 +170,7 @@ TEST_CASE("install_filter: a listener, and EBUSY the second time")
             if (first.listener < 0 || (first.wait_killable && !prefer)) {
                 return first_failed;
             }
-            // It is told exactly where it was set; but for the test's own caller.
+            // It is reported if and only if it was set, unless the test's caller already had it.
             if (!before && no_new_privs() != first.no_new_privs) {
                 return unpaired;
             }
@@ -180,7 +180,7 @@ TEST_CASE("install_filter: a listener, and EBUSY the second time")
     }
 }
 
-TEST_CASE("install_filter: a program that is none is refused with an errno")
+TEST_CASE("install_filter: an invalid program is refused with an errno")
 {
     Child child([] {
         const sock_filter nonsense{0xffff, 0, 0, 0};

@@ -60,7 +60,7 @@ TEST_CASE("flag_names: each flag by its name in clone(2)")
     CHECK(flag_names(0xff).empty());
 }
 
-TEST_CASE("flag_names: what has no name is one hexadecimal number")
+TEST_CASE("flag_names: bits without a name are one hexadecimal number")
 {
     const std::uint64_t unknown = 0xf000000400000000;
     auto names = flag_names(unknown);

@@ -60,7 +60,7 @@ TEST_CASE("ImageHints: all images with the same code, each once")
     CHECK(hints.with_code_at(RemotePtr{0x2000}).empty());
 }
 
-TEST_CASE("find_code_place: unused room in an executable page of this process")
+TEST_CASE("find_code_place: finds unused room in an executable page of this process")
 {
     const auto place = find_code_place(*procfs(), getpid(), native_architecture(), ours);
     REQUIRE(place);
@@ -70,7 +70,7 @@ TEST_CASE("find_code_place: unused room in an executable page of this process")
     CHECK(home->executable);
     CHECK_FALSE(home->shared);
 
-    // Code, boot slots and spare slots: apart from each other, within the mapping.
+    // Code, boot slots and spare slots must be disjoint and within the mapping.
     struct Range {
         std::uint64_t begin;
         std::uint64_t end;
@@ -93,13 +93,13 @@ TEST_CASE("find_code_place: unused room in an executable page of this process")
     const std::uint64_t page = Pages::page_size();
     CHECK(ranges.front().begin / page == (ranges.back().end - 1) / page);
 
-    // Nothing lies there.
+    // All of it must be unused.
     std::vector<std::byte> room(ranges.back().end - ranges.front().begin);
     REQUIRE(read_exactly(getpid(), place->code, room).has_value());
     CHECK(std::all_of(room.begin(), room.end(), [](std::byte b) { return b == std::byte{0}; }));
 }
 
-TEST_CASE("find_code_place: code that another thread is just writing is found at every step")
+TEST_CASE("find_code_place: code that another thread is writing is found at every step")
 {
     const Child child([] {
         pause();
@@ -111,7 +111,8 @@ TEST_CASE("find_code_place: code that another thread is just writing is found at
     const Fd memory(
         open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
     REQUIRE(memory);
-    // As the executor writes it, word by word: the code, the rest of its header, the first word.
+    // Writes it as the executor does, word by word: the code, the rest of its header, the first
+    // word.
     constexpr std::size_t word = sizeof(std::uint64_t);
     std::vector<std::size_t> order;
     for (std::size_t at = sizeof(CodeHeader); at < code.size(); at += word) {
@@ -151,7 +152,7 @@ TEST_CASE("find_code_place: another supervisor's code is left where it is")
     };
     const auto other = write({1, 3});
     CHECK((!other || other->code != place->code));
-    // One that its supervisor's death has left unfinished is nobody's.
+    // Code left unfinished by its supervisor's death belongs to no one.
     const auto unfinished = write({0, 0});
     REQUIRE(unfinished);
     CHECK(unfinished->code == place->code);

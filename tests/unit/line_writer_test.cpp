@@ -34,7 +34,7 @@ LineWriter::Options options(std::size_t max_waiting = 1 << 20)
     return options;
 }
 
-/// Fills a pipe up to the last byte.
+/// Fills a pipe completely.
 std::size_t fill(const Fd &write)
 {
     const int flags = fcntl(write.get(), F_GETFL);
@@ -78,7 +78,7 @@ std::string read_lines(const Fd &from, std::size_t count)
 
 } // namespace
 
-TEST_CASE("LineWriter: in the usual case a line is written when write() is back")
+TEST_CASE("LineWriter: normally a line is in the file when write() returns")
 {
     char name[] = "/tmp/clone2-unit.XXXXXX";
     const Fd file{mkstemp(name)};
@@ -87,7 +87,7 @@ TEST_CASE("LineWriter: in the usual case a line is written when write() is back"
     LineWriter writer(Fd{dup(file.get())}, options());
     for (off_t lines = 1; lines <= 100; ++lines) {
         writer.write("line\n");
-        writer.flush(); // but for a machine that is too busy
+        writer.flush(); // in case the machine is very busy
         struct stat status {
         };
         REQUIRE(fstat(file.get(), &status) == 0);
@@ -95,7 +95,7 @@ TEST_CASE("LineWriter: in the usual case a line is written when write() is back"
     }
 }
 
-TEST_CASE("LineWriter: a pipe that nobody reads holds up nobody, and what was dropped is counted")
+TEST_CASE("LineWriter: a pipe without a reader blocks no caller, and dropped lines are counted")
 {
     Pipe pipe = make_pipe();
     const std::size_t filled = fill(pipe.write);
@@ -115,14 +115,14 @@ TEST_CASE("LineWriter: a pipe that nobody reads holds up nobody, and what was dr
     CHECK(lines == "line 100\nline 101\nline 102\nline 103\nline 104\n95 dropped\nlater\n");
 }
 
-TEST_CASE("LineWriter: the end does not wait for ever")
+TEST_CASE("LineWriter: destruction does not wait forever")
 {
     Pipe pipe = make_pipe();
     fill(pipe.write);
     auto writer = std::make_unique<LineWriter>(std::move(pipe.write), options());
     writer->write("line\n");
     writer.reset();
-    CHECK(true); // it has come back
+    CHECK(true); // it has returned
 }
 
 TEST_CASE("LineWriter: whole lines from many threads and a second writer on the same file")
@@ -155,7 +155,7 @@ TEST_CASE("LineWriter: whole lines from many threads and a second writer on the 
     CHECK(std::unique(numbers.begin(), numbers.end()) == numbers.end());
 }
 
-TEST_CASE("LineWriter: a failure is told once for each file")
+TEST_CASE("LineWriter: a failure is reported once for each file")
 {
     signal(SIGPIPE, SIG_IGN);
     Pipe pipe = make_pipe();

@@ -22,7 +22,8 @@ namespace
 constexpr int nr = 387;
 using Pending = Listener::Pending;
 
-/// A child with the filter, its listener here. `calls` runs there once it is in force.
+/// A child with the filter, and its listener. `calls` runs in the child once the filter is in
+/// force.
 struct Target {
     explicit Target(const Child::Body &calls) : sockets(make_sockets())
     {
@@ -53,7 +54,7 @@ struct Target {
 
 } // namespace
 
-TEST_CASE("Listener: a call comes as it was made, and the answer is its result")
+TEST_CASE("Listener: a call arrives as made, and the answer is its result")
 {
     const Target target([] {
         const long result = syscall(nr, 0x1111111111111111, -2L, 3L, 0xffffffffL, 5L, 6L);
@@ -74,14 +75,14 @@ TEST_CASE("Listener: a call comes as it was made, and the answer is its result")
     CHECK_FALSE(target.listener->still_valid(call.id));
     const auto again = target.listener->answer(call.id, 0);
     REQUIRE(again.has_error());
-    // EINPROGRESS: the caller has not been on a CPU since.
+    // EINPROGRESS: the caller has not run since.
     CHECK((again.error().err == ENOENT || again.error().err == EINPROGRESS));
     const int status = target.child->wait();
     CHECK(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 0);
 }
 
-TEST_CASE("Listener: results and errnos reach the program as they are")
+TEST_CASE("Listener: results and errnos reach the program unchanged")
 {
     struct Case {
         std::int64_t answer;
@@ -101,7 +102,7 @@ TEST_CASE("Listener: results and errnos reach the program as they are")
     }
 }
 
-TEST_CASE("Listener: several at once, answered in another order")
+TEST_CASE("Listener: several calls at once, answered in another order")
 {
     constexpr int callers = 4;
     const Target target([] {
@@ -133,7 +134,7 @@ TEST_CASE("Listener: several at once, answered in another order")
     CHECK(WEXITSTATUS(target.child->wait()) == 0);
 }
 
-TEST_CASE("Listener: a target that dies before it is received")
+TEST_CASE("Listener: a target that dies before its call is received")
 {
     const Target target([] { return static_cast<int>(syscall(nr)); });
     target.wait_until_readable();
@@ -145,7 +146,7 @@ TEST_CASE("Listener: a target that dies before it is received")
     CHECK(target.listener->pending() == Pending::hung_up);
 }
 
-TEST_CASE("Listener: a target that dies before it is answered")
+TEST_CASE("Listener: a target that dies before its call is answered")
 {
     const Target target([] { return static_cast<int>(syscall(nr)); });
     const Notification call = target.next();
@@ -177,7 +178,7 @@ TEST_CASE("Listener: hung up only when the last target is gone")
     CHECK(target.listener->pending() == Pending::hung_up);
 }
 
-TEST_CASE("Listener: a descriptor that is no listener gives errors, not calls")
+TEST_CASE("Listener: a descriptor that is not a listener gives errors, not calls")
 {
     Pipe pipe = make_pipe();
     std::unique_ptr<Listener> listener;

@@ -46,7 +46,7 @@ bool no_control_bytes(const std::string &line)
     });
 }
 
-/// Whether the value is to be found anywhere in the object.
+/// Whether the value is anywhere in the object.
 bool holds(const json &object, const json &value)
 {
     return std::any_of(object.begin(), object.end(),
@@ -132,7 +132,7 @@ TEST_CASE("format_json: an ordinary call")
     CHECK(other.dump().find("9876") == std::string::npos);
 }
 
-TEST_CASE("format_json: what is not known is not made up")
+TEST_CASE("format_json: unknown values are left out")
 {
     CallRecord gone = ordinary();
     gone.level = std::nullopt;
@@ -144,7 +144,7 @@ TEST_CASE("format_json: what is not known is not made up")
     CHECK(json::parse(format_json(top)).value("level", json()) == 0);
 }
 
-TEST_CASE("both formats: a call that was passed to the kernel has no result here")
+TEST_CASE("both formats: a call passed to the kernel has no result")
 {
     CallRecord passed = ordinary();
     passed.passed_to_kernel = true;
@@ -158,7 +158,7 @@ TEST_CASE("both formats: a call that was passed to the kernel has no result here
     CHECK_FALSE(fields.contains("result"));
 }
 
-TEST_CASE("both formats: hostile names stay within one line")
+TEST_CASE("both formats: hostile names stay on one line")
 {
     for (const std::string &name : hostile_names()) {
         CallRecord record = ordinary();
@@ -171,7 +171,7 @@ TEST_CASE("both formats: hostile names stay within one line")
         CHECK(one_line(line));
         CHECK(no_control_bytes(line));
         json object;
-        CHECK_NOTHROW(object = json::parse(line)); // refuses what is not UTF-8
+        CHECK_NOTHROW(object = json::parse(line)); // rejects invalid UTF-8
         CHECK(holds(object, 9876));
         CHECK(object.size() == json::parse(format_json(ordinary())).size());
     }
@@ -187,9 +187,9 @@ TEST_CASE("both formats: a doubt is part of the line")
     CHECK(json::parse(format_json(record)).at("doubt") == "not what was planned");
 }
 
-TEST_CASE("both formats: hostile reasons stay within one line")
+TEST_CASE("both formats: hostile reasons stay on one line")
 {
-    // A policy file's text is its author's, a reason may quote a caller.
+    // A reason may contain a policy file's text or quote a caller.
     for (const std::string &why : hostile_names()) {
         CallRecord record = ordinary();
         record.result = -EPERM;
@@ -201,11 +201,11 @@ TEST_CASE("both formats: hostile reasons stay within one line")
         CHECK(std::all_of(text.begin(), text.end(),
                           [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
         CHECK(one_line(format_json(record)));
-        CHECK(json::accept(format_json(record))); // refuses what is not UTF-8
+        CHECK(json::accept(format_json(record))); // rejects invalid UTF-8
     }
 }
 
-TEST_CASE("Diagnostics: no message can begin a line or move a cursor")
+TEST_CASE("Diagnostics: no message can start a new line or move the cursor")
 {
     class Heard final : public Diagnostics
     {
@@ -219,7 +219,7 @@ TEST_CASE("Diagnostics: no message can begin a line or move a cursor")
             lines.push_back(message);
         }
     };
-    // A line feed, C0, C1 (as a byte and as UTF-8), DEL, a direction override, what is no UTF-8.
+    // A newline, C0, C1 (as a byte and as UTF-8), DEL, a direction override, invalid UTF-8.
     const std::string hostile = "a\nb\r\x1b[2J\x9b"
                                 "2J\xc2\x9b\x7f\xe2\x80\xae\xff\xc3";
     Heard heard;
@@ -260,7 +260,7 @@ TEST_CASE("both formats: extreme numbers")
     CHECK(json::parse(format_json(CallRecord{})).is_object());
 }
 
-TEST_CASE("both formats: a line for those that were dropped")
+TEST_CASE("both formats: a line for dropped lines")
 {
     const std::string text = format_dropped(4711, LogFormat::text);
     CHECK(one_line(text));

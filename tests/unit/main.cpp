@@ -10,7 +10,7 @@
 namespace
 {
 
-// Far more than any test needs, so that only a hang gets here.
+// Far more than any test needs, so only a hang exceeds it.
 constexpr unsigned seconds_per_case = 60;
 
 const char *volatile running = "";
@@ -26,7 +26,7 @@ void on_alarm(int /*signal*/)
     _exit(1);
 }
 
-/// Puts every test case under alarm().
+/// Runs every test case under alarm().
 struct Guard : doctest::IReporter {
     explicit Guard(const doctest::ContextOptions & /*options*/)
     {

@@ -22,7 +22,7 @@ using namespace clone2::test;
 namespace
 {
 
-constexpr std::byte filled{0x5a}; // what Pages begin with
+constexpr std::byte filled{0x5a}; // initial contents of Pages
 
 bool all_are(std::span<const std::byte> bytes, std::byte value)
 {
@@ -77,7 +77,7 @@ TEST_CASE("read_memory: up to the first byte that can't be read")
     CHECK(read_memory(getpid(), beyond).value() == 0);
 }
 
-TEST_CASE("read_memory: the dead are told")
+TEST_CASE("read_memory: a dead process gives ESRCH")
 {
     std::uint64_t word = 0;
     const std::array pieces{RemoteRange{remote(&word), bytes_of(word)}};
@@ -162,7 +162,7 @@ TEST_CASE("read_write_only: what copy_from_user could read")
     }
 }
 
-TEST_CASE("mapping_at: each page with its permissions")
+TEST_CASE("mapping_at: each page has its permissions")
 {
     const Pages pages;
     const std::size_t page = Pages::page_size();
@@ -188,7 +188,7 @@ TEST_CASE("mapping_at: each page with its permissions")
     CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{~0ULL}));
 }
 
-TEST_CASE("search_mappings: the same as the kernel's own answer")
+TEST_CASE("search_mappings: agrees with the kernel's own answer")
 {
     const Pages pages;
     pages.protect(0, PROT_NONE);

@@ -25,7 +25,7 @@ std::uint64_t inode_of(const char *path)
     return seen.st_ino;
 }
 
-/// CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE, in the process's own user namespace.
+/// Whether it has CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in its own user namespace.
 bool capable(pid_t pid)
 {
     constexpr std::uint64_t wanted = 1ULL << 21U | 1ULL << 40U;
@@ -47,7 +47,7 @@ TargetNamespaces look_at(pid_t pid)
     return std::move(*seen);
 }
 
-/// A child that has gone into new namespaces, and its own child, the new ones' init, where asked.
+/// A child that has entered new namespaces and, if requested, its own child, their init.
 struct Nested {
     explicit Nested(int flags, bool with_init)
     {
@@ -162,7 +162,7 @@ TEST_CASE("NamespaceInspector: inside new user and pid namespaces")
     CHECK(seen.facts(1).level == own.level + 1);
 }
 
-TEST_CASE("NamespaceInspector: the children's namespace counts, also without an init")
+TEST_CASE("NamespaceInspector: the children's namespace counts, even without an init")
 {
     const Nested nested(CLONE_NEWUSER | CLONE_NEWPID, false);
     if (nested.pid < 0) {
@@ -178,7 +178,7 @@ TEST_CASE("NamespaceInspector: the children's namespace counts, also without an 
     CHECK_FALSE(seen.chain[1].privileged);
 }
 
-TEST_CASE("NamespaceInspector: a new user namespace alone costs the privilege over ours")
+TEST_CASE("NamespaceInspector: a new user namespace alone gives up the privilege over ours")
 {
     const Nested nested(CLONE_NEWUSER, false);
     if (nested.pid < 0) {
@@ -190,14 +190,14 @@ TEST_CASE("NamespaceInspector: a new user namespace alone costs the privilege ov
     CHECK_FALSE(seen.chain[0].privileged);
 }
 
-TEST_CASE("NamespaceInspector: the dead are told as gone")
+TEST_CASE("NamespaceInspector: a dead target is reported as gone")
 {
     const auto seen = inspector().inspect(dead_pid());
     REQUIRE(seen.has_error());
     CHECK(seen.error().target_gone());
 }
 
-TEST_CASE("probe_nesting_level: one more inside")
+TEST_CASE("probe_nesting_level: one more in a nested namespace")
 {
     const int own = probe_nesting_level();
     Child child([own] {
@@ -213,11 +213,11 @@ TEST_CASE("probe_nesting_level: one more inside")
         return;
     }
     CHECK(status == 0);
-    // Without side effects: no child is left behind.
+    // No side effects: no child is left behind.
     CHECK(waitpid(-1, nullptr, WNOHANG | __WALL) == -1);
 }
 
-TEST_CASE("TargetNamespaces::facts: privilege over all asked for, and no other")
+TEST_CASE("TargetNamespaces::facts: privilege over all namespaces asked for, and no others")
 {
     TargetNamespaces target;
     target.level = 4;

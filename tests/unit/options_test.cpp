@@ -67,7 +67,7 @@ TEST_CASE("options: each one")
     CHECK(options({"--pidns", "p"}).pidns_depth == 1);
     CHECK(options({"--pidns=1", "p"}).pidns_depth == 1);
     CHECK(options({"--pidns=32", "p"}).pidns_depth == 32);
-    CHECK(options({"--pidns", "7"}).program == Words{"7"}); // an optional value needs its '='
+    CHECK(options({"--pidns", "7"}).program == Words{"7"}); // an optional value needs '='
     CHECK(options({"--log=-", "p"}).log == "-");
     CHECK(options({"--log", "-", "p"}).log == "-");
     CHECK(options({"--log", "file", "p"}).log == "file");
@@ -128,7 +128,7 @@ TEST_CASE("options: bundles of short ones")
     CHECK(refused({"-vn"}));
 }
 
-TEST_CASE("options: they stop at the first word that is none, or at --")
+TEST_CASE("options: they end at the first word that is not one, or at --")
 {
     CHECK(options({"p", "-v", "--nr", "x"}).program == Words{"p", "-v", "--nr", "x"});
     CHECK(options({"p", "-v"}).verbosity == Verbosity::normal);
@@ -150,7 +150,7 @@ TEST_CASE("options: nothing to run")
     CHECK(refused({"--pidns"}));
 }
 
-TEST_CASE("options: values missing, not wanted, or bad")
+TEST_CASE("options: missing, unexpected and bad values")
 {
     for (const char *name :
          {"--nr", "--log", "--log-format", "--exit-status", "--event-loop", "--provider", "-n"}) {
@@ -214,7 +214,7 @@ TEST_CASE("help_text: names every option and exit status, at most 80 columns wid
     CHECK(help.back() == '\n');
 }
 
-TEST_CASE("all_options: every option told is one that parse() takes")
+TEST_CASE("all_options: parse() accepts every listed option")
 {
     for (const Option &option : all_options()) {
         const std::string name = std::string("--") + option.long_name;
@@ -271,7 +271,7 @@ TEST_CASE("options: the agent")
     CHECK(options({"--listen=s", "--provider=kernel", "-n337"}).provider == Provider::kernel);
 }
 
-TEST_CASE("options: each with each thing to do has an effect or is an error")
+TEST_CASE("options: each option has an effect in each mode or is an error")
 {
     struct Way {
         Mode mode;
@@ -280,7 +280,7 @@ TEST_CASE("options: each with each thing to do has an effect or is an error")
     };
     const std::array ways{Way{running, {}, {"p"}}, Way{listening, {"--listen=s"}, {}},
                           Way{checking, {"--check"}, {}}, Way{printing, {"--print-bpf"}, {}}};
-    // A value that is right, and not the default.
+    // A valid value that is not the default.
     struct Example {
         const char *name;
         const char *value;
@@ -313,7 +313,8 @@ TEST_CASE("options: each with each thing to do has an effect or is an error")
             return mode != printing;
         }
         if (name == "listen") {
-            return mode == listening || mode == checking || mode == running; // it makes it another
+            return mode == listening || mode == checking || mode == running; // it selects another
+                                                                             // mode
         }
         if (name == "check" || name == "print-bpf") {
             return mode == running || mode == (name == "check" ? checking : printing) ||

@@ -31,7 +31,7 @@ bool in_use(pid_t pid)
 
 } // namespace
 
-TEST_CASE("PidPicker: fills what is to be picked and nothing else")
+TEST_CASE("PidPicker: fills the entries to pick and no others")
 {
     PidPicker picker(procfs());
     const TargetNamespaces target = own_namespaces();
@@ -44,13 +44,13 @@ TEST_CASE("PidPicker: fills what is to be picked and nothing else")
         CHECK(set_tid[1] == 77);
         picks.insert(set_tid[0]);
     }
-    CHECK(picks.size() == 50); // each after the last
+    CHECK(picks.size() == 50); // each follows the last
     std::array<pid_t, 2> fixed{5, 77};
     picker.pick(getpid(), target, 0, 0, fixed);
     CHECK(fixed == std::array<pid_t, 2>{5, 77});
 }
 
-TEST_CASE("PidPicker: a new namespace's 1 stands before the chain")
+TEST_CASE("PidPicker: a new namespace's 1 comes before the chain")
 {
     PidPicker picker(procfs());
     std::array<pid_t, 3> set_tid{1, 0, 77};
@@ -60,7 +60,7 @@ TEST_CASE("PidPicker: a new namespace's 1 stands before the chain")
     CHECK(set_tid[2] == 77);
 }
 
-TEST_CASE("PidPicker: repick names the chosen pid that is in use")
+TEST_CASE("PidPicker: repick returns the chosen pid that is in use")
 {
     PidPicker picker(procfs());
     const TargetNamespaces target = own_namespaces();
@@ -98,11 +98,11 @@ TEST_CASE("PidPicker: a zombie, a thread and a group without its leader are in u
     });
     CHECK(get_byte(ready.read) == 'x');
     leader.wait();
-    set_tid[0] = leader.pid(); // nobody's own, but the group's
+    set_tid[0] = leader.pid(); // no process's pid, but the group's
     CHECK(picker.repick(target, 0, 0, set_tid) == leader.pid());
 }
 
-TEST_CASE("PidPicker: repick picks others, not in use, where all chosen ones are free")
+TEST_CASE("PidPicker: repick picks other free pids if all chosen ones are free")
 {
     PidPicker picker(procfs());
     TargetNamespaces target = own_namespaces();

@@ -79,14 +79,14 @@ TEST_CASE("planner: every single upper bit")
             REQUIRE(std::holds_alternative<Refusal>(planned));
             CHECK(std::get<Refusal>(planned).err == EINVAL);
         }
-        // An unknown one beside a known one.
+        // An unknown bit beside a known one.
         CHECK(refused_with(flags | clear_sighand) == (bit == 32 ? 0 : EINVAL));
     }
     CHECK(refused_with(into_cgroup) == EINVAL);
     CHECK(call_of(clear_sighand | sigchld).flags == clear_sighand);
 }
 
-TEST_CASE("planner: every single lower flag is passed on, but for CLONE_DETACHED")
+TEST_CASE("planner: every single lower flag is passed on, except CLONE_DETACHED")
 {
     for (unsigned bit = 8; bit < 32; ++bit) {
         CAPTURE(bit);
@@ -137,7 +137,7 @@ TEST_CASE("planner: CLONE_PIDFD")
     const CloneCall call = call_of(pidfd | sigchld);
     CHECK(call.flags == pidfd);
     CHECK(call.pidfd == 0xfffff000);
-    // Both store at parent_tid: EINVAL, be it clone3 that says so.
+    // Both store at parent_tid: EINVAL, even if only clone3 reports it.
     CHECK(disagreement(request_of(pidfd | parent_settid | sigchld), {0, true}).empty());
     const CloneCall other = call_of(parent_settid | sigchld);
     CHECK(other.parent_tid == 0xfffff000);
@@ -150,7 +150,7 @@ TEST_CASE("planner: addresses and the thread pointer reach clone3")
     CHECK(call_of(settls | sigchld).tls == 0x7f1234567000);
 }
 
-TEST_CASE("clone2_abi: every field in its place, the reserved ones ignored")
+TEST_CASE("clone2_abi: every field is in its place, reserved ones are ignored")
 {
     CloneStruct raw{};
     raw.flags = 0x1122334455667788;

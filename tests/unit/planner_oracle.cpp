@@ -72,7 +72,7 @@ std::string describe(const Request &request, const Facts &facts)
     return text.str();
 }
 
-/// What the plan comes to in the end, as far as the arguments decide it.
+/// The final outcome of the plan, as far as the arguments decide it.
 Verdict final_verdict(const Plan &planned, const Request &request, const Facts &facts)
 {
     if (const auto *const refusal = std::get_if<Refusal>(&planned)) {
@@ -173,7 +173,7 @@ int clone3_refusal(const CloneCall &call, const Request &request, const Facts &f
         const bool picked = (call.to_pick >> i & 1U) != 0;
         const pid_t pid = picked ? free_pid : call.set_tid[i];
         if (pid < 1 || pid >= pid_max) {
-            // Only where it is not the plain order of SPEC.md that leads here.
+            // Only if the order in SPEC.md alone does not lead here.
             if (!facts.privileged || request.nr_pids > facts.level + 1) {
                 return EINVAL;
             }

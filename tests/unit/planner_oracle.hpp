@@ -9,13 +9,13 @@
 #include <variant>
 #include <vector>
 
-/// A second opinion on calls, written from SPEC.md alone, and a model of what clone3(2) itself
-/// refuses: enough to say what a plan comes to in the end.
+/// A second opinion on calls, written from SPEC.md alone, with a model of what clone3(2) itself
+/// refuses. Together they give the final outcome of a plan.
 
 namespace clone2::test
 {
 
-// clone(2)'s, spelled out: the oracle must not share a header's mistake with the planner.
+// clone(2)'s flags, spelled out: the oracle must not share a header's mistake with the planner.
 constexpr std::uint64_t vm = 0x100;
 constexpr std::uint64_t sighand = 0x800;
 constexpr std::uint64_t pidfd = 0x1000;
@@ -43,8 +43,8 @@ inline Plan plan(const Request &request, const std::optional<Facts> &facts)
 
 /// What a call that is let through has to bring about.
 struct Effect {
-    std::uint64_t flags = 0;         ///< those that clone3 knows and an untraced caller notices
-    std::uint64_t exit_signal = 0;   ///< 0: none, or one that is never delivered
+    std::uint64_t flags = 0;       ///< those that clone3 accepts and an untraced caller can observe
+    std::uint64_t exit_signal = 0; ///< 0: none, or one that is never delivered
     std::uint64_t stack_pointer = 0; ///< 0: the parent's
     std::uint64_t pidfd = 0;
     std::uint64_t child_tid = 0;
@@ -54,19 +54,19 @@ struct Effect {
     bool operator==(const Effect &) const = default;
 };
 
-/// The errno that SPEC.md wants, or the effect.
+/// The errno that SPEC.md requires, or the effect.
 using Verdict = std::variant<int, Effect>;
 
 [[nodiscard]] Verdict spec_verdict(const Request &request, const Facts &facts);
 
-/// clone3's own errno for this call in a kernel where `facts` hold, with every pid free; 0: none.
-/// Where not privileged, the caller lacks the outermost namespace asked for and no other.
+/// clone3's own errno for this call in a kernel where `facts` hold and every pid is free; 0: none.
+/// If not privileged, the caller lacks only the outermost namespace asked for.
 [[nodiscard]] int clone3_refusal(const CloneCall &call, const Request &request, const Facts &facts);
 
 [[nodiscard]] Effect effect_of(const CloneCall &call);
 
-/// Runs the planner with and, where it says that it needs none, without facts, and compares what
-/// comes of it with spec_verdict(). Empty: they agree; else what is wrong.
+/// Runs the planner with facts, and also without if it says it needs none, and compares the outcome
+/// with spec_verdict(). Empty: they agree; otherwise the difference.
 [[nodiscard]] std::string disagreement(const Request &request, const Facts &facts);
 
 /// Counts disagreements and keeps the first, so that a million cases need one assertion.

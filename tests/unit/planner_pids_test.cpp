@@ -18,7 +18,7 @@ namespace
 constexpr std::uint64_t sigchld = 17;
 constexpr std::array<pid_t, 5> values{0, 1, 77, -5, 1 << 22U};
 
-/// Every request with `nr_pids` entries, each one of `values`.
+/// Every request with `nr_pids` entries from `values`.
 std::vector<Request> all_requests(std::uint32_t nr_pids)
 {
     std::vector<Request> requests{Request{}};
@@ -148,7 +148,7 @@ TEST_CASE("planner: errors come in the order of SPEC.md")
     CHECK(refused_with(plan(request, deep)) == EPERM);
     CHECK(disagreement(request, able).empty()); // EINVAL, from the planner or from clone3
     request.flags = sigchld;
-    // From here on the kernel judges: EAGAIN would come before the bad pid.
+    // From here on the kernel decides: EAGAIN would come before the bad pid.
     CHECK(refused_with(plan(request, able)) == 0);
 }
 
@@ -170,7 +170,7 @@ TEST_CASE("planner: as many pids as namespaces can nest, and more")
             }
         }
     }
-    for (const std::uint32_t nr_pids : {31U, 32U}) { // clone3 takes no more than 32
+    for (const std::uint32_t nr_pids : {31U, 32U}) { // clone3 accepts no more than 32
         std::vector<pid_t> pids(nr_pids, 77);
         tally.compare(request_of(pids), {nr_pids - 1, true});
         tally.compare(request_of(pids), {nr_pids - 2, true});
@@ -183,10 +183,10 @@ TEST_CASE("planner: as many pids as namespaces can nest, and more")
     CHECK(tally.wrong() == 0);
 }
 
-TEST_CASE("planner: more pids than clone3's set_tid takes are never let through")
+TEST_CASE("planner: more pids than clone3's set_tid accepts are never let through")
 {
-    // The initial namespace's pid chosen for a child at level 32, or at 31 with CLONE_NEWPID:
-    // clone3 takes 32 entries, one too few.
+    // The initial namespace's pid is chosen for a child at level 32, or at 31 with CLONE_NEWPID.
+    // That needs 33 entries; clone3 accepts 32.
     const Facts deepest{32, true};
     std::vector<pid_t> pids(33, 77);
     for (const pid_t innermost : {77, 0}) {
@@ -199,16 +199,16 @@ TEST_CASE("planner: more pids than clone3's set_tid takes are never let through"
     CHECK(refused_with(plan(request_of(one_less, sigchld | newpid), Facts{31, true})) == ENOSYS);
 }
 
-TEST_CASE("planner: facts are asked for wherever the answer depends on them")
+TEST_CASE("planner: facts are requested whenever the answer depends on them")
 {
-    // Where they are not asked for, all that SPEC.md decides has to come out of clone3 itself:
-    // Tally has compared that above. Here are the cases in which it can't.
+    // If no facts are requested, clone3 itself must produce everything that SPEC.md decides; Tally
+    // has checked that above. These are the cases in which it can't.
     std::size_t wrong = 0;
     std::size_t without = 0;
     for (std::uint32_t nr_pids = 1; nr_pids <= 4; ++nr_pids) {
         for (Request request : all_requests(nr_pids)) {
-            // Level and privilege of an older namespace that clone3 is told nothing of, and a
-            // pick that needs a look at the target.
+            // Level and privilege over an older namespace that clone3 is not told about, and a pick
+            // that needs a look at the target.
             bool any_zero = false;
             for (const pid_t pid : request.asked()) {
                 any_zero = any_zero || pid == 0;
@@ -221,7 +221,7 @@ TEST_CASE("planner: facts are asked for wherever the answer depends on them")
         }
     }
     CHECK(wrong == 0);
-    CHECK(without > 0); // else the comparison without facts has compared nothing
+    CHECK(without > 0); // else nothing was compared without facts
     Request plain = request_of({});
     CHECK_FALSE(needs_facts(plain));
     plain.pids_readable = false;
@@ -254,7 +254,7 @@ TEST_CASE("judge_failure: every errno, in the order of SPEC.md")
     }
 }
 
-TEST_CASE("judge_failure: the flags are to blame for EPERM only where they need a privilege")
+TEST_CASE("judge_failure: flags explain EPERM only if they need a privilege")
 {
     const Facts facts{1, true};
     const auto why = [&](std::uint64_t flags) { return judge_failure(flags, 1, facts, EPERM).why; };

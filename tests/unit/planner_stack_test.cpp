@@ -38,7 +38,7 @@ std::vector<std::uint64_t> edges()
 
 } // namespace
 
-TEST_CASE("planner: no stack given, none passed on")
+TEST_CASE("planner: no stack given, no stack passed on")
 {
     const CloneCall call = call_of(0, sigchld);
     CHECK(call.stack == 0);
@@ -46,7 +46,7 @@ TEST_CASE("planner: no stack given, none passed on")
     CHECK(call.child_sp == 0);
 }
 
-TEST_CASE("planner: any stack pointer comes out as it went in, in a way that clone3 takes")
+TEST_CASE("planner: any stack pointer is preserved, in a form that clone3 accepts")
 {
     Tally tally;
     for (const std::uint64_t pointer : edges()) {
@@ -73,7 +73,7 @@ TEST_CASE("planner: clone3 gets a realistic size for an ordinary stack")
         CHECK(call.stack_size >= 4096);
         CHECK(call.stack_size <= 64 * mebibyte);
     }
-    // About the size that is assumed: the base must stay above 0.
+    // Around the assumed size: the base must stay above 0.
     for (const std::uint64_t pointer : {8 * mebibyte - 1, 8 * mebibyte, 8 * mebibyte + 1}) {
         CAPTURE(pointer);
         const CloneCall call = call_of(pointer, sigchld);

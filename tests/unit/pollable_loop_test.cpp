@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the library's own loop has beyond EventLoop (event_loop_test.cpp): its descriptor.
+// The library's own loop: its descriptor, beyond what event_loop_test.cpp tests.
 #include "api/pollable_loop.hpp"
 #include "support.hpp"
 
@@ -43,7 +43,7 @@ TEST_CASE("PollableLoop: its descriptor is readable when there is something to r
     Pipe pipe = make_pipe();
     const auto watch = loop.watch(pipe.read.get());
     put_byte(pipe.write);
-    CHECK_FALSE(readable(loop)); // nobody waits for that
+    CHECK_FALSE(readable(loop)); // nothing waits for it
     int fired = 0;
     watch->wait_readable([&] { ++fired; });
     CHECK(readable(loop));
@@ -51,7 +51,7 @@ TEST_CASE("PollableLoop: its descriptor is readable when there is something to r
     CHECK(loop.run_ready());
     CHECK(fired == 1);
     CHECK_FALSE(readable(loop));
-    pipe.write.reset(); // a hang-up, neither
+    pipe.write.reset(); // neither does a hang-up
     CHECK_FALSE(readable(loop));
     CHECK_FALSE(loop.run_ready());
     watch->wait_readable([&] { ++fired; });
@@ -96,7 +96,7 @@ TEST_CASE("PollableLoop: stopped for good, unless restarted")
     CHECK_FALSE(readable(loop));
 }
 
-TEST_CASE("PollableLoop: a handler that still waits may be what holds the watch")
+TEST_CASE("PollableLoop: a pending handler may hold the last reference to the watch")
 {
     auto loop = std::make_unique<PollableLoop>();
     const Pipe pipe = make_pipe();

@@ -15,7 +15,7 @@
 using namespace clone2;
 using namespace clone2::test;
 
-TEST_CASE("Procfs: files of the living")
+TEST_CASE("Procfs: files of a live process")
 {
     const auto sleeper = make_sleeper();
     for (const pid_t pid : {getpid(), sleeper->pid()}) {
@@ -31,8 +31,8 @@ TEST_CASE("Procfs: files of the living")
     }
     CHECK(procfs()->status_field(sleeper->pid(), "PPid") == std::to_string(getpid()));
     CHECK_FALSE(procfs()->status_field(getpid(), "NoSuchField").has_value());
-    CHECK_FALSE(procfs()->status_field(getpid(), "id").has_value()); // no part of a name
-    // Larger than a page: the whole of it.
+    CHECK_FALSE(procfs()->status_field(getpid(), "id").has_value()); // not part of a field name
+    // Larger than a page; all of it is read.
     const auto maps = procfs()->read_if_alive(getpid(), "smaps");
     REQUIRE(maps.has_value());
     CHECK(maps->size() > 8192);
@@ -42,7 +42,7 @@ TEST_CASE("Procfs: files of the living")
     CHECK(missing.error().err == ENOENT);
 }
 
-TEST_CASE("Procfs: the dead have none")
+TEST_CASE("Procfs: a dead process has none")
 {
     const pid_t dead = dead_pid();
     const auto file = procfs()->open(dead, "status", O_RDONLY);
@@ -64,7 +64,7 @@ TEST_CASE("Procfs: pids has every process once, and nothing else")
     CHECK(std::all_of(pids.begin(), pids.end(), [](pid_t pid) { return pid > 0; }));
 }
 
-TEST_CASE("Procfs: comm is told byte for byte")
+TEST_CASE("Procfs: comm is returned byte for byte")
 {
     for (const char *name :
          {"plain", "with blank", "(odd) name", "line\nfeed", "a:b\tc", "\xff\x01high", "", "\n"}) {
@@ -82,7 +82,7 @@ TEST_CASE("Procfs: comm is told byte for byte")
     }
 }
 
-TEST_CASE("Error: says what failed, on whom, and why")
+TEST_CASE("Error: says what failed, on which target, and why")
 {
     const Error error{"ptrace(PTRACE_SEIZE)", 4711, EPERM};
     CHECK(error.to_string() == "ptrace(PTRACE_SEIZE, 4711): Operation not permitted");
@@ -92,7 +92,7 @@ TEST_CASE("Error: says what failed, on whom, and why")
     const std::string none = Error{"waitid()", 0, EINVAL}.to_string();
     CHECK(none.find("waitid(") == 0);
     CHECK(none.find("Invalid argument") != std::string::npos);
-    CHECK(none.find('0') == std::string::npos); // no target in particular
+    CHECK(none.find('0') == std::string::npos); // no target
     errno = EBUSY;
     const Error last = last_error("open()", 5);
     CHECK(last.err == EBUSY);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reports that a target has made up, or that are not of what it was sent to do.
+// Reports that a target has made up, or that do not match what it was sent to do.
 #include "abi/clone_struct.hpp"
 #include "calls/call_handler.hpp"
 #include "image/identity.hpp"
@@ -42,7 +42,7 @@ bool write_to(pid_t pid, RemotePtr to, std::span<const std::byte> bytes)
     return process_vm_writev(pid, &from, 1, &there, 1, 0) == static_cast<ssize_t>(bytes.size());
 }
 
-/// One call after the other that waits for its answer.
+/// A source with one waiting call after another.
 class WaitingCaller final : public NotificationSource
 {
 public:
@@ -71,7 +71,7 @@ public:
     std::vector<CallRecord> records;
 };
 
-/// What a target can write behind any system call of its own, and at any address.
+/// What a target can write after any of its system call instructions, at any address.
 struct Forged {
     std::array<std::byte, sizeof(CodeMark) + 16> behind{}; ///< the bytes after the instruction
     alignas(8) std::array<std::byte, 512> slot{};
@@ -85,7 +85,7 @@ std::int64_t monotonic_ns()
     return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 
-/// A handler, and a target that reports whatever it likes.
+/// A handler, and a target that reports anything.
 class Liar
 {
 public:
@@ -93,11 +93,11 @@ public:
     {
         const CodeMark mark{MARK_REPORT, make_signature(*procfs(), native_architecture())[0]};
         std::memcpy(forged.behind.data() + native_architecture().mark_offset(), &mark, sizeof mark);
-        sleeper_ = make_sleeper(); // a copy of us, with the same addresses
+        sleeper_ = make_sleeper(); // a copy of this process, with the same addresses
         put(&forged.behind, sizeof forged.behind);
     }
 
-    /// Its answer; what was heard of it is in `heard`.
+    /// Returns its answer; `heard` has what was logged.
     std::int64_t report(const SlotCall &slot, std::int64_t result)
     {
         const RemotePtr at = remote(forged.slot.data());
@@ -171,7 +171,7 @@ void check_is_nonsense(Liar &liar, const SlotCall &slot, std::int64_t result)
 
 } // namespace
 
-TEST_CASE("a report of a call that never was is logged as one that is not known")
+TEST_CASE("a report of a call that was never made is logged as unknown")
 {
     Liar liar;
     CHECK(liar.report(plausible(), 4711) == 1);
@@ -180,7 +180,7 @@ TEST_CASE("a report of a call that never was is logged as one that is not known"
     CHECK(liar.heard.records[0].doubt.find("not known") != std::string::npos);
 }
 
-TEST_CASE("no clone3 has this result: the target reports nonsense")
+TEST_CASE("a result that clone3 can't give is logged as nonsense")
 {
     Liar liar;
     for (const std::int64_t result :
@@ -191,7 +191,7 @@ TEST_CASE("no clone3 has this result: the target reports nonsense")
     }
 }
 
-TEST_CASE("a call that began before the boot or later than now, or with too many pids: nonsense")
+TEST_CASE("a start before boot time or in the future, or too many pids, is nonsense")
 {
     Liar liar;
     for (const std::int64_t started : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
@@ -210,7 +210,7 @@ TEST_CASE("a call that began before the boot or later than now, or with too many
     }
 }
 
-TEST_CASE("whatever a target reports, it is answered once, and what is logged is a result")
+TEST_CASE("any report is answered once, and a valid result is logged")
 {
     Liar liar;
     Random random(12);
@@ -237,7 +237,7 @@ TEST_CASE("whatever a target reports, it is answered once, and what is logged is
         }
         CAPTURE(round);
         if (answer == 0) {
-            CHECK(result == -EEXIST); // once more; each time a report of its own
+            CHECK(result == -EEXIST); // again; each repetition is another report
             CHECK(liar.heard.records.empty());
             continue;
         }
@@ -253,7 +253,7 @@ TEST_CASE("whatever a target reports, it is answered once, and what is logged is
     }
 }
 
-TEST_CASE("a slot that was changed before its report: what was planned is logged, and that")
+TEST_CASE("a slot changed before its report: the plan is logged, with a doubt")
 {
     Sockets sockets = make_sockets();
     Grandchild target([&] {
@@ -331,7 +331,7 @@ TEST_CASE("a slot that was changed before its report: what was planned is logged
     }
 }
 
-TEST_CASE("PlannedCalls: each is taken once, and those of ended threads are forgotten")
+TEST_CASE("PlannedCalls: each is taken once, and those of ended threads are dropped")
 {
     PlannedCalls planned(16);
     Executor::Order order;
@@ -346,7 +346,7 @@ TEST_CASE("PlannedCalls: each is taken once, and those of ended threads are forg
     CHECK_FALSE(planned.take(getpid()));
 
     planned.remember(getpid(), order);
-    constexpr pid_t nobody = 1 << 23; // beyond any pid
+    constexpr pid_t nobody = 1 << 23; // higher than any pid
     for (pid_t tid = nobody; tid < nobody + 10'000; ++tid) {
         planned.remember(tid, order);
         CHECK(planned.size() <= 16);

@@ -31,7 +31,7 @@ bool kcmp_works()
 
 } // namespace
 
-TEST_CASE("share_memory: threads do, processes don't, the dead are told")
+TEST_CASE("share_memory: threads do, processes don't, a dead one gives ESRCH")
 {
     if (!kcmp_works()) {
         return;
@@ -46,7 +46,7 @@ TEST_CASE("share_memory: threads do, processes don't, the dead are told")
     CHECK(gone.error().target_gone());
 }
 
-TEST_CASE("SlotUsers: processes of their own may use the same slot")
+TEST_CASE("SlotUsers: different processes may use the same slot")
 {
     if (!kcmp_works()) {
         return;
@@ -77,17 +77,17 @@ TEST_CASE("SlotUsers: threads of one address space never get each other's slot")
     CHECK((*first == slots[0] || *first == slots[1]));
     CHECK((*second == slots[0] || *second == slots[1]));
     CHECK_FALSE(users.begin(three.tid(), slots, page_size));
-    users.end(one.tid(), *second); // not its own: changes nothing
+    users.end(one.tid(), *second); // not its slot: changes nothing
     CHECK_FALSE(users.begin(three.tid(), slots, page_size));
     users.end(two.tid(), *second);
     CHECK(users.begin(three.tid(), slots, page_size) == second);
-    // Gone without a word: its slot is free again.
+    // It ended without a report: its slot is free again.
     CHECK_FALSE(users.begin(two.tid(), slots, page_size));
     three.end();
     CHECK(users.begin(two.tid(), slots, page_size) == second);
 }
 
-TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again in need")
+TEST_CASE("SlotUsers: a thread may use several at once, and reuses its own if none is free")
 {
     SlotUsers users;
     const auto sleeper = make_sleeper();
@@ -107,7 +107,7 @@ TEST_CASE("SlotUsers: a thread may use several at once, and takes its own again 
     CHECK_FALSE(users.begin(tid, {}, page_size).has_value());
 }
 
-TEST_CASE("SlotUsers: what a thread used before it executed another program is free")
+TEST_CASE("SlotUsers: slots that a thread used before an exec are free")
 {
     if (!kcmp_works()) {
         return;
@@ -122,13 +122,13 @@ TEST_CASE("SlotUsers: what a thread used before it executed another program is f
     CHECK(users.begin(one.tid(), elsewhere, page_size).has_value());
     CHECK(users.begin(two.tid(), slots, page_size).has_value());
     CHECK(users.begin(two.tid(), slots, page_size).has_value());
-    // On the same page they are the same program's: boot slots and spare slots.
+    // On the same page they belong to the same program: boot slots and spare slots.
     constexpr std::array behind{RemotePtr{0x2100}};
     CHECK(users.begin(two.tid(), behind, page_size).has_value());
     CHECK_FALSE(users.begin(one.tid(), std::span(slots).last(1), page_size));
 }
 
-TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
+TEST_CASE("SlotUsers: a thread without a free slot does not take another thread's")
 {
     if (!kcmp_works()) {
         return;
@@ -144,7 +144,7 @@ TEST_CASE("SlotUsers: a thread in need does not take what another one uses")
     CHECK(users.begin(two.tid(), slots, page_size) == second);
 }
 
-TEST_CASE("unowned_slots: what the slots themselves say, own ones last")
+TEST_CASE("unowned_slots: slots that are free by their contents, the thread's own last")
 {
     if (!kcmp_works()) {
         return;

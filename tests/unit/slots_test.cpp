@@ -23,7 +23,7 @@ constexpr RemotePtr area_b{0x7f0000000000};
 
 } // namespace
 
-TEST_CASE("SlotReservations: one after the other, until they are given back")
+TEST_CASE("SlotReservations: one after the other, until they are released")
 {
     SlotReservations table;
     auto first = table.reserve_any(area_a, native_architecture());
@@ -50,14 +50,14 @@ TEST_CASE("SlotReservations: one after the other, until they are given back")
     CHECK_FALSE(table.reserve(area_a, native_architecture(), 7));
 }
 
-TEST_CASE("SlotReservations: a lease that moves is held once and given back once")
+TEST_CASE("SlotReservations: a moved lease is held once and released once")
 {
     SlotReservations table;
     {
         auto first = table.reserve(area_a, native_architecture(), 3);
         REQUIRE(first);
         SlotReservations::Lease moved = std::move(*first);
-        first.reset(); // the empty shell gives nothing back
+        first.reset(); // the moved-from lease releases nothing
         CHECK_FALSE(table.reserve(area_a, native_architecture(), 3));
         auto other = table.reserve(area_a, native_architecture(), 4);
         REQUIRE(other);
@@ -69,7 +69,7 @@ TEST_CASE("SlotReservations: a lease that moves is held once and given back once
     CHECK(table.reserve(area_a, native_architecture(), 4));
 }
 
-TEST_CASE("SlotReservations: as many as there are slots, then none")
+TEST_CASE("SlotReservations: one for each slot, then none")
 {
     SlotReservations table;
     std::vector<SlotReservations::Lease> leases;
@@ -130,10 +130,10 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
     CHECK(taken > 0);
     const auto after = table.reserve_any(area_a, native_architecture());
     REQUIRE(after);
-    CHECK(after->index() == 0); // all given back
+    CHECK(after->index() == 0); // all released
 }
 
-TEST_CASE("SlotReservations: begins with the preferred one, and goes round")
+TEST_CASE("SlotReservations: starts with the preferred one and wraps around")
 {
     SlotReservations table;
     const std::uint32_t last = native_architecture().slot_count() - 1;
@@ -150,7 +150,8 @@ TEST_CASE("SlotReservations: begins with the preferred one, and goes round")
     CHECK(table.reserve(area_a, native_architecture(), 1)); // only a hint for reserve_any()
 }
 
-TEST_CASE("SlotFinder::is_free: a busy slot is its owner's while that lives in this memory")
+TEST_CASE(
+    "SlotFinder::is_free: a busy slot belongs to its owner while the owner lives in this memory")
 {
     const pid_t self = getpid();
     CHECK(SlotFinder::is_free(self, {0, 0, self}));
@@ -169,7 +170,7 @@ TEST_CASE("SlotFinder::is_free: a busy slot is its owner's while that lives in t
     CHECK(SlotFinder::is_free(sleeper->pid(), {1, 0, self}));
 }
 
-TEST_CASE("printable: what may stand in a line")
+TEST_CASE("printable: what may be in a line")
 {
     CHECK(printable("plain text, 1~") == "plain text, 1~");
     CHECK(printable("").empty());

@@ -19,7 +19,7 @@ namespace
 
 bool close_to(std::int64_t found, std::int64_t exact)
 {
-    // As documented; long double, so that the check itself loses nothing.
+    // As documented. long double, so that the check itself is exact.
     return std::abs(static_cast<long double>(found) - static_cast<long double>(exact)) <=
            0.125L * static_cast<long double>(exact);
 }
@@ -34,7 +34,7 @@ std::int64_t exact_percentile(std::vector<std::int64_t> values, unsigned percent
 
 } // namespace
 
-TEST_CASE("Stats: nothing counted, nothing told")
+TEST_CASE("Stats: nothing counted, nothing reported")
 {
     const Stats stats;
     for (unsigned percent = 1; percent <= 100; ++percent) {
@@ -43,7 +43,7 @@ TEST_CASE("Stats: nothing counted, nothing told")
     CHECK_FALSE(stats.summary().empty());
 }
 
-TEST_CASE("Stats: a call passed to the kernel is counted apart, its latency with the others")
+TEST_CASE("Stats: a call passed to the kernel is counted separately, its latency with the others")
 {
     Stats stats;
     stats.add(77, 100);
@@ -141,7 +141,7 @@ TEST_CASE("Stats: the summary counts each result")
     CHECK(text.back() == '\n');
 }
 
-TEST_CASE("Stats: what is no errno is counted in one place")
+TEST_CASE("Stats: values that are not an errno are counted together")
 {
     Stats stats;
     for (std::int64_t i = 4096; i < 14096; ++i) {

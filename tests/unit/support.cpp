@@ -26,7 +26,7 @@ namespace clone2::test
 namespace
 {
 
-// In the children, which the test's own alarm() does not reach.
+// For the children, which the test's alarm() does not reach.
 constexpr unsigned child_seconds = 60;
 
 void check(bool good, const char *operation)
@@ -55,7 +55,7 @@ Child::Child(const Body &body)
         put_byte(ready.write);
         ready = {};
         for (const int handled : {SIGALRM, SIGINT, SIGTERM, SIGSEGV, SIGILL, SIGFPE, SIGABRT}) {
-            signal(handled, SIG_DFL); // the test framework's handlers are for the test
+            signal(handled, SIG_DFL); // the test framework's handlers are for the test only
         }
         alarm(child_seconds);
         int status = 99;
@@ -66,7 +66,7 @@ Child::Child(const Body &body)
         }
         _exit(status);
     }
-    // From here on our own end ends it, too.
+    // From now on this child also ends when we end.
     ready.write.reset();
     (void)get_byte(ready.read);
 }
@@ -128,7 +128,7 @@ Grandchild::Grandchild(const Child::Body &body)
 
 Grandchild::~Grandchild()
 {
-    if (!ended_) { // its parent reaps it, so that it is left to nobody
+    if (!ended_) { // let its parent reap it, so that it does not become an orphan
         kill(pid_, SIGKILL);
         (void)get_byte(report_);
     }

@@ -17,13 +17,13 @@
 #include <sys/types.h>
 #include <thread>
 
-/// What the unit tests share: processes that end with the test, and saying what was left out.
+/// Shared by the unit tests: processes that end with the test, and reports of skipped parts.
 
 namespace clone2::test
 {
 
-/// A forked child that runs `body` and exits with its result. Killed and reaped on destruction,
-/// killed also when the test itself dies.
+/// A forked child that runs `body` and exits with its result. It is killed and reaped on
+/// destruction, and killed if the test itself dies.
 class Child
 {
 public:
@@ -35,11 +35,11 @@ public:
     ~Child();
 
     [[nodiscard]] pid_t pid() const { return pid_; }
-    /// Reaps it: waitpid's status.
+    /// Reaps it. Returns waitpid's status.
     int wait();
     /// Kills and reaps it.
     void kill_and_reap();
-    /// It has been reaped by other means.
+    /// It has been reaped elsewhere.
     void forget() { reaped_ = true; }
 
 private:
@@ -47,14 +47,14 @@ private:
     bool reaped_ = false;
 };
 
-/// Asks the kernel again for what a Child begins with, after a change of credentials.
+/// Renews a Child's death signal, which a change of credentials clears.
 void die_with_parent();
 
 /// A child that does nothing until it is killed.
 [[nodiscard]] std::unique_ptr<Child> make_sleeper();
 
-/// A process that is not the test's own child, so that tracing it and being its parent are kept
-/// apart: its real parent tells how it ended.
+/// A process that is not the test's own child, so that the test traces it without being its parent.
+/// Its real parent reports how it ended.
 class Grandchild
 {
 public:
@@ -64,7 +64,7 @@ public:
     ~Grandchild();
 
     [[nodiscard]] pid_t pid() const { return pid_; }
-    /// waitpid's status as its real parent got it.
+    /// waitpid's status as its real parent received it.
     [[nodiscard]] int status();
 
 private:
@@ -74,7 +74,7 @@ private:
     bool ended_ = false;
 };
 
-/// A thread of this process, known by its tid, that waits for its end.
+/// A thread of this process, known by its tid, that waits until it is ended.
 class OtherThread
 {
 public:
@@ -117,16 +117,16 @@ struct Pipe {
 };
 [[nodiscard]] Pipe make_pipe();
 
-/// Writes one byte; false: it could not.
+/// Writes one byte. False: that failed.
 bool put_byte(const Fd &fd, char byte = 'x');
 /// Reads one byte; -1: end of file.
 [[nodiscard]] int get_byte(const Fd &fd);
 
-/// In a child: installs the filter for `nr` and sends its listener through the socket, with
+/// Runs in a child: installs the filter for `nr` and sends its listener through the socket, with
 /// whether signals leave a received notification alone. False: refused.
 bool install_and_send(int socket, int nr, bool prefer_wait_killable = true);
 struct ReceivedListener {
-    Fd fd; ///< empty where install_and_send() failed
+    Fd fd; ///< empty if install_and_send() failed
     bool wait_killable = false;
 };
 [[nodiscard]] ReceivedListener receive_listener(int socket);
@@ -137,10 +137,10 @@ struct Sockets {
 };
 [[nodiscard]] Sockets make_sockets();
 
-/// The pid of a process that has been and is gone.
+/// The pid of a process that no longer exists.
 [[nodiscard]] pid_t dead_pid();
 
-/// Three pages: the one in the middle is made as the test wants it.
+/// Three pages; the test sets up the middle one.
 class Pages
 {
 public:
@@ -158,25 +158,25 @@ private:
     std::byte *base_;
 };
 
-/// The address of something in this process, which a forked child has at the same place.
+/// The address of an object in this process, which is the same in a forked child.
 template <typename T>
 [[nodiscard]] RemotePtr remote(const T *pointer)
 {
     return RemotePtr{reinterpret_cast<std::uintptr_t>(pointer)};
 }
 
-/// The /proc of the test.
+/// The test's /proc.
 [[nodiscard]] const std::shared_ptr<const Procfs> &procfs();
 
 /// The state letter in /proc/PID/stat ("R", "S", "T", "t", "Z"); 0: no such process.
 [[nodiscard]] char process_state(pid_t pid);
-/// Waits until that state is one of `wanted`, as long as it takes: alarm() is the limit.
+/// Waits until that state is one of `wanted`; alarm() is the limit.
 void wait_for_state(pid_t pid, std::string_view wanted);
 
-/// Says on stdout what this kernel or sandbox keeps from being tested.
+/// Prints on stdout what can't be tested with this kernel or sandbox.
 void left_out(const std::string &what, const std::string &why);
 
-/// The same numbers each time, so that a failure repeats: splitmix64.
+/// The same numbers each time, so that failures are repeatable: splitmix64.
 class Random
 {
 public:

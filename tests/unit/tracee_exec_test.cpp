@@ -31,8 +31,8 @@ namespace
 {
 
 enum class Leader {
-    stops,    ///< where an interrupt stops it
-    in_vfork, ///< where none does
+    stops,    ///< an interrupt stops it there
+    in_vfork, ///< an interrupt does not stop it there
 };
 
 pid_t tid_of_this_thread()
@@ -40,15 +40,15 @@ pid_t tid_of_this_thread()
     return static_cast<pid_t>(syscall(SYS_gettid));
 }
 
-/// Sleeps as a parent in vfork(2) does, killably. Not vfork() itself: ThreadSanitizer makes a fork
-/// of it. The child has its own memory.
+/// Sleeps killably, as a parent in vfork(2) does. Not vfork() itself, because ThreadSanitizer turns
+/// it into fork. The child has its own memory.
 long fork_and_wait()
 {
     return syscall(SYS_clone, CLONE_VFORK | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
 }
 
-/// A process of three threads: the leader, one that executes a program when it is asked to, and a
-/// third one. Child of this thread, or not.
+/// A process with three threads: the leader, one that executes a program when asked to, and a third
+/// one. It is a child of this thread or not.
 class Target
 {
 public:
@@ -95,7 +95,7 @@ public:
     [[nodiscard]] pid_t pid() const { return child_ ? child_->pid() : grandchild_->pid(); }
     [[nodiscard]] pid_t third() const { return third_; }
     void execute() const { put_byte(go_); }
-    /// Waits until the tid is the new program's.
+    /// Waits until the tid belongs to the new program.
     void wait_for_program() const
     {
         while (procfs()->comm(pid()) != "sleep") {
@@ -110,7 +110,7 @@ private:
     Fd go_;
 };
 
-/// Waits until a thread of this process sleeps, waiting for its tracee.
+/// Waits until a thread of this process sleeps in a wait for its tracee.
 void wait_until_it_sleeps(pid_t tid)
 {
     for (;;) {
@@ -134,7 +134,7 @@ struct Case {
 constexpr std::array cases{Case{Waiting::alone, false}, Case{Waiting::alone, true},
                            Case{Waiting::shared, false}, Case{Waiting::shared, true}};
 
-/// The notification of a target's leader, which an execve ends while the supervisor looks at it.
+/// The notification of a target's leader, which an execve ends while the supervisor handles it.
 class EndedByExec final : public NotificationSource
 {
 public:
@@ -202,7 +202,7 @@ TEST_CASE("exec by another thread ends the wait for the leader's stop")
     }
 }
 
-TEST_CASE("exec by another thread, over at each stage")
+TEST_CASE("exec by another thread, completed at each stage")
 {
     if (!may_trace()) {
         return;
@@ -235,7 +235,7 @@ TEST_CASE("exec by another thread, over at each stage")
     }
 }
 
-TEST_CASE("exec by another thread while the end of the leader is waited for")
+TEST_CASE("exec by another thread while we wait for the leader's end")
 {
     if (!may_trace()) {
         return;
@@ -252,7 +252,7 @@ TEST_CASE("exec by another thread while the end of the leader is waited for")
         CHECK(tracee->wait_for_stop().has_value());
         std::atomic<bool> held{false};
         std::atomic<bool> ending{false};
-        // The kernel waits for the third thread, whose tracer has not looked at its end yet.
+        // The kernel waits for the third thread, whose end its tracer has not collected yet.
         std::thread other([&, waits = tid_of_this_thread()] {
             CHECK(ptrace(PTRACE_SEIZE, target.third(), nullptr, nullptr) == 0);
             held = true;
@@ -279,7 +279,7 @@ TEST_CASE("exec by another thread while the end of the leader is waited for")
     }
 }
 
-TEST_CASE("exec by another thread while it is found out whether signals end the leader's call")
+TEST_CASE("exec by another thread while we find out whether signals end the leader's call")
 {
     if (!may_trace()) {
         return;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Tracees in a process where others wait, too, and that may be the target's parent.
+// Tracees in a process whose other threads wait, too, and which may be the target's parent.
 #include "support.hpp"
 #include "target/tracee.hpp"
 
@@ -39,7 +39,7 @@ bool may_trace()
     return tracee.has_value();
 }
 
-/// What another thread is told of it by a plain wait.
+/// What a plain wait in another thread reports about it.
 int take_from_another_thread(pid_t pid)
 {
     int status = 0;
@@ -55,7 +55,7 @@ std::string tracer_of(pid_t pid)
 
 } // namespace
 
-TEST_CASE("shared: a stop that somebody else has taken is found all the same")
+TEST_CASE("shared: a stop that another thread has consumed is still found")
 {
     if (!may_trace()) {
         return;
@@ -78,7 +78,7 @@ TEST_CASE("shared: a stop that somebody else has taken is found all the same")
     }
 }
 
-TEST_CASE("shared: a stop that nobody has taken; nothing is left to be told of afterwards")
+TEST_CASE("shared: a stop that no other thread has consumed; no report of it remains")
 {
     if (!may_trace()) {
         return;
@@ -96,7 +96,7 @@ TEST_CASE("shared: a stop that nobody has taken; nothing is left to be told of a
     }
 }
 
-TEST_CASE("shared: a signal whose delivery somebody else was told of is not lost")
+TEST_CASE("shared: a signal whose delivery was reported to another thread is not lost")
 {
     if (!may_trace()) {
         return;
@@ -105,7 +105,7 @@ TEST_CASE("shared: a signal whose delivery somebody else was told of is not lost
         CAPTURE(stolen);
         Pipe ready = make_pipe();
         Child child([&] {
-            put_byte(ready.write); // the test framework's handlers are off by now
+            put_byte(ready.write); // the test framework's handlers have been reset
             return pause_for_ever();
         });
         CHECK(get_byte(ready.read) == 'x');
@@ -160,7 +160,8 @@ TEST_CASE("shared: the end of our own child stays for its parent, at each stage"
     }
 }
 
-TEST_CASE("shared: the end of another's child is handed on, taken by somebody else or not")
+TEST_CASE(
+    "shared: the end of another process's child is passed on, consumed by another thread or not")
 {
     if (!may_trace()) {
         return;

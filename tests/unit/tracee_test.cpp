@@ -24,7 +24,7 @@ namespace
 
 constexpr int stages = 4; // seized, interrupted, stopped, detached
 
-/// A process that answers each byte with the next one, until it reads an 'x' or nothing.
+/// A process that answers each byte with the next one, until it reads 'x' or end of file.
 struct Echo {
     Echo()
     {
@@ -66,7 +66,7 @@ bool may_trace()
     return tracee.has_value();
 }
 
-/// Goes as far as `stage`, and tells how the last step went.
+/// Goes as far as `stage` and returns the last step's result.
 Result<void> go(Tracee &tracee, int stage)
 {
     Result<void> done;
@@ -84,7 +84,7 @@ Result<void> go(Tracee &tracee, int stage)
 
 } // namespace
 
-TEST_CASE("Tracee: seized, stopped and let go, the target runs on")
+TEST_CASE("Tracee: a target that was seized, stopped and released runs on")
 {
     if (!may_trace()) {
         return;
@@ -94,7 +94,7 @@ TEST_CASE("Tracee: seized, stopped and let go, the target runs on")
         auto tracee = Tracee::seize(echo.target->pid());
         REQUIRE(tracee.has_value());
         CHECK(tracee->tid() == echo.target->pid());
-        CHECK(echo.runs()); // seizing doesn't stop
+        CHECK(echo.runs()); // seizing doesn't stop it
         CHECK(tracee->interrupt().has_value());
         CHECK(tracee->wait_for_stop().has_value());
         CHECK(process_state(echo.target->pid()) == 't');
@@ -117,7 +117,7 @@ TEST_CASE("Tracee: destruction at any stage leaves the target running")
         {
             auto seized = Tracee::seize(echo.target->pid());
             REQUIRE(seized.has_value());
-            Tracee moved(std::move(*seized)); // the shell left behind must not detach
+            Tracee moved(std::move(*seized)); // the moved-from one must not detach
             CHECK(go(moved, stage).has_value());
             CHECK(echo.tracer() == (stage < 3 ? std::to_string(getpid()) : "0"));
         }
@@ -128,7 +128,7 @@ TEST_CASE("Tracee: destruction at any stage leaves the target running")
     }
 }
 
-TEST_CASE("Tracee: a target killed at any stage is told, and its parent learns of it")
+TEST_CASE("Tracee: a target killed at any stage is reported, also to its parent")
 {
     if (!may_trace()) {
         return;
@@ -188,7 +188,7 @@ TEST_CASE("Tracee: a target that exits while it is traced")
     }
 }
 
-TEST_CASE("Tracee: a signal that comes meanwhile is neither lost nor doubled")
+TEST_CASE("Tracee: a signal that arrives in the meantime is neither lost nor doubled")
 {
     if (!may_trace()) {
         return;
@@ -215,7 +215,7 @@ TEST_CASE("Tracee: a signal that comes meanwhile is neither lost nor doubled")
             REQUIRE(tracee.has_value());
             CHECK(go(*tracee, stage).has_value());
             kill(target.pid(), SIGUSR1);
-            if (stage == 0) { // the signal's own stop comes before the one asked for
+            if (stage == 0) { // the signal's own stop comes before the requested one
                 wait_for_state(target.pid(), "t");
                 CHECK(tracee->interrupt().has_value());
                 CHECK(tracee->wait_for_stop().has_value());
@@ -246,7 +246,7 @@ TEST_CASE("Tracee: destruction in the middle of a signal's delivery does not swa
         kill(target.pid(), SIGTERM);
         wait_for_state(target.pid(), "t");
     }
-    // A swallowed one leaves the target waiting for ever: this one ends it in either case.
+    // A swallowed signal would leave the target waiting forever; this one ends it in either case.
     kill(target.pid(), SIGINT);
     const int status = target.status();
     CHECK(WIFSIGNALED(status));
@@ -275,7 +275,7 @@ TEST_CASE("Tracee: a target stopped by job control stays stopped until SIGCONT")
     }
 }
 
-TEST_CASE("Tracee: who can't be seized")
+TEST_CASE("Tracee: processes that can't be seized")
 {
     const auto gone = Tracee::seize(dead_pid());
     REQUIRE(gone.has_error());
@@ -325,13 +325,13 @@ TEST_CASE("Tracee: poke_text writes through page protections, and only there")
         CAPTURE(i);
         CHECK(seen.at(i) == (i >= 3 && i < 24 ? std::byte{0x77} : std::byte{0x5a}));
     }
-    CHECK(*pages.at(page + 3) == std::byte{0x5a}); // the parent's stay as they were
+    CHECK(*pages.at(page + 3) == std::byte{0x5a}); // the parent's pages are unchanged
     CHECK(tracee->poke_text(RemotePtr{8}, data).has_error());
     CHECK(tracee->detach().has_value());
     CHECK(echo.runs());
 }
 
-TEST_CASE("Tracee: poke_changes leaves alone what is there already")
+TEST_CASE("Tracee: poke_changes leaves matching words alone")
 {
     if (!may_trace()) {
         return;
@@ -342,8 +342,9 @@ TEST_CASE("Tracee: poke_changes leaves alone what is there already")
     REQUIRE(tracee.has_value());
     CHECK(go(*tracee, 2).has_value());
     std::array<std::byte, 32> there{};
-    std::array<std::byte, 28> data{};       // its last word is half a word
-    std::memset(there.data() + 8, 0x11, 8); // as it is said to be: not what is in the pages
+    std::array<std::byte, 28> data{};       // its last word is incomplete
+    std::memset(there.data() + 8, 0x11, 8); // what the caller claims is there, not what is in the
+                                            // pages
     std::memset(data.data() + 8, 0x11, 8);
     std::memset(data.data() + 16, 0x22, 12);
     CHECK(tracee->poke_changes(remote(pages.at(0)), data, there).has_value());

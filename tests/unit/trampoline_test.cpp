@@ -28,7 +28,7 @@ std::uint64_t word_at(const std::vector<std::byte> &bytes, std::size_t offset)
     return word;
 }
 
-/// Where the eight bytes of `word` stand; each place.
+/// All positions of the eight bytes of `word`.
 std::vector<std::size_t> places_of(const std::vector<std::byte> &bytes, std::uint64_t word)
 {
     std::vector<std::size_t> places;
@@ -101,7 +101,7 @@ void check_same(const SlotCall &found, const SlotCall &wanted)
 
 } // namespace
 
-TEST_CASE("slots: what is encoded is decoded")
+TEST_CASE("slots: decoding restores what was encoded")
 {
     Random random(435);
     for (int round = 0; round < 200; ++round) {
@@ -110,14 +110,14 @@ TEST_CASE("slots: what is encoded is decoded")
         const auto bytes = native_architecture().encode_slot(call, slot_address);
         CHECK(bytes.size() <= native_architecture().slot_size());
         check_same(native_architecture().decode_slot(bytes), call);
-        // What lies behind in a used slot doesn't matter but for set_tid's unused entries.
+        // The rest of a used slot doesn't matter, except unused entries of set_tid.
         auto padded = bytes;
         padded.resize(native_architecture().slot_size(), std::byte{0});
         check_same(native_architecture().decode_slot(padded), call);
     }
 }
 
-TEST_CASE("slots: who keeps one busy")
+TEST_CASE("slots: what keeps one busy")
 {
     SlotCall call;
     const auto state = [&] {
@@ -130,13 +130,13 @@ TEST_CASE("slots: who keeps one busy")
     CHECK_FALSE(SlotState{0, 1, 0}.free());
     CHECK(SlotState{0, 0, 4711}.free());
     CHECK(state().parent_busy != 0);
-    CHECK(state().child_busy == 0); // it has a copy of its own
+    CHECK(state().child_busy == 0); // it has its own copy
     call.call.flags = CLONE_VM;
     CHECK(state().parent_busy != 0);
     CHECK(state().child_busy != 0);
 }
 
-TEST_CASE("slots: set_tid lies where it is said to, and clone3 is told so")
+TEST_CASE("slots: set_tid is at its documented place, and clone3 gets its address")
 {
     SlotCall call;
     call.call.flags = 0x1122334455667788;
@@ -147,7 +147,7 @@ TEST_CASE("slots: set_tid lies where it is said to, and clone3 is told so")
     CHECK(word_at(bytes, native_architecture().set_tid_offset()) == 0x0506070801020304);
     const auto pointer = (slot_address + native_architecture().set_tid_offset()).value();
     CHECK(places_of(bytes, pointer).size() == 1);
-    // The report names clone3's arguments, whose first word are the flags.
+    // The report contains clone3's arguments, whose first word is the flags.
     const auto flags = places_of(bytes, call.call.flags);
     REQUIRE(flags.size() == 1);
     CHECK(native_architecture().slot_of_report((slot_address + flags[0]).value()) == slot_address);
@@ -156,7 +156,7 @@ TEST_CASE("slots: set_tid lies where it is said to, and clone3 is told so")
     CHECK(places_of(native_architecture().encode_slot(call, slot_address), pointer).empty());
 }
 
-TEST_CASE("slots: whatever a target has written decodes without harm")
+TEST_CASE("slots: anything a target writes decodes without harm")
 {
     Random random(1);
     for (std::size_t size = 0; size <= native_architecture().slot_size(); size += 4) {
@@ -187,7 +187,7 @@ TEST_CASE("slots: none overlaps another, or the header, or the area's end")
     CHECK(native_architecture().area_size() % Pages::page_size() == 0);
 }
 
-TEST_CASE("boot slots: what is encoded is decoded")
+TEST_CASE("boot slots: decoding restores what was encoded")
 {
     Random random(9);
     for (int round = 0; round < 100; ++round) {
@@ -211,7 +211,7 @@ TEST_CASE("boot slots: what is encoded is decoded")
     }
 }
 
-TEST_CASE("code: signature and marks are in their places and nowhere else")
+TEST_CASE("code: signature and marks are at their places and nowhere else")
 {
     const Signature signature{0x0123456789abcdef, 0xfedcba9876543210};
     const auto code = native_architecture().make_code(signature);
@@ -222,7 +222,7 @@ TEST_CASE("code: signature and marks are in their places and nowhere else")
         const auto places = places_of(code, mark);
         REQUIRE(places.size() == 1);
         const std::size_t pc = places[0] - native_architecture().mark_offset();
-        // Behind a `syscall` instruction, with a word of the signature.
+        // After a `syscall` instruction, with a word of the signature.
         CHECK(code[pc - 2] == std::byte{0x0f});
         CHECK(code[pc - 1] == std::byte{0x05});
         CodeMark behind;
@@ -237,7 +237,7 @@ TEST_CASE("code: signature and marks are in their places and nowhere else")
         }
     }
     CHECK(places_of(code, signature[0]) == words);
-    // All versions know each other by these.
+    // All versions recognise each other by these.
     CHECK(MARK_REPORT == 0x005232656e6f6c63);
     CHECK(MARK_BOOT_REPORT == 0x004232656e6f6c63);
     CHECK(native_architecture().call_entry() >= sizeof(CodeHeader));
@@ -260,7 +260,7 @@ TEST_CASE("code: another signature changes nothing else")
     CHECK(different == sizeof(Signature) + 2 * sizeof CodeMark::signature);
 }
 
-TEST_CASE("make_signature: the same for a successor, another where anything differs")
+TEST_CASE("make_signature: the same for a successor, different if anything differs")
 {
     const Signature mine = make_signature(*procfs(), native_architecture());
     CHECK(mine == make_signature(*procfs(), native_architecture()));
