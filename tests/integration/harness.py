@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What every integration test shares: its own pid namespace, the wrapper, skips that are seen.
+"""Shared by all integration tests: a pid namespace per test file, the wrapper, visible skips.
 
 A test file ends with `if __name__ == "__main__": harness.main()`. Environment (meson sets it):
   CLONE2_SUPERVISE, CLONE2_SHIM, CLONE2_CALL, CLONE2_CALL_STATIC, CLONE2_REFUSE, CLONE2_CONFORMANCE,
   CLONE2_CONFORMANCE_STATIC
   CLONE2_MUST_RUN=1   a skip is a failure, unless
-  CLONE2_ABSENT="a b" names the feature as known to be absent here.
-Arguments: names of tests (Class.test_name or test_name) to run only these.
+  CLONE2_ABSENT="a b" names its feature as known to be absent here.
+Arguments: names of tests (Class.test_name or test_name); only these run.
 """
 import errno
 import os
@@ -38,11 +38,12 @@ CONFORMANCE_STATIC = _path("CLONE2_CONFORMANCE_STATIC",
 
 PYTHON = sys.executable
 NOBODY = 65534
-RUN_SECONDS = 60    # a single command that takes longer hangs
+RUN_SECONDS = 60    # a single command that takes longer has hung
 
 
 class Run:
-    """A finished command: its status as subprocess gives it (-N: died of signal N), its output."""
+    """A finished command: its status as subprocess reports it (-N: died of signal N), and its
+    output."""
 
     def __init__(self, argv, status, out, err):
         self.argv, self.status, self.out, self.err = argv, status, out, err
@@ -53,15 +54,15 @@ class Run:
 
 
 class Hang(AssertionError):
-    """Something did not end in time; carries the table of processes of that moment."""
+    """Something did not end in time. Carries the process table at that moment."""
 
     def __init__(self, what):
         super().__init__(f"{what}\n{procs.table()}")
 
 
 def run(argv, timeout=RUN_SECONDS, input=None, **kw):
-    """Runs a command to the end of its *output* too, as $(...) does: a background process that
-    keeps stdout open is a hang."""
+    """Runs a command until its *output* ends, as $(...) does: a background process that keeps
+    stdout open counts as a hang."""
     kw.setdefault("stdin", subprocess.PIPE if input is not None else subprocess.DEVNULL)
     kw.setdefault("stdout", subprocess.PIPE)
     kw.setdefault("stderr", subprocess.PIPE)
@@ -74,7 +75,7 @@ def run(argv, timeout=RUN_SECONDS, input=None, **kw):
 
 
 def is_root():
-    """Real root: of the initial user namespace, not of one made for this test."""
+    """Real root: in the initial user namespace, not in one created for this test."""
     with open("/proc/self/uid_map") as f:
         return os.geteuid() == 0 and f.read().split() == ["0", "0", "4294967295"]
 
@@ -84,7 +85,7 @@ def supervise(*arguments, **kw):
 
 
 def calls(text):
-    """The results that clone2-call printed: a pid, or the errno's name."""
+    """The results that clone2-call printed: a pid, or an errno's name."""
     results = []
     for line in text.splitlines():
         words = line.split()
@@ -98,9 +99,10 @@ def calls(text):
 
 
 class Case(unittest.TestCase):
-    """Each test has a directory `self.tmp`, a time limit, and ends the processes that it left."""
+    """Each test gets a directory `self.tmp` and a time limit; processes it left behind are
+    ended."""
 
-    limit = 180  # seconds: a test that takes longer hangs
+    limit = 180  # seconds: a test that takes longer has hung
 
     def setUp(self):
         self.tmp = tempfile.mkdtemp(prefix="clone2-int.")
@@ -111,18 +113,18 @@ class Case(unittest.TestCase):
         signal.alarm(self.limit)
 
     def _too_long(self, _signum, _frame):
-        signal.alarm(5)  # once more, should the test catch it
+        signal.alarm(5)  # again, in case the test catches it
         raise Hang(f"the test took more than {self.limit} s")
 
     def _end_processes(self):
         signal.alarm(0)
-        # This pid namespace is ours alone, so every process in it is one that this test started.
+        # This pid namespace contains only processes that this test started.
         stuck = procs.end_all()
         if stuck:
             self.fail(f"processes that SIGKILL does not end:\n{stuck}")
 
     def need(self, feature, present, why=""):
-        """Skips, by the feature's name, where it is absent."""
+        """Skips the test, by the feature's name, if the feature is absent."""
         if not present:
             self.skipTest(f"{feature}: {why or 'not here'}")
 
@@ -152,7 +154,7 @@ class Case(unittest.TestCase):
         return value
 
     def expect(self, result, status=0, out=None, err=None):
-        """`result` ended with this status; its output contains these texts."""
+        """Asserts that `result` ended with this status and that its output contains these texts."""
         self.assertEqual(result.status, status, result)
         if out is not None:
             self.assertIn(out, result.out, result)
@@ -161,21 +163,21 @@ class Case(unittest.TestCase):
         return result
 
     def public_copy(self, path):
-        """A copy that every user can run: the build may sit below a private home."""
+        """A copy that every user can run, since the build may be below a private home."""
         target = self.path(os.path.basename(path))
         shutil.copy(path, target)
         os.chmod(target, 0o755)
         return target
 
     def start(self, *argv, **kw):
-        """Starts a command; nothing waits for it but the test (or its end)."""
+        """Starts a command; only the test (or its end) waits for it."""
         kw.setdefault("stdin", subprocess.DEVNULL)
         kw.setdefault("stdout", subprocess.DEVNULL)
         kw.setdefault("stderr", subprocess.PIPE)
         return subprocess.Popen([str(a) for a in argv], text=True, errors="replace", **kw)
 
     def finish(self, child, seconds=RUN_SECONDS):
-        """The status of a started command."""
+        """Returns the status of a started command."""
         try:
             return child.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -187,7 +189,7 @@ class Case(unittest.TestCase):
 
 
 class Report(unittest.TestResult):
-    """Prints `ok|FAIL|skip NAME` lines as they happen; a skip is never silent."""
+    """Prints `ok|FAIL|skip NAME` lines as tests end; no skip is silent."""
 
     def __init__(self):
         super().__init__()
@@ -206,7 +208,7 @@ class Report(unittest.TestResult):
         self._problems.append("".join(lines).rstrip())
 
     def addError(self, test, err):
-        if not hasattr(test, "_testMethodName"):  # setUpClass or an import: no test was started
+        if not hasattr(test, "_testMethodName"):  # setUpClass or an import failed
             self._problems = []
             self._problem(err)
             self._print_failure(str(test))
@@ -253,8 +255,8 @@ class Report(unittest.TestResult):
 
 
 def _enter_namespace():
-    """Replaces this process by itself in a fresh pid namespace: chosen pids are free there, and
-    whatever a test leaves behind ends with it."""
+    """Replaces this process by itself in a new pid namespace: chosen pids are free there, and
+    everything that a test leaves behind ends with it."""
     unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if os.geteuid() != 0:
         unshare.insert(1, "--map-root-user")
@@ -267,7 +269,7 @@ def _enter_namespace():
 
 
 def _be_init():
-    """Pid 1 of the namespace: reaps whatever is orphaned, ends with the tests' status."""
+    """Pid 1 of the namespace: reaps orphans and ends with the tests' status."""
     child = os.fork()
     if child == 0:
         return
@@ -279,7 +281,7 @@ def _be_init():
 
 
 def own_namespace():
-    """Returns in a child of the init of a pid namespace of our own."""
+    """Returns in a child of the init of a new pid namespace."""
     if os.environ.get("CLONE2_TEST_NAMESPACE") != "1":
         _enter_namespace()
     if os.getpid() == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looking at processes through /proc, and ending those of a test."""
+"""Finds processes through /proc, and ends those of a test."""
 import os
 import signal
 import time
@@ -8,7 +8,7 @@ COMMAND, SERVE, REAP = "clone2-supervis", "clone2-serve", "clone2-reap"
 
 
 class Proc:
-    """One line of /proc/PID/stat. Gone processes are None wherever one of these is returned."""
+    """One line of /proc/PID/stat. Functions that return one return None if the process is gone."""
 
     def __init__(self, pid, text):
         self.pid = pid
@@ -51,7 +51,7 @@ def table():
 
 
 def named(comm):
-    """The live (not zombie) processes of this name."""
+    """The live (non-zombie) processes with this name."""
     return [p for p in everything() if p.comm == comm and p.state not in "ZX"]
 
 
@@ -77,13 +77,13 @@ def alive(pid):
 
 
 def is_exiting(pid):
-    """Whether it is on its way out (PF_EXITING), or gone."""
+    """Whether the process is exiting (PF_EXITING) or gone."""
     p = get(pid)
     return not p or bool(p.flags & 4)
 
 
 def wait_for(condition, seconds):
-    """Polls; the last value."""
+    """Polls; returns the last value."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -98,8 +98,8 @@ def _others():
 
 
 def end_all(seconds=20):
-    """SIGKILLs, pid by pid, every process of this namespace but its init and this one, until none
-    is left. Returns a table of those that would not go."""
+    """Sends SIGKILL, by pid, to every process of this namespace except its init and this one, until
+    none is left. Returns a table of those that did not end."""
     assert get(1).comm.startswith("python"), "not in a namespace of our own"
     deadline = time.monotonic() + seconds
     while True:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The system calls of a start, for the tests that have them refused one by one."""
+"""The system calls made at start-up, for tests that refuse them one by one."""
 import errno
 
 import harness
 
-# x86-64. All that strace shows from exec until a first call of clone2 is through, in any of the
-# wrapper, its --pidns, --check, the agent and clone2-shim.
+# x86-64. Everything that strace shows from exec until a first clone2 call has completed, in any of
+# the wrapper, its --pidns, --check, the agent and clone2-shim.
 CALLS = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "mmap": 9, "mprotect": 10,
     "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14, "ioctl": 16, "pread64": 17,
@@ -25,15 +25,15 @@ CALLS = {
     "pidfd_open": 434, "clone3": 435, "close_range": 436, "io_uring_setup": 425,
     "io_uring_enter": 426,
 }
-# What a message calls it where that is not its own name.
+# How a message names a call if not by its own name.
 SPOKEN = {"rt_sigaction": "sigaction", "rt_sigprocmask": "sigprocmask", "clone": "fork",
           "signalfd4": "signalfd", "readlinkat": "readlink", "accept4": "accept",
           "unshare": "new namespaces", "mount": "mounts private"}
-# Without these no dynamic program starts: the C library itself has ended it.
+# Without these no dynamic program starts; the C library itself ends it.
 LOADER = ("read", "close", "mmap", "mprotect", "pread64", "arch_prctl", "openat", "newfstatat")
-# A thread can't end: nothing that could be done about it (exit, 60). Without futex (202) the C library
-# aborts at the first lock that two threads want. And execve (59) is what has to work for the filter of
-# a test to come to us.
+# A thread can't end without exit (60), and nothing could be done about it. Without futex (202) the
+# C library aborts at the first lock that two threads want. execve (59) must work for the test's
+# filter to reach us.
 NOT_TRIED = ("exit", "futex", "execve", "exit_group", "rt_sigreturn", "sched_yield", "pause", "restart_syscall")
 ERRORS = (errno.EPERM, errno.ENOSYS)
 SECONDS = 60
@@ -49,7 +49,7 @@ def refusing(name, error):
 
 
 def each(case, test, calls=CALLS):
-    """test(name, error), each call with each error, as a subtest of its own."""
+    """Calls test(name, error) for each call with each error, as subtests."""
     for name in calls:
         for error in ERRORS:
             with case.subTest(call=name, error=errno.errorcode[error]):

@@ -29,21 +29,21 @@ class Session:
         self.child.stdin.flush()
 
     def ask(self, command):
-        """A command whose output is one line."""
+        """Runs a command whose output is one line."""
         self.do(command)
         return self.child.stdout.readline().strip()
 
     def start_calls(self, arguments, prefix=""):
-        """A clone2-call in the background; returns it with its pid and its counters."""
+        """Starts a clone2-call in the background; returns it with its pid and its counters."""
         self.count += 1
         file = self.case.path(f"progress{self.count}")
-        # In the shell: the pid of the background command is the pid after exec.
+        # The shell expands this before exec: a background command keeps its pid.
         pid = self.ask(f"{prefix} {harness.CALL} -q -o {file} {arguments} "
                        f"</dev/null >/dev/null 2>&1 & echo $!")
         return Calls(int(pid), file)
 
     def call(self, arguments="", seconds=harness.RUN_SECONDS):
-        """A clone2-call from beginning to end: the list of its results."""
+        """Runs a clone2-call to its end; returns the list of its results."""
         self.count += 1
         out = f"out{self.count}"
         self.do(f"{harness.CALL} {arguments} </dev/null >{self.case.path(out)} 2>&1; "
@@ -53,7 +53,7 @@ class Session:
         return harness.calls(self.case.read(out))
 
     def end(self):
-        """Ends the shell; the wrapper's status."""
+        """Ends the shell; returns the wrapper's status."""
         self.child.stdin.close()
         return self.case.finish(self.child)
 
@@ -65,7 +65,7 @@ class Calls:
         self.pid, self.file = pid, file
 
     def counters(self):
-        """calls, failures, ENOSYS so far."""
+        """Calls, failures and ENOSYS so far."""
         try:
             with open(self.file, "rb") as f:
                 return struct.unpack("3Q", f.read(24))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pseudo-terminal with a program on it: a person at a keyboard, for tests of job control."""
+"""A pseudo-terminal with a program on it, like a person at a keyboard, for tests of job control."""
 import fcntl
 import os
 import re
@@ -13,13 +13,13 @@ import procs
 
 
 class Terminal:
-    """Runs argv as the leader of a new session whose controlling terminal is a fresh pty."""
+    """Runs argv as the leader of a new session whose controlling terminal is a new pty."""
 
     def __init__(self, argv, env=None):
-        self.text = ""  # all that appeared on the screen and was not yet expected
+        self.text = ""  # everything that appeared on the screen and was not yet expected
         self.master, slave = os.openpty()
-        # A key that sends a signal is echoed after it, amid what the program prints meanwhile: as
-        # one byte, not as ^C, it can be left out.
+        # A key that sends a signal is echoed after the signal, in the middle of the program's
+        # output. Echoed as one byte instead of ^C, it can be filtered out.
         attributes = termios.tcgetattr(slave)
         attributes[3] &= ~termios.ECHOCTL
         termios.tcsetattr(slave, termios.TCSANOW, attributes)
@@ -54,7 +54,7 @@ class Terminal:
             time.sleep(0.01)
 
     def expect(self, pattern, seconds=harness.RUN_SECONDS):
-        """Waits until this appears; returns the match and forgets the text up to its end."""
+        """Waits until this appears; returns the match and drops the text up to its end."""
         deadline = time.monotonic() + seconds
         while True:
             match = re.search(pattern, self.text, re.M)
@@ -66,7 +66,7 @@ class Terminal:
             self._read(0.05)
 
     def last_status(self):
-        """Of the last command of an interactive shell; also waits for the command's end."""
+        """The status of an interactive shell's last command; waits for the command's end."""
         self.send("echo status=$?\n")
         return int(self.expect(r"status=(\d+)").group(1))
 
@@ -78,7 +78,8 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def finish(self, seconds=harness.RUN_SECONDS):
-        """Waits for the end of the session's leader; its status as subprocess gives it."""
+        """Waits for the end of the session's leader; returns its status as subprocess reports
+        it."""
         def ended():
             self._read(0)
             pid, status = os.waitpid(self.pid, os.WNOHANG)

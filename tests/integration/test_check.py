@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""--check: what is there and what is not, each with its consequence."""
+"""--check: what works and what does not, each with its consequence."""
 import os
 
 import harness
 
-# What it has to look at, by words that a line about each must contain.
+# What it must report on, by a word that one of its lines must contain.
 TOPICS = ("notif", "set_tid", "ptrace", "io_uring", "privilege", "level", "native")
 
 
 class Check(harness.Case):
     def features(self):
-        """Name -> line, of the plain list."""
+        """Name -> line, from the plain list."""
         result = harness.supervise("--check")
         self.assertIn(result.status, (0, 1), result)
         lines = [line for line in result.out.splitlines() if line and not line[0].isspace()]
         return {line.split()[0].rstrip(":"): line for line in lines}
 
-    def test_all_topics_are_there(self):
+    def test_all_topics_are_covered(self):
         text = harness.supervise("--check").out.lower()
         for topic in TOPICS:
             self.assertIn(topic, text)
@@ -27,7 +27,7 @@ class Check(harness.Case):
         for line in features.values():
             self.assertGreaterEqual(len(line.split()), 4, f"no consequence in: {line}")
 
-    def test_each_feature_can_be_asked(self):
+    def test_each_feature_can_be_queried(self):
         for name, line in self.features().items():
             for form in ([f"--check={name}"], ["--check", name]):
                 with self.subTest(form=form):
@@ -37,7 +37,7 @@ class Check(harness.Case):
                     self.assertEqual(result.err, "")
 
     def test_status_of_root_on_this_kernel(self):
-        # Where clone2 works, the whole check and the features that it rests on say 0.
+        # If clone2 works, the whole check and the features it needs return 0.
         works = harness.supervise("--", harness.CALL, "7000").status == 0
         self.assertEqual(harness.supervise("--check").status, 0 if works else 1)
 
@@ -56,7 +56,7 @@ class Check(harness.Case):
         self.assertEqual(result.status, 1, result)
         self.assertIn("listener", result.out.lower())
 
-    def test_nothing_is_started_or_left(self):
+    def test_starts_and_leaves_nothing(self):
         harness.supervise("--check")
         mine = [p for p in harness.procs.everything() if p.comm.startswith("clone2")]
         self.assertEqual([p for p in mine if p.state not in "ZX"], [])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The supervisor's processes are killed at random moments: no target is harmed.
+"""Kills the supervisor's processes at random moments: no target is harmed.
 
 The targets are `clone2-conformance endure`, which checks every register and its memory at each
-call in parent and child, and takes ENOSYS for an answer."""
+call, in parent and child, and accepts ENOSYS."""
 import os
 import random
 import re
@@ -19,7 +19,7 @@ ROUNDS = int(os.environ.get("CLONE2_CRASH_ROUNDS", "60"))
 class Killed(harness.Case):
     limit = 600
     def endure(self, rounds, victim, threads, late, after=None):
-        """`rounds` times: kills the wrapper's process named `victim` while the target calls."""
+        """Kills the wrapper's process named `victim` while the target calls, `rounds` times."""
         self.need_file("conformance", harness.CONFORMANCE)
         seed = int(os.environ.get("CLONE2_SEED", time.time_ns() % 1000000))
         rng = random.Random(seed)
@@ -30,7 +30,7 @@ class Killed(harness.Case):
                                str(threads), stdout=open(self.path("out"), "w"),
                                stderr=open(self.path("err"), "w"))
             targets = self.wait(lambda: procs.named(victim), victim)
-            # Early moments hit the start-up of PROGRAM and the trampoline's installation.
+            # Early moments hit the start-up of PROGRAM and the installation of the trampoline.
             time.sleep(rng.uniform(0, late))
             for p in targets:
                 try:
@@ -43,7 +43,7 @@ class Killed(harness.Case):
             text = f"{what}\n{self.read('out')}{self.read('err')}"
             match = re.search(r"endure: (\d+) calls, (\d+) ENOSYS", text)
             if not match and status == 125 and not self.read("out"):
-                continue  # killed before PROGRAM was there: the wrapper's own failure, and said so
+                continue  # killed before PROGRAM existed: the wrapper reports its own failure
             self.assertTrue(match, text)
             calls += int(match.group(1))
             unanswered += int(match.group(2))
@@ -52,7 +52,7 @@ class Killed(harness.Case):
             else:
                 self.assertEqual(status, 0, text)
             self.assertIsNone(self.wait_gone(), text)
-        # Or nothing was tested: calls before the kill must have succeeded, later ones not.
+        # Otherwise nothing was tested: calls before the kill must have succeeded, later ones not.
         self.assertGreater(calls, rounds)
         return calls, unanswered
 
@@ -77,7 +77,7 @@ class Killed(harness.Case):
         self.endure(ROUNDS // 2, procs.SERVE, 1, 0.01)
 
     def test_reaper(self):
-        # PROGRAM's parent is gone, so its status is lost: 125 and a word about it; nothing hangs.
+        # PROGRAM's parent is gone, so its status is lost: 125 and a message; nothing hangs.
         def after(status, text):
             self.assertEqual(status, 125, text)
             self.assertIn("clone2-supervise:", text)
@@ -119,7 +119,7 @@ class Afterwards(harness.Case):
         child.terminate()
         self.assertEqual(self.finish(child), -signal.SIGTERM)
 
-    def test_clone2_is_not_there_any_more(self):
+    def test_clone2_is_gone(self):
         s = Session(self)
         self.assertEqual(s.call("7000"), [7000])
         os.kill(server(self), signal.SIGKILL)
@@ -134,7 +134,8 @@ class Afterwards(harness.Case):
         self.assertEqual(s.child.stdout.readline(), "pid 7000 status 0\n")
 
     def test_stopped_target(self):
-        # Killed while a target is stopped in the middle of a call: it goes on well after CONT.
+        # Killed while a target is stopped in the middle of a call: the target continues correctly
+        # after CONT.
         for delay in range(20):
             s = Session(self)
             caller = s.start_calls("-r 0")
@@ -152,7 +153,7 @@ class Afterwards(harness.Case):
             self.wait(lambda: not procs.named(procs.SERVE), "its end")
 
     def test_command_process(self):
-        # The command process is only the messenger: PROGRAM goes on being served.
+        # The command process is only the messenger: PROGRAM continues to be served.
         s = Session(self)
         caller = s.start_calls("-r 0 -i 1")
         caller.advance(self)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Another thread executes a program while the first one is in the midst of its clone2: the first
-one's tid passes to the new program, and what was meant for the old one must not reach it."""
+"""A thread executes a program while the leader is in the middle of its clone2: the leader's tid
+passes to the new program, and nothing meant for the old program may reach it."""
 import os
 import subprocess
 
@@ -26,13 +26,13 @@ class Exec(harness.Case):
         target = procs.named("clone2-exec-in-")[0].pid
         area = self.area(target)
         serving = server(self)
-        # The call is answered and the slot is about to be written ...
+        # The call has been answered and the slot is about to be written ...
         held = tracing.Before(serving, PTRACE, first=POKEDATA)
         child.stdin.write("\n")
         child.stdin.flush()
         self.wait(held.reached, "the write to the slot")
         self.assertEqual(procs.get(target).state, "t")
-        # ... when the second thread executes a program that has its own memory there.
+        # ... when the second thread executes a program that has its own memory at that address.
         with open(fifo, "w") as order:
             order.write(f"{area:x}\n")
         self.assertEqual(child.stdout.readline(), "mapped\n")

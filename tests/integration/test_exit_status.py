@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PROGRAM's end is the command's end: exit status, death by signal, programs that can't start."""
+"""PROGRAM's end is the command's end: exit status, death by a signal, programs that can't start."""
 import os
 import signal
 
@@ -40,12 +40,12 @@ class ExitStatus(harness.Case):
 
 class DeathBySignal(harness.Case):
     def dies(self, name, *options):
-        """PROGRAM kills itself by this signal, in a directory where a core could be written."""
+        """PROGRAM kills itself with this signal, in a directory where a core could be written."""
         cwd = self.path("cwd")
         os.makedirs(cwd, exist_ok=True)
         program = "import os,signal,sys; s=getattr(signal,'SIG'+sys.argv[1]); " \
                   "s in (9,) or signal.signal(s,signal.SIG_DFL); os.kill(os.getpid(),s)"
-        # The core limit is the program's to have: the wrapper must not dump because of it.
+        # The core limit is PROGRAM's: the wrapper must not dump core because of it.
         result = harness.supervise(*options, "--", "prlimit", "--core=0", harness.PYTHON, "-c",
                                    program, name, cwd=cwd)
         self.assertEqual(os.listdir(cwd), [], "a core was left")
@@ -69,7 +69,7 @@ class DeathBySignal(harness.Case):
         self.expect(harness.supervise("--exit-status=128", "--", "sh", "-c", "exit 9"), 9)
 
     def test_no_core_of_the_wrapper(self):
-        # waitid's si_code tells a death with core (CLD_DUMPED) from one without (CLD_KILLED).
+        # waitid's si_code tells a death with a core (CLD_DUMPED) from one without (CLD_KILLED).
         with open("/proc/sys/kernel/core_pattern") as f:
             self.need("core-files", not f.read().startswith("|"), "cores go to a program")
         child = os.fork()
@@ -105,7 +105,7 @@ class CannotStart(harness.Case):
                 self.assertIn(program, result.err)
 
     def test_script_without_interpreter_line(self):
-        # ENOEXEC: execvp, and so env(1), nice(1) and every shell, hands it to /bin/sh.
+        # ENOEXEC: execvp, and so env(1), nice(1) and every shell, runs it with /bin/sh.
         script = self.path("script")
         with open(script, "w") as f:
             f.write("exit $#\n")
@@ -118,7 +118,7 @@ class CannotStart(harness.Case):
         with open(script, "w") as f:
             f.write("#!/no/such/interpreter\n")
         os.chmod(script, 0o755)
-        # execve says ENOENT, as for a missing program: env(1) and every shell give 127 for both.
+        # execve gives ENOENT, as for a missing program: env(1) and every shell return 127 for both.
         self.expect(harness.supervise("--", script), 127)
 
     def test_found_in_path_but_not_executable(self):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What a process inherits is the same with the wrapper as without it."""
+"""A process inherits the same with the wrapper as without it."""
 import os
 import signal
 import subprocess
 
 import harness
 
-# Everything in /proc/PID/status that execve hands on and that the wrapper does not have to change.
+# Everything in /proc/PID/status that execve keeps and that the wrapper need not change.
 SAME = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff",
         "CapBnd", "CapAmb", "NoNewPrivs", "Cpus_allowed", "Mems_allowed", "TracerPid", "Threads",
         "SigPnd", "ShdPnd", "THP_enabled", "CoreDumping", "Speculation_Store_Bypass",
@@ -15,7 +15,7 @@ SAME = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapInh",
 
 class Inherit(harness.Case):
     def both(self, program, prefix=(), **kw):
-        """The output of a program without and with the wrapper; `prefix` sets the scene."""
+        """The output of a program without and with the wrapper, both started by `prefix`."""
         if prefix:
             self.need_command(prefix[0])
         bare = harness.run([*prefix, *program], **kw)
@@ -54,7 +54,7 @@ class Inherit(harness.Case):
         self.same_status(("env", "--ignore-signal"))
 
     def test_ignored_child_signal_keeps_the_status(self):
-        # With SIGCHLD ignored the kernel throws statuses away; the wrapper must not lose PROGRAM's.
+        # With SIGCHLD ignored the kernel discards statuses; the wrapper must not lose PROGRAM's.
         result = harness.run(["env", "--ignore-signal=CHLD", harness.SUPERVISE, "--", "sh", "-c",
                               "exit 5"])
         self.assertEqual(result.status, 5)
@@ -113,7 +113,7 @@ class Inherit(harness.Case):
         self.assertEqual((group, session), (child.pid, child.pid))
 
     def test_not_a_group_leader(self):
-        # So that PROGRAM may call setsid() itself, as daemons do.
+        # PROGRAM must be able to call setsid() itself, as daemons do.
         program = ("-S", "-c", "import os; os.setsid(); print('ok')")
         result = harness.run([harness.SUPERVISE, "--", harness.PYTHON, *program],
                              preexec_fn=os.setpgrp)
@@ -130,14 +130,14 @@ class Inherit(harness.Case):
         self.assertEqual(self.same((harness.PYTHON, "-c", program)), "0\n")
 
     def test_no_children_of_others(self):
-        # PROGRAM must not find children that it never had: wait() has to say ECHILD.
+        # PROGRAM must not find children that it never had: wait() must fail with ECHILD.
         program = "import os\ntry: os.wait(); print('a child')\n" \
                   "except ChildProcessError: print('none')"
         self.assertEqual(self.same((harness.PYTHON, "-c", program)), "none\n")
 
     def test_timers_and_alarm(self):
         self.need_command("perl")
-        # alarm(2) survives execve; its SIGALRM belongs to the command, and reaches PROGRAM.
+        # alarm(2) survives execve; its SIGALRM goes to the command, which forwards it to PROGRAM.
         result = harness.run(["perl", "-e", "alarm 1; exec @ARGV", harness.SUPERVISE, "--", "sleep",
                               "1000"])
         self.assertEqual(result.status, -signal.SIGALRM)

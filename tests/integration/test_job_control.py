@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The keyboard's signals, stopping and continuing, foreground and background: as without."""
+"""The keyboard's signals, stopping and continuing, foreground and background: same as without."""
 import os
 import signal
 import subprocess
@@ -12,7 +12,7 @@ import tracing
 
 KILL, CLONE = 62, 56  # x86-64
 
-# Prints each of these signals that it gets, one a line, with a fresh line per delivery.
+# Prints each of these signals that it gets, one per line.
 CATCH = ("import signal as s,sys\n"
          "names=sys.argv[1:]; w=[getattr(s,'SIG'+n) for n in names]\n"
          "s.pthread_sigmask(s.SIG_BLOCK,w); print('catching',flush=True)\n"
@@ -34,8 +34,8 @@ class Keyboard(harness.Case):
         return self.wait(lambda: procs.named(comm), f"a process {comm}")[0]
 
     def stopped(self, comm):
-        """Waits until this process and its whole job (process group) have stopped. The reaper, which
-        is in it, does not stop."""
+        """Waits until this process and its whole job (process group) have stopped. The job's reaper
+        does not stop."""
         def all_stopped():
             return [p for p in procs.named(comm) if all(
                 q.state in "TZX" for q in procs.everything()
@@ -59,7 +59,7 @@ class Keyboard(harness.Case):
         self.assertEqual(t.finish(), -signal.SIGINT)
         self.assertNotIn("after", t.text)
 
-    def test_program_that_handles_interrupt_runs_on(self):
+    def test_program_that_handles_interrupt_keeps_running(self):
         t = terminal.shell(self)
         t.send("$S -- sh -c 'trap \"echo caught\" INT; echo up; sleep 1000; sleep 0; exit 4'\n")
         t.expect(r"^up$")
@@ -77,7 +77,7 @@ class Keyboard(harness.Case):
             t.expect(r"got SIGINT$")
             t.key("\\")
             t.expect(r"got SIGQUIT$")
-        time.sleep(0.3)  # a second copy would have come by now
+        time.sleep(0.3)  # a second copy would have arrived by now
         t._read(0)
         self.assertNotIn("got", t.text)
 
@@ -116,15 +116,16 @@ class Keyboard(harness.Case):
         return self.pending(pid) == 0 and procs.get(pid).state == "S"
 
     def let_reaper_go(self, reaper, job, held):
-        """And waits until it has handed on all that it was told. `held`: PROGRAM, which takes no
-        signal."""
+        """Also waits until it has forwarded everything it received. `held`: PROGRAM, which takes no
+        signals."""
         os.kill(job, signal.SIGWINCH)
         self.handed_on(job)
         tracing.let_go(reaper)
         self.wait(lambda: self.pending(held) & 1 << signal.SIGWINCH - 1, "the reaper's work")
 
     def stopped_job(self, *options):
-        """An interactive shell's job, stopped by Ctrl-Z: terminal, pids of job, PROGRAM, reaper."""
+        """An interactive shell's job, stopped with Ctrl-Z: terminal, pids of job, PROGRAM,
+        reaper."""
         t = terminal.shell(self)
         t.send(f"$S {' '.join(options)} -- sleep 1000\n")
         sleep = self.program("sleep")
@@ -148,7 +149,7 @@ class Keyboard(harness.Case):
         self.assertEqual(t.last_status(), 130)
 
     def ended(self, t, status):
-        """The wrapper ends by itself, and the shell is told this status."""
+        """The wrapper ends by itself, and the shell receives this status."""
         self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
         t.send("wait %1\n")
         self.assertEqual(t.last_status(), status)
@@ -157,7 +158,7 @@ class Keyboard(harness.Case):
         self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it goes on")
 
     def test_stop_at_once_after_foreground(self):
-        # The wrapper hands the shell's SIGCONT on: too late it must not undo the next stop.
+        # The wrapper forwards the shell's SIGCONT. Forwarded late, it must not undo the next stop.
         _, job, sleep, reaper = self.stopped_job()
         tracing.hold(reaper)
         os.killpg(job, signal.SIGCONT)
@@ -171,7 +172,7 @@ class Keyboard(harness.Case):
         self.going_on(sleep, job)
 
     def test_stop_of_a_busy_program_at_once_after_foreground(self):
-        # The same where PROGRAM has not come to take its stop yet: a SIGCONT would take it back.
+        # The same if PROGRAM has not acted on its stop yet: a SIGCONT would discard it.
         t, job, sleep, reaper = self.stopped_job()
         tracing.hold(reaper)
         t.send("fg\n")
@@ -186,8 +187,8 @@ class Keyboard(harness.Case):
         self.stopped("sleep")
         t.expect(r"Stopped")
 
-    def test_stop_and_continue_handed_on(self):
-        # Both sent to the wrapper alone, and PROGRAM too busy to stop in between.
+    def test_stop_and_continue_forwarded(self):
+        # Both are sent to the wrapper alone, and PROGRAM is too busy to stop in between.
         t, job, sleep, reaper = self.background_job()
         tracing.hold(reaper)
         tracing.hold(sleep)
@@ -213,7 +214,7 @@ class Keyboard(harness.Case):
                 self.end_in_front(t)
 
     def test_program_alone_is_continued(self):
-        # The wrapper goes on with it: the shell is told of its end.
+        # The wrapper continues with it, and the shell learns of its end.
         t, job, sleep, _ = self.stopped_job()
         os.kill(sleep, signal.SIGCONT)
         self.going_on(sleep, job)
@@ -226,7 +227,7 @@ class Keyboard(harness.Case):
         self.ended(t, 137)
 
     def test_program_of_stopped_group_is_killed(self, *options):
-        # SIGSTOP of all: the wrapper has not stopped by itself, and wakes all the same.
+        # SIGSTOP to the group: the wrapper has not stopped itself, and must wake anyway.
         t, job, sleep, _ = self.background_job(*options)
         os.killpg(job, signal.SIGSTOP)
         self.stopped("sleep")
@@ -236,8 +237,8 @@ class Keyboard(harness.Case):
     def test_program_of_stopped_group_with_pid_namespace_is_killed(self):
         self.test_program_of_stopped_group_is_killed("--pidns")
 
-    def test_stopped_group_goes_on_at_once(self):
-        # The wrapper reads of the stop when it is past: it must not stop once more.
+    def test_stopped_group_continues_at_once(self):
+        # The wrapper learns of the stop after it is over: it must not stop again.
         t, job, sleep, reaper = self.background_job()
         os.killpg(job, signal.SIGSTOP)
         self.stopped("sleep")
@@ -251,7 +252,7 @@ class Keyboard(harness.Case):
         self.assertEqual(t.last_status(), 130)
 
     def test_killed_while_the_wrapper_stops(self):
-        # Its end is told just before the wrapper's own stop.
+        # PROGRAM's end is reported just before the wrapper stops.
         for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
             with self.subTest(stop):
                 t = terminal.shell(self)
@@ -267,8 +268,8 @@ class Keyboard(harness.Case):
                 self.assertEqual(t.last_status(), 137)
 
     def test_program_ends_as_soon_as_it_is_continued(self):
-        # It is long about its end, in which the kernel tells of no continuation: the wrapper must
-        # not stop once more.
+        # PROGRAM takes long to end, and the kernel reports no continuation in that time: the
+        # wrapper must not stop again.
         t = terminal.shell(self)
         t.send("$S -- $PY -c 'import os; x = bytearray(1 << 28); x[::4096] = b\"1\" * (1 << 16); "
                "os.kill(os.getpid(), 19); os._exit(5)'\n")
@@ -292,8 +293,9 @@ class Keyboard(harness.Case):
         tracing.let_go(job)
         self.going_on(sleep, job)
 
-    def test_wrapper_s_continuation_is_taken_back(self):
-        # By a stop that PROGRAM does not see: it has stopped already, and so are both to be.
+    def test_wrapper_s_continuation_is_discarded(self):
+        # A stop discards it that PROGRAM does not see, because it has already stopped. Both must
+        # stay stopped.
         t, job, sleep, _ = self.background_job()
         os.kill(sleep, signal.SIGSTOP)
         self.stopped("sleep")
@@ -305,8 +307,8 @@ class Keyboard(harness.Case):
         self.stopped("sleep")
         self.end_in_front(t)
 
-    def test_continuation_after_one_of_program_alone(self):
-        # That one has used up no SIGCONT of the wrapper.
+    def test_continuation_after_one_for_program_alone(self):
+        # The one for PROGRAM has used up no SIGCONT of the wrapper.
         _, job, sleep, _ = self.stopped_job()
         os.kill(sleep, signal.SIGCONT)
         self.going_on(sleep, job)
@@ -328,7 +330,7 @@ class Keyboard(harness.Case):
         t.send("fg\n")
         self.assertEqual(t.last_status(), 6)
 
-    def test_clone2_goes_on_after_stop(self):
+    def test_clone2_works_after_stop(self):
         t = terminal.shell(self)
         t.send(f"$S -- $CALL -r 0 -i 10 -q -o {self.path('n')}\n")
         self.wait(lambda: self.calls_done() > 10, "calls")
@@ -390,7 +392,7 @@ class Keyboard(harness.Case):
         self.assertIn("+", t.expect(r"^\w\S*$").group(), "not in the foreground")
 
     def test_nested_interactive_shell(self):
-        # A job-control shell as PROGRAM makes its own process groups on the same terminal.
+        # As PROGRAM, a job-control shell creates its own process groups on the same terminal.
         t = terminal.shell(self)
         t.send("PS1='INNER> ' $S -- bash --norc --noprofile --noediting -i\n")
         t.expect(r"INNER> ")
@@ -416,7 +418,7 @@ class Keyboard(harness.Case):
         self.assertNotIn("got", t.text)
 
     def test_hangup(self):
-        # The terminal goes away: PROGRAM and wrapper end, nothing keeps running.
+        # The terminal goes away: PROGRAM and the wrapper end, and nothing keeps running.
         t = terminal.Terminal([harness.SUPERVISE, "--", "sleep", "1000"])
         self.program("sleep")
         t.close()
@@ -425,7 +427,7 @@ class Keyboard(harness.Case):
         self.wait(lambda: not procs.named(procs.SERVE), "the serving process' end")
 
     def test_terminal_without_a_leader_in_front(self):
-        # Without job control (one process group for all) Ctrl-C reaches PROGRAM once, too.
+        # Without job control (one process group for all), Ctrl-C reaches PROGRAM only once.
         t = terminal.Terminal(["sh", "-c", '"$0" -- "$1" -c "$2" INT', harness.SUPERVISE,
                                harness.PYTHON, CATCH])
         self.addCleanup(t.close)
@@ -457,7 +459,7 @@ class WithoutTerminal(harness.Case):
         self.assertEqual(len(harness.calls(child.stdout)), 3, child)
 
     def test_init_of_a_namespace(self):
-        # An init can't be stopped: it must not try for ever.
+        # An init can't be stopped: the wrapper must not try forever.
         child = self.start("unshare", "--pid", "--fork", "--kill-child", harness.SUPERVISE, "--",
                            "sleep", "1000")
         sleep = self.wait(lambda: procs.named("sleep"), "PROGRAM")[0].pid
@@ -475,8 +477,8 @@ class WithoutTerminal(harness.Case):
         os.kill(sleep, signal.SIGTERM)
         self.assertEqual(self.finish(child), 143)
 
-    def test_process_group_of_its_own(self):
-        # Its parent is in its session, but in another group, as without us: it can be stopped.
+    def test_own_process_group(self):
+        # PROGRAM's parent is in its session but in another group, as without us: it can be stopped.
         for options in ((), ("--pidns",)):
             with self.subTest(options=options):
                 child = self.start(harness.SUPERVISE, *options, "--", harness.PYTHON, "-c",
@@ -491,13 +493,14 @@ class WithoutTerminal(harness.Case):
                 self.assertEqual(self.finish(child), -signal.SIGTERM)
 
     def test_group_without_a_shell(self):
-        # Its other members' parents are in the group or another session: orphaned, as without us.
+        # The parents of the group's other members are in the group or in another session: orphaned,
+        # as without us.
         child = self.start("setsid", "sh", "-c", '"$0" -- sh -c \'kill -TSTP $$; exit 8\'; exit $?',
                            harness.SUPERVISE)
         self.assertEqual(self.finish(child), 8)
 
     def test_orphaned_process_group(self):
-        # SIGTSTP's default action is void in an orphaned group: the wrapper must not hang on it.
+        # SIGTSTP's default action has no effect in an orphaned group: the wrapper must not hang.
         child = self.start(harness.SUPERVISE, "--", "sh", "-c", "kill -TSTP $$; exit 8",
                            start_new_session=True)
         self.assertEqual(self.finish(child), 8)

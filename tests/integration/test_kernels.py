@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Older kernels and stricter policies, simulated: a system call that answers ENOSYS or EPERM.
+"""Simulates older kernels and stricter policies: a system call that fails with ENOSYS or EPERM.
 
-The call is refused to the wrapper and to PROGRAM alike. Whatever is missing, the wrapper either
+The call is refused to both the wrapper and PROGRAM. Whatever is missing, the wrapper either
 works or ends with 125 and one line; and --check agrees with what then happens."""
 import errno
 import os
@@ -13,7 +13,7 @@ PIDFD_SEND_SIGNAL, IO_URING_SETUP, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD 
     424, 425, 434, 435, 436, 438
 
 
-# Of the conformance suite: one of each kind of call, threads, processes that die, what is reused.
+# From the conformance suite: each kind of call, threads, processes that die, reuse.
 CHECKS = ("plain", "registers", "thread", "vfork-own-stack", "zero-positions", "threads-at-once", "children-alive")
 
 
@@ -49,7 +49,7 @@ class Refused(harness.Case):
                             err="io_uring")
 
     def test_io_uring_operations(self):
-        # io_uring_enter (426) refused though io_uring_setup is allowed.
+        # io_uring_enter (426) is refused although io_uring_setup is allowed.
         self.assertTrue(self.works_or_says({426: errno.EPERM}))
 
     def test_each_pidfd_call(self):
@@ -65,7 +65,7 @@ class Refused(harness.Case):
         self.assertTrue(self.works_or_says({CLOSE_RANGE: errno.ENOSYS}))
 
     def test_clone3(self):
-        # The kernel can't: the target's clone2 says ENOSYS (SPEC.md), and nothing hangs.
+        # The kernel can't do it: the target's clone2 gives ENOSYS, and nothing hangs.
         result = self.under({CLONE3: errno.ENOSYS}, "--", harness.CALL, "-r", "3", "7000")
         self.assertIn(result.status, (1, 125), result)
         if result.status == 1:
@@ -81,7 +81,7 @@ class Refused(harness.Case):
             result = self.under(rules, "--", harness.CONFORMANCE, *checks)
             self.expect(result, 0)
 
-    # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, before 5.19 an unknown flag.
+    # SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, an unknown flag before 5.19.
     NO_WAIT_KILLABLE = {"317:1&0x20": errno.EINVAL}
 
     def test_wait_killable(self):
@@ -90,22 +90,22 @@ class Refused(harness.Case):
         self.assertIn("without WAIT_KILLABLE_RECV", result.err)
 
     def test_sync_wake_up(self):
-        # SECCOMP_IOCTL_NOTIF_SET_FLAGS, before 6.6 an unknown request.
+        # SECCOMP_IOCTL_NOTIF_SET_FLAGS, an unknown request before 6.6.
         self.serves_without("sync_wake_up", {"16:1@0x40082104": errno.EINVAL}, *CHECKS)
 
     def test_kcmp(self):
-        # Without CONFIG_KCMP.
+        # No CONFIG_KCMP.
         self.serves_without("kcmp", {312: errno.ENOSYS}, *CHECKS)
 
     def test_namespace_requests(self):
-        # Newer requests to namespace files (6.11 and later); NS_GET_PID_FROM_PIDNS and its like.
+        # Newer requests on namespace files (6.11 and later): NS_GET_PID_FROM_PIDNS and others.
         rules = {f"16:1@{0x8004b706 + i:#x}": errno.ENOTTY for i in range(4)}
         self.assertTrue(self.works_or_says(rules))
         result = self.under(rules, "--", harness.CONFORMANCE, "zero-positions")
         self.assertIn(result.status, (0, 77), result)
 
     def test_all_of_61(self):
-        # Whatever 6.1 lacks at once.
+        # Everything that 6.1 lacks, at once.
         rules = {"16:1@0x40082104": errno.EINVAL, 312: errno.ENOSYS, IO_URING_SETUP: errno.ENOSYS,
                  PIDFD_GETFD: errno.ENOSYS, **self.NO_WAIT_KILLABLE}
         self.assertTrue(self.works_or_says(rules))

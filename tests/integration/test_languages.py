@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of many kinds, none of which was made for this."""
+"""Programs of many kinds, none of them written for this."""
 import os
 import subprocess
 
@@ -112,7 +112,7 @@ class Languages(harness.Case):
 
 
 class OrdinaryPrograms(harness.Case):
-    """Programs that never heard of clone2 do not notice the wrapper."""
+    """Programs that know nothing of clone2 do not notice the wrapper."""
 
     SCRIPT = ('set -e; a=$(echo x | sed s/x/y/); [ "$a" = y ]; i=0; '
               "while [ $i -lt 50 ]; do (exit 3) || true; i=$((i+1)); done; "
@@ -143,7 +143,7 @@ class OrdinaryPrograms(harness.Case):
         self.expect(harness.supervise("--", "cc", "-pipe", "-o", self.path("a"), self.path("a.c")))
         self.expect(harness.supervise("--", self.path("a")), 42)
 
-    def test_program_with_a_filter_of_its_own(self):
+    def test_program_with_its_own_filter(self):
         result = harness.supervise("--", harness.REFUSE, "9999=1",
                                    "--", harness.CALL, "-r", "3", "7000")
         self.assertEqual(harness.calls(result.out), [7000] * 3, result)

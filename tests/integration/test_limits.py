@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Started under small resource limits: PROGRAM has clone2, or is not run and a message says why."""
+"""Small resource limits at start-up: PROGRAM has clone2, or does not run and a message says why."""
 import errno
 import os
 import resource
 
 import harness
 
-EPOLL_CREATE1 = 291  # x86-64: of all that start, only the serving process calls it
+EPOLL_CREATE1 = 291  # x86-64: of all the processes only the serving process calls it
 MIB = 1 << 20
 
 
@@ -23,12 +23,12 @@ def limited(kind, value, uid=None):
 
 class Limits(harness.Case):
     def start(self, limit):
-        # Static: to start, it needs next to nothing.
+        # Static: it needs next to nothing to start.
         return harness.run([harness.SUPERVISE, "--", harness.CALL_STATIC, "7000"],
                            preexec_fn=limit)
 
     def judge(self, result):
-        """Whether PROGRAM was run."""
+        """Whether PROGRAM ran."""
         if result.out:
             self.assertEqual(harness.calls(result.out), [7000], result)
             return True
@@ -37,20 +37,20 @@ class Limits(harness.Case):
         return False
 
     def series(self, kind, values):
-        """From where nothing starts to where all does."""
+        """From a limit under which nothing starts to one under which everything does."""
         ran = []
         for value in values:
             with self.subTest(limit=value):
                 result = self.start(limited(kind, value))
                 ran.append(self.judge(result))
-                # A further thread that can't be made later does no harm.
+                # A further thread that can't be created later does no harm.
                 if not ran[-1] and result.err.startswith("clone2-supervise: "):
                     self.assertEqual(result.status, 125, result)
         self.assertIn(True, ran)
         self.assertIn(False, ran)
 
     def test_stack(self):
-        # As the default size of threads' stacks: more than there is to map.
+        # RLIMIT_STACK is the default size of threads' stacks: more than can be mapped.
         for size in (64 << 10, 25 << 30, 100 << 30, resource.RLIM_INFINITY):
             with self.subTest(size=size):
                 self.assertTrue(self.judge(self.start(limited(resource.RLIMIT_STACK, size))))
@@ -67,7 +67,8 @@ class Limits(harness.Case):
     def test_processes(self):
         self.need_root()
         command, program = map(self.public_copy, (harness.SUPERVISE, harness.CALL_STATIC))
-        # Nobody else's, and each time another: the processes of the last may not be gone yet.
+        # No other process's, and a new one each time: the processes of the last one may still
+        # exist.
         uid = 1_000_000_000 + os.stat("/proc/self/ns/pid").st_ino % 1_000_000 * 100
         failures = []
         for most in range(1, 12):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The log: one line for each call, whole, true, and readable by machines."""
+"""The log: one line per call, complete, true, and machine-readable."""
 import json
 import os
 import signal
@@ -18,7 +18,7 @@ class Json(harness.Case):
         return [json.loads(line) for line in self.read(name).splitlines()]
 
     def logged(self, *call, options=(), name="log"):
-        """The records of one run of clone2-call, and what it printed itself."""
+        """The records of one run of clone2-call, and its own output."""
         result = harness.supervise("--log", self.path(name), "--log-format", "json", *options, "--",
                                    harness.CALL, *call)
         return self.records(name), harness.calls(result.out)
@@ -56,7 +56,7 @@ class Json(harness.Case):
         self.assertEqual(record["result"], printed)
 
     def test_flags_by_name(self):
-        record, _ = self.one("-f", "0x2011", "7000")  # CLONE_PTRACE: ignored for an untraced caller
+        record, _ = self.one("-f", "0x2011", "7000")  # CLONE_PTRACE: ignored if untraced
         self.assertEqual(record["flags"], ["CLONE_PTRACE"])
         record, _ = self.one("-f", hex(0x20000000 | 0x08000000 | 17), "7000", name="log2")
         self.assertEqual(sorted(record["flags"]), ["CLONE_NEWIPC", "CLONE_NEWPID"])
@@ -102,8 +102,8 @@ class Json(harness.Case):
         self.assertEqual((record["result"], record["error"]), (-1, "EPERM"))
         self.assertIn("CAP_", record["why"])
 
-    def test_every_call_is_there(self):
-        # Also the last one, when the command ends with it.
+    def test_every_call_is_logged(self):
+        # Even the last one, when the command ends with it.
         for _ in range(20):
             records, printed = self.logged("-e", "-r", "5")
             self.assertEqual([r["result"] for r in records], printed)
@@ -185,7 +185,7 @@ class Text(harness.Case):
 
 
 class Messages(harness.Case):
-    """A thread's name is any 15 bytes of its own choice; stderr is root's, and the journal's."""
+    """A thread may choose any 15 bytes as its name; stderr belongs to root and the journal."""
     NAME = os.fsdecode(b'\nx) ok\x1b[2J\x9b"\xff')
 
     def printable(self, err):
@@ -194,7 +194,7 @@ class Messages(harness.Case):
             self.assertRegex(line, r"\Aclone2-supervise: [ -~]*\Z")
         self.assertEqual(err.count("\n"), len(err.splitlines()), repr(err))
 
-    def test_a_name_in_what_is_going_on(self):
+    def test_a_name_in_verbose_output(self):
         self.printable(harness.supervise("-v", "--", harness.CALL, "-c", self.NAME, "7000").err)
 
     def test_a_name_in_a_warning(self):
@@ -207,10 +207,10 @@ class Messages(harness.Case):
 
 
 class Unread(harness.Case):
-    """A log that nobody reads, or a stderr: no call waits for it."""
+    """Nothing reads the log, or stderr: no call waits for it."""
 
     def full_fifo(self, name="fifo"):
-        """A FIFO without room, and the end to read it from."""
+        """A full FIFO, and the end to read it from."""
         os.mkfifo(self.path(name))
         reader = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
@@ -227,12 +227,12 @@ class Unread(harness.Case):
         except BlockingIOError:
             os.set_blocking(writer, True)
 
-    def test_calls_go_on(self):
+    def test_calls_continue(self):
         reader = self.full_fifo()
         session = Session(self, "--log", self.path("fifo"), "--log-format=json")
         for _ in range(3):
             self.assertEqual(session.call("-r 20 7000"), [7000] * 20)
-        # Read at last, all lines are there, in order.
+        # When it is finally read, all lines are there, in order.
         text = b""
 
         def lines():
@@ -253,7 +253,7 @@ class Unread(harness.Case):
                                       "7000"), 0)
 
     def test_stderr(self):
-        # Messages, the log and the statistics: nothing of it can be written.
+        # Messages, the log and the statistics: none of them can be written.
         read, write = os.pipe()
         self.addCleanup(os.close, read)
         self.fill(write)
@@ -268,7 +268,7 @@ class Unread(harness.Case):
         self.assertIn("end", self.read("out"))
 
     def test_fifo_without_a_reader(self):
-        # Opening it does not wait; who comes later finds what it has room for.
+        # Opening it does not wait; a later reader finds what its buffer holds.
         os.mkfifo(self.path("fifo"))
         session = Session(self, "--log", self.path("fifo"), "--log-format=json")
         self.assertEqual(session.call("-r 3 7000"), [7000] * 3)
@@ -283,13 +283,13 @@ class Rotation(harness.Case):
         return [json.loads(line)["pids"] for line in self.read(name).splitlines()]
 
     def rotate(self, pid):
-        """As logrotate does: renamed, then a SIGHUP."""
+        """As logrotate does: rename, then SIGHUP."""
         os.rename(self.path("log"), self.path("log.1"))
         os.kill(pid, signal.SIGHUP)
         self.wait(lambda: os.path.exists(self.path("log")), "the new file")
 
     def rotated(self, pid_of):
-        # The log's name is that of the directory that the command was started in.
+        # The log's name is relative to the directory in which the command was started.
         back = os.getcwd()
         os.chdir(self.tmp)
         self.addCleanup(os.chdir, back)
@@ -303,7 +303,7 @@ class Rotation(harness.Case):
         self.assertEqual(session.end(), 0)
 
     def test_sighup_to_the_command(self):
-        # It is PROGRAM's, too.
+        # PROGRAM gets it, too.
         self.rotated(lambda session: session.child.pid)
         self.assertTrue(os.path.exists(self.path("hup")))
 
@@ -311,8 +311,8 @@ class Rotation(harness.Case):
         self.rotated(lambda session: procs.named(procs.SERVE)[0].pid)
         self.assertFalse(os.path.exists(self.path("hup")))
 
-    def test_what_cannot_be_opened(self):
-        # Then the old file is written on.
+    def test_new_file_cannot_be_opened(self):
+        # The old file stays in use.
         os.mkdir(self.path("logs"))
         session = Session(self, "--log", self.path("logs/log"), "--log-format=json")
         self.assertEqual(session.call("7001"), [7001])
@@ -327,7 +327,7 @@ class Rotation(harness.Case):
 
 class Trouble(harness.Case):
     def test_full_disk(self):
-        # The log is lost, said once; the calls are not.
+        # The log is lost, and this is reported once; the calls are not.
         self.need("dev-full", os.path.exists("/dev/full"))
         result = harness.supervise("--log", "/dev/full", "--", harness.CALL, "-r", "20", "7000")
         self.assertEqual(harness.calls(result.out), [7000] * 20, result)
@@ -350,7 +350,7 @@ class Trouble(harness.Case):
         self.assertEqual(err.count("Broken pipe"), 1, err)
 
     def test_slow_reader_of_stderr(self):
-        # Nobody reads the log for a while: when it is read, all lines are there.
+        # Nothing reads the log for a while: when it is read, all lines are there.
         child = subprocess.Popen([harness.SUPERVISE, "--log", "-", "--", harness.CALL, "-q", "-r",
                                   "1500"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                  text=True)
@@ -373,7 +373,7 @@ class Trouble(harness.Case):
         self.assertNotIn(log, result.out)
 
     def test_killed_while_logging(self):
-        # Every line that is there is whole.
+        # Every line in the file is complete.
         for _ in range(10):
             child = self.start(harness.SUPERVISE, "--log", self.path("log"), "--log-format=json",
                                "--", harness.CALL, "-q", "-r", "0")

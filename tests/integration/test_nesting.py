@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pid namespaces below, wrappers within wrappers, sandboxes, both event loops."""
+"""Nested pid namespaces, wrappers inside wrappers, sandboxes, both event loops."""
 import os
 import shutil
 
@@ -25,7 +25,7 @@ class PidNamespaces(harness.Case):
                 self.assertEqual(harness.calls(result.out), [7000 + depth] * 2, result)
 
     def test_pids_in_every_namespace(self):
-        # The child's NSpid, read from outside: right-aligned, each as asked.
+        # The child's NSpid, read from outside: right-aligned, as asked.
         child = self.start(harness.SUPERVISE, "--pidns=3", "--", "sh", "-c",
                            f"sleep 1000 | {harness.CALL} -H 7001 7002 7003")
         pid = self.wait(lambda: [p.pid for p in procs.named("clone2-call") if p.pid == 0 or
@@ -40,13 +40,14 @@ class PidNamespaces(harness.Case):
         self.assertEqual(harness.calls(result.out), ["EINVAL"], result)
 
     def test_deepest(self):
-        # 32 levels are the kernel's limit; this test is at least one level down itself.
+        # 32 levels are the kernel's limit; this test itself is at least one level down.
         result = harness.supervise("--pidns=32", "--", "true")
         self.assertEqual(result.status, 125, result)
         self.assertEqual(result.err.strip().count("\n"), 0, result)
 
     def test_init_of_the_namespace_ends_what_is_left(self):
-        # A pid namespace ends with its init; leftovers keep it alive until the last is gone.
+        # A pid namespace ends with its init; the init stays until the last leftover process is
+        # gone.
         result = harness.supervise("--pidns", "--", "sh", "-c",
                                    "sleep 1000 >/dev/null 2>&1 & echo hi")
         self.assertEqual(result.out, "hi\n")
@@ -55,7 +56,7 @@ class PidNamespaces(harness.Case):
         self.wait(lambda: not procs.named(procs.SERVE), "the end of all")
 
     def test_clone_newpid(self):
-        # CLONE_NEWPID: the new namespace is extra, its pid is 1.
+        # With CLONE_NEWPID the new namespace comes on top, and its pid is 1.
         result = harness.supervise("--", harness.CALL, "-f", "0x20000011", "7000")
         self.assertEqual(harness.calls(result.out), [7000], result)
 
@@ -77,7 +78,7 @@ class PidNamespaces(harness.Case):
 
 class WrapperInWrapper(harness.Case):
     def test_same_filter_chain(self):
-        # One listener for each filter chain: the kernel's EBUSY, put plainly.
+        # One listener per filter chain: the kernel's EBUSY, explained.
         for inner in ((), ("--pidns",), ("-n", "500")):
             with self.subTest(inner=inner):
                 result = harness.supervise("--pidns", "--", harness.SUPERVISE, *inner, "--", "true")
@@ -93,7 +94,7 @@ class WrapperInWrapper(harness.Case):
 
 class Sandboxes(harness.Case):
     def make_root(self):
-        """A root directory with one static program in it and nothing else, /proc least of all."""
+        """A root directory that contains one static program and nothing else, not even /proc."""
         self.need_root()
         self.need_file("static-glibc", harness.CALL_STATIC)
         root = self.path("root")
@@ -107,7 +108,7 @@ class Sandboxes(harness.Case):
         self.assertEqual(harness.calls(result.out), [7000] * 3, result)
 
     def test_proc_is_gone(self):
-        # Also in the target's mount namespace: the supervisor looks through its own /proc.
+        # Even in the target's mount namespace: the supervisor uses its own /proc.
         result = harness.supervise("--", "unshare", "-m", "sh", "-c", 'umount -l /proc; exec "$@"',
                                    "sh", harness.CALL, "-r", "3", "7000")
         self.assertEqual(harness.calls(result.out), [7000] * 3, result)

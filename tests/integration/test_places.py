@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Programs in which the places for the supervisor's code are not what they seem: a vdso that is not
-executable, an image of it kept as data, a shared mapping, system calls that are dispatched.
+"""Programs in which the usual places for the supervisor's code are unusable: a vdso that is not
+executable, a copy of it kept as data, a shared mapping, system calls that are dispatched.
 
-A call there succeeds by another place, or is refused; it never ends the program."""
+A call there succeeds through another place or is refused; it never ends the program."""
 import errno
 import os
 
 import harness
 
 PLACES = harness._path("CLONE2_PLACES", "tests/integration/clone2-places")
-CHEAP_QUERY = (6, 11)   # the kernel answers for one mapping (PROCMAP_QUERY)
+CHEAP_QUERY = (6, 11)   # the kernel can answer for one mapping (PROCMAP_QUERY)
 DISPATCH_CONFIG = (6, 4)   # PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG
 
 
@@ -17,14 +17,14 @@ def kernel():
     return tuple(int(part) for part in os.uname().release.split(".")[:2])
 
 
-# As on older kernels: clone2-refuse's rules.
+# As on older kernels, in clone2-refuse's syntax.
 NO_MAPPING_QUERY = f"16:1@0xc0686611={errno.ENOTTY}"
 NO_WAIT_KILLABLE = f"317:1&0x20={errno.EINVAL}"
 
 
 class Case(harness.Case):
     def steps(self, *steps, without=None):
-        """The results of the calls; whatever else the program printed is a failure."""
+        """The results of the calls; any other output of the program is a failure."""
         command = [harness.SUPERVISE, "--log", self.path("log"), "--", PLACES, *steps]
         if without:
             command = [harness.REFUSE, without, "--", *command]
@@ -44,7 +44,7 @@ class Places(Case):
         self.assertEqual(self.steps("call", "call"), ["pid"] * 2)
 
     def test_other_place(self):
-        # The text's tail serves where the vdso can't.
+        # If the vdso can't be used, the end of the text is.
         for step in ("noexec", "data", "shared"):
             with self.subTest(step):
                 self.assertEqual(self.steps(step, "call", "call"), ["pid"] * 2)
@@ -68,7 +68,7 @@ class Places(Case):
 
 
 class Dispatch(Case):
-    """Syscall user dispatch. An emulator's handler must not see the supervisor's own calls."""
+    """Syscall user dispatch. An emulator's handler must not receive the supervisor's own calls."""
 
     def setUp(self):
         super().setUp()
@@ -88,7 +88,7 @@ class Dispatch(Case):
     def test_first_call(self):
         self.assertEqual(self.steps("dispatch", "call"), ["ENOSYS"])
 
-    def test_let_through(self):
+    def test_allowed_through(self):
         self.assertEqual(self.steps("dispatch-allow", "call", "call"), ["pid"] * 2)
 
 

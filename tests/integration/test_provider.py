@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Who makes the calls: --provider, on a kernel with clone2 and on one without.
-CLONE2_NATIVE=yes: this one has it."""
+"""Who makes the calls: --provider, on kernels with and without clone2.
+CLONE2_NATIVE=yes: this kernel has it."""
 import os
 
 import harness
@@ -18,7 +18,8 @@ class Provider(harness.Case):
             self.expect(harness.supervise("--check", "native"), 1, out="native")
 
     def test_agent_with_another_number(self):
-        # Its peers have their own: 387 can't be passed on, 500 can where the kernel has clone2.
+        # The agent's peers have their own numbers: 387 can't be passed on, 500 can if the kernel
+        # has clone2.
         agent = self.start(harness.SUPERVISE, "--listen", self.path("socket"), "-n", "500")
         self.wait(lambda: os.path.exists(self.path("socket")), "the agent")
         for nr in ("387", "500"):
@@ -29,7 +30,7 @@ class Provider(harness.Case):
         self.assertEqual(self.finish(agent), 0)
 
     def test_supervisor(self):
-        # Everywhere: also where the kernel could do it.
+        # Even if the kernel could do it.
         result = harness.supervise("--provider=supervisor", "--log", "-", "--", harness.CALL, "-r",
                                    "3", "7000")
         self.assertEqual(harness.calls(result.out), [7000] * 3, result)
@@ -46,7 +47,7 @@ class Provider(harness.Case):
         return None
 
     def with_clone2(self):
-        """Number 387 is left alone, and nothing is said of its calls; the wrapper is as ever."""
+        """Number 387 is left alone and its calls are not reported; the wrapper works as ever."""
         for options in ((), ("--provider=kernel",)):
             with self.subTest(options=options):
                 result = harness.supervise("-v", *options, "--", harness.CALL, "7000")

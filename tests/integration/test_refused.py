@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Each system call of a start, refused: nothing hangs, and PROGRAM has clone2, or is not run and the
-call is named."""
+"""Refuses each system call made at start-up: nothing hangs, and PROGRAM has clone2, or does not run
+and the call is named."""
 import re
 
 import harness
 import refused
 
-# The wrapper starts all the same. Each call of clone2 then fails, and a message says for what.
+# The wrapper starts anyway. Each clone2 call then fails, and a message says why.
 NAMED_AT_THE_CALL = ("ptrace", "process_vm_readv")
 
 
@@ -18,7 +18,7 @@ class Wrapper(harness.Case):
                             harness.CALL, "7000"], timeout=refused.SECONDS)
 
     def judge(self, name, result):
-        """Whether it works; fails where it neither does nor says what was refused."""
+        """Whether it works; fails if it neither works nor says what was refused."""
         if harness.calls(result.out) == [7000]:
             self.assertEqual(result.status, 0, result)
             return True
@@ -38,7 +38,7 @@ class Wrapper(harness.Case):
     def test_each(self):
         refused.each(self, lambda name, error: self.judge(name, self.start(name, error)))
 
-    def test_table_is_whole(self):
+    def test_table_is_complete(self):
         self.need_command("strace")
         file = self.path("trace")
         harness.run(["strace", "-f", "-qqq", "-e", "signal=none", "-o", file, harness.SUPERVISE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Without privilege, and across a change of it: nobody, user namespaces, set-user-ID."""
+"""Without privilege, and across changes of it: nobody, user namespaces, set-user-ID."""
 import os
 import shutil
 import subprocess
@@ -55,7 +55,7 @@ class Rootless(harness.Case):
         self.assertEqual(harness.calls(result.out), [7001] * 2, result)
 
     def test_pidns_not_beyond_its_own_namespaces(self):
-        # The namespace above belongs to somebody else: EPERM, not a pid chosen there.
+        # Another user owns the namespace above: EPERM, and no pid is chosen there.
         self.need_user_namespaces()
         result = self.supervise("--pidns", "--", self.call, "7000", "7001")
         self.assertEqual(harness.calls(result.out), ["EPERM"], result)
@@ -89,7 +89,8 @@ class Rootless(harness.Case):
         self.assertEqual(result.out.strip(), "deny", result)
 
     def test_user_namespaces_exhausted(self):
-        # A limit of a user namespace of this test's own; without capabilities one more is needed.
+        # A limit of this test's own user namespace; without capabilities one more namespace is
+        # needed.
         self.need_user_namespaces()
         script = 'echo 0 > /proc/sys/user/max_user_namespaces && ' \
                  'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
@@ -100,7 +101,8 @@ class Rootless(harness.Case):
 
 
 class SetUserId(harness.Case):
-    """A wrapper started by root serves set-user-ID programs too: no no_new_privs is in the way."""
+    """A wrapper started by root serves set-user-ID programs, too, because it does not set
+    no_new_privs."""
 
     def setUp(self):
         super().setUp()
@@ -126,13 +128,13 @@ class SetUserId(harness.Case):
         self.assertEqual(len([r for r in harness.calls(result.out) if isinstance(r, int)]), 3)
 
     def test_rootless_wrapper_cannot_raise(self):
-        # There no_new_privs is needed for the filter, and that is the documented price.
+        # There the filter needs no_new_privs; that is the documented price.
         wrapper = self.public_copy(harness.SUPERVISE)
         result = harness.run([*AS_NOBODY, wrapper, "--", self.suid, "-u"], cwd="/")
         self.assertIn(f"ids {harness.NOBODY} {harness.NOBODY}\n", result.out, result)
 
     def test_capability_instead_of_root(self):
-        # CAP_CHECKPOINT_RESTORE is enough for chosen pids (SPEC.md, error 5).
+        # CAP_CHECKPOINT_RESTORE is enough for chosen pids.
         for capability in ("checkpoint_restore", "sys_admin"):
             with self.subTest(capability=capability):
                 keep = f"-all,+{capability}"

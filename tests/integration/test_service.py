@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Serving: many targets, leftovers, the end, and what it costs."""
+"""Serving: many targets, leftovers, the end, and the cost."""
 import os
 import signal
 import time
@@ -20,7 +20,7 @@ class Together(harness.Case):
         self.assertEqual(two.counters()[1:], (0, 0))
 
     def test_chosen_pids_of_two_targets_do_not_mix(self):
-        # A wrong pid is found by clone2-call's child itself: exit status 3.
+        # clone2-call's child itself detects a wrong pid: exit status 3.
         s = Session(self)
         for low in range(10000, 10400, 100):
             s.do(f"{harness.CALL} -q -r 100 {low} & {harness.CALL} -q -r 100 {low + 50}; "
@@ -28,7 +28,7 @@ class Together(harness.Case):
             self.assertEqual(s.child.stdout.readline(), "0 0\n")
 
     def test_descendants(self):
-        # Child of a child, after exec, in a new session: each is served.
+        # A grandchild, after exec, in a new session: each is served.
         result = harness.supervise("--", "setsid", "-w", "sh", "-c", f"(env {harness.CALL} 9000)")
         self.assertEqual(harness.calls(result.out), [9000], result)
 
@@ -53,7 +53,7 @@ class Together(harness.Case):
 
 class Stopped(harness.Case):
     def holds_nobody_up(self, stop, go_on, extra=""):
-        """One target is stopped at arbitrary moments; another must go on each time."""
+        """Stops one target at arbitrary moments; another must be served each time."""
         s = Session(self)
         other = s.start_calls("-r 0")
         victim = s.start_calls(f"-r 0 {extra}")
@@ -86,7 +86,8 @@ class Stopped(harness.Case):
             victim.advance(self, 2)
 
     def freezer(self):
-        """A cgroup v1 freezer group of this test, or v2's cgroup.freeze: (file, words, procs)."""
+        """A freezer: this test's own cgroup v1 group, or v2's cgroup.freeze: (file, words,
+        procs)."""
         for base, name, words in (("/sys/fs/cgroup/freezer", "freezer.state", ("FROZEN", "THAWED")),
                                   ("/sys/fs/cgroup", "cgroup.freeze", ("1", "0")),
                                   ("/sys/fs/cgroup/unified", "cgroup.freeze", ("1", "0"))):
@@ -125,7 +126,7 @@ class Stopped(harness.Case):
         self.holds_nobody_up(stop, lambda pid: write(file, thaw))
 
     def test_frozen_and_killed(self):
-        # Killed while frozen in the middle of a call: served, forgotten, nobody hangs.
+        # Killed while frozen in the middle of a call: the call is dropped, and nothing hangs.
         self.need_root()
         file, (freeze, thaw), members = self.freezer()
         s = Session(self)
@@ -158,7 +159,7 @@ def write(path, text):
 class Leftover(harness.Case):
     def test_daemon_is_served_after_the_command(self):
         s = Session(self)
-        s.do("set -m")  # its own process group, as a daemon has
+        s.do("set -m")  # in its own process group, like a daemon
         daemon = s.start_calls("-r 0 -i 1", "setsid")
         daemon.advance(self)
         self.assertEqual(s.end(), 0)
@@ -172,7 +173,7 @@ class Leftover(harness.Case):
                           and p.state != "Z"], [])
 
     def test_orphans_are_reaped(self):
-        # Nobody else would: the zombies of orphaned targets belong to the wrapper's reaper.
+        # Zombies of orphaned targets must be reaped by the wrapper's reaper; nothing else would.
         s = Session(self)
         keeper = s.start_calls("-r 0 -i 1")
         for _ in range(20):
@@ -201,7 +202,7 @@ class Leftover(harness.Case):
                                and p.comm.startswith("clone2")] == [], "all gone")
 
     def test_program_ends_while_a_child_calls(self):
-        # The command's end is PROGRAM's end, also in the middle of another target's call.
+        # The command ends with PROGRAM, even in the middle of another target's call.
         for status in range(20):
             self.expect(harness.supervise("--", "sh", "-c", f"{harness.CALL} -q -r 50 & "
                                           f"{harness.CALL} -q; exit {status}"), status)
@@ -215,7 +216,7 @@ class Cost(harness.Case):
         self.assertEqual(len(s.call("-r 20")), 20)
         pids = [server(self)] + [p.pid for p in procs.everything()
                                  if p.comm in (procs.REAP, procs.COMMAND)]
-        time.sleep(0.5)  # let it come to rest
+        time.sleep(0.5)  # let it become idle
         before = [procs.get(pid).ticks for pid in pids]
         time.sleep(2)
         self.assertEqual([procs.get(pid).ticks for pid in pids], before)
@@ -229,7 +230,7 @@ class Cost(harness.Case):
         self.assertLess(procs.rss_kib(server(self)), before + 2048)
 
     def test_memory_does_not_grow_with_targets(self):
-        # Each target is a process of its own, with its own trampoline: all state goes with it.
+        # Each target is a process with its own trampoline: its state ends with it.
         s = Session(self)
         def many(count):
             s.do(f"i=0; while [ $i -lt {count} ]; do {harness.CALL} -q || echo bad; "

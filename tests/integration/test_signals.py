@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Signals sent to the command reach PROGRAM, each once, and nothing else of it."""
+"""Signals sent to the command reach PROGRAM exactly once, and nothing else does."""
 import ctypes
 import os
 import signal
@@ -10,13 +10,13 @@ import harness
 import procs
 import tracing
 
-# 32 and 33 are the C library's own.
+# 32 and 33 are reserved by the C library.
 FORWARDED = sorted(signal.valid_signals()
                    - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGRTMAX, 32, 33})
-# Of several that wait the lowest number is taken first, so this one comes after all others.
+# Of several pending signals the lowest number is taken first, so this one comes last.
 LAST = signal.SIGRTMAX
 
-# Prints every signal that it gets, LAST ends it. "group": it is in a process group of its own.
+# Prints every signal that it gets; LAST ends it. "group": it is in its own process group.
 CATCH = """
 import os, signal as s, sys
 s.pthread_sigmask(s.SIG_BLOCK, s.valid_signals())
@@ -28,7 +28,7 @@ while True:
     if number == s.SIGRTMAX: sys.exit(44)
 """
 
-# Sends signals to its init and to its process group, and prints what it gets.
+# Sends signals to its init and to its process group, and prints those it gets.
 INSIDE = """
 import os, signal as s
 s.pthread_sigmask(s.SIG_BLOCK, s.valid_signals())
@@ -38,7 +38,7 @@ for whom, number in (1, s.SIGUSR1), (0, s.SIGUSR2), (1, s.SIGRTMAX):
     print(int(s.sigwaitinfo(s.valid_signals() - {s.SIGCHLD}).si_signo), flush=True)
 """
 
-# Prints sender and value of one SIGRTMIN+3: siginfo_t of x86-64.
+# Prints the sender and value of one SIGRTMIN+3: siginfo_t of x86-64.
 QUEUED = """
 import ctypes, signal as s, struct
 s.pthread_sigmask(s.SIG_BLOCK, [s.SIGRTMIN + 3])
@@ -51,7 +51,7 @@ print(*struct.unpack('i4xi', info[8:12] + b'....' + info[16:20]), *struct.unpack
 
 class Forwarding(harness.Case):
     def catcher(self, *options, program=CATCH, arguments=()):
-        """The wrapper, in a process group of its own, with this PROGRAM when it is ready."""
+        """The wrapper, in its own process group, with this PROGRAM ready."""
         child = subprocess.Popen([harness.SUPERVISE, *options, "--", harness.PYTHON, "-c", program,
                                   *arguments], stdout=subprocess.PIPE, text=True,
                                  stdin=subprocess.DEVNULL, preexec_fn=os.setpgrp)
@@ -60,7 +60,7 @@ class Forwarding(harness.Case):
         return child
 
     def each_once(self, send, child, numbers):
-        """Each of these signals, sent when the one before has come, comes once."""
+        """Sends each of these signals when the one before has arrived; each arrives once."""
         got = []
         for number in numbers:
             send(child.pid, number)
@@ -69,7 +69,7 @@ class Forwarding(harness.Case):
         self.ends_after(child, got, numbers)
 
     def ends_after(self, child, got, wanted):
-        """Nothing more came than is wanted."""
+        """Asserts that nothing more arrived than was sent."""
         os.kill(child.pid, LAST)
         got += map(int, child.stdout.read().split())
         self.assertEqual(got, [*map(int, wanted), LAST])
@@ -114,11 +114,12 @@ class Forwarding(harness.Case):
                 self.assertEqual(procs.named("sleep"), [])
 
     def held(self, child):
-        """The wrapper and the reaper, in any order."""
+        """The wrapper and the reaper, in both orders."""
         return child.pid, procs.named(procs.REAP)[0].pid
 
     def test_to_the_group_while_one_is_held(self):
-        # Whoever is late finds less of standard signals than PROGRAM has got; it is none too many.
+        # If one of them is late, it sees fewer standard signals than PROGRAM got. No signal may be
+        # forwarded twice.
         for number in (signal.SIGUSR1, signal.SIGRTMIN + 3):
             for who in (0, 1):
                 with self.subTest(number=number, who=who):
@@ -139,7 +140,7 @@ class Forwarding(harness.Case):
         return int(procs.status(pid)["ShdPnd"], 16) == 0 and procs.get(pid).state == "S"
 
     def test_alone_after_one_to_the_group(self):
-        # What is still known of the group's must not swallow the next.
+        # What is remembered of the group's signal must not swallow the next one.
         child = self.catcher()
         got = []
         for _ in range(50):
@@ -150,14 +151,15 @@ class Forwarding(harness.Case):
         self.ends_after(child, got, [signal.SIGUSR1] * 100)
 
     def test_to_all_but_the_wrapper(self):
-        # What only the reaper and PROGRAM got is not the wrapper's next one.
+        # A signal that only the reaper and PROGRAM got must not be taken for the wrapper's next
+        # one.
         child = self.catcher()
         os.kill(self.held(child)[1], signal.SIGUSR1)
         self.wait(lambda: all(map(self.took_all, self.held(child))), "both")
         self.each_once(os.kill, child, [signal.SIGUSR1])
 
-    def test_stops_and_continuations_before_one_looks(self):
-        # Each takes the other out of what is pending, and so out of what one of the two has got.
+    def test_stops_and_continuations_before_they_are_read(self):
+        # Each discards the other while pending, and so hides it from the wrapper or the reaper.
         stop, go_on = signal.SIGTSTP, signal.SIGCONT
         for who, sent in ((1, [(os.killpg, stop), (os.killpg, go_on)]),
                           (1, [(os.killpg, go_on), (os.killpg, stop)]),
@@ -184,7 +186,7 @@ class Forwarding(harness.Case):
         self.assertEqual(got, [signal.SIGUSR1, signal.SIGUSR2, LAST])
         self.assertEqual(self.finish(child), 0)
 
-    def test_what_stays_behind_is_not_in_the_group(self):
+    def test_leftovers_are_not_in_the_group(self):
         child = self.start(harness.SUPERVISE, "--", "sh", "-c", "setsid sleep 1000 & exec true",
                            preexec_fn=os.setpgrp)
         self.assertEqual(self.finish(child), 0)
@@ -200,7 +202,7 @@ class Forwarding(harness.Case):
         self.assertEqual(procs.named("sleep"), [])
 
     def test_term_at_once(self):
-        # At any moment of starting up: the wrapper dies of it, or PROGRAM does; none stays behind.
+        # At any moment of start-up the wrapper or PROGRAM dies of it; neither stays behind.
         for delay in range(40):
             child = self.start(harness.SUPERVISE, "--", "sleep", "1000", preexec_fn=os.setpgrp)
             time.sleep(delay // 2 / 1000)
@@ -210,7 +212,8 @@ class Forwarding(harness.Case):
         self.wait(lambda: not procs.named(procs.SERVE), "the end of every serving process")
 
     def test_group_signal_ends_all(self):
-        # As a shell or a service manager does it: the whole process group, wrapper included.
+        # As a shell or a service manager does it: to the whole process group, including the
+        # wrapper.
         child = self.start(harness.SUPERVISE, "--", "sleep", "1000", start_new_session=True)
         self.wait(lambda: procs.named("sleep"), "PROGRAM")
         os.killpg(child.pid, signal.SIGTERM)
@@ -229,8 +232,9 @@ class Forwarding(harness.Case):
         self.assertEqual(child.returncode, 21)
 
     def test_stop_and_continue(self):
-        # kill -TSTP of the command stops PROGRAM; the command is seen to stop; CONT undoes it.
-        # A group of its own, with its parent in the same session: an orphaned group never stops.
+        # kill -TSTP of the command stops PROGRAM; the command is seen to stop; CONT undoes it. The
+        # command is in its own group, with its parent in the same session, because an orphaned
+        # group never stops.
         child = self.start(harness.SUPERVISE, "--", "sleep", "1000", preexec_fn=os.setpgrp)
         self.wait(lambda: procs.named("sleep"), "PROGRAM")
         os.kill(child.pid, signal.SIGTSTP)
@@ -251,10 +255,10 @@ class Forwarding(harness.Case):
         self.assertEqual(self.finish(child), 9)
 
     def test_signal_storm_during_calls(self):
-        # -s: SA_RESTART handlers. Without that flag a signal may end a call with EINTR (SPEC.md).
+        # -s: SA_RESTART handlers. Without that flag a signal may end a call with EINTR.
         child = self.start(harness.SUPERVISE, "--", harness.CALL, "-s", "-r", "500",
                            stdout=subprocess.PIPE)
-        first = child.stdout.readline()  # the handlers are there
+        first = child.stdout.readline()  # the handlers are installed
         while child.poll() is None:
             for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGCONT):
                 os.kill(child.pid, number)
@@ -264,7 +268,7 @@ class Forwarding(harness.Case):
 
 
     def test_status_survives_signals_at_the_end(self):
-        # Signals that arrive as PROGRAM ends are for nobody; its status must not go with them.
+        # Signals that arrive while PROGRAM ends are dropped; its status must not be lost with them.
         script = "trap : USR1; echo up; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; exit 7"
         for _ in range(40):
             child = subprocess.Popen([harness.SUPERVISE, "--", "sh", "-c", script],
@@ -279,7 +283,7 @@ class Forwarding(harness.Case):
 
 class Kill(harness.Case):
     def test_killed_wrapper(self):
-        """SIGKILL can't be forwarded; PROGRAM runs on as a program whose wrapper is gone."""
+        """SIGKILL can't be forwarded; PROGRAM keeps running after its wrapper is gone."""
         child = self.start(harness.SUPERVISE, "--", harness.CALL, "-r", "0", "-i", "10", "-q", "-o",
                            self.path("n"))
         self.wait(lambda: procs.named("clone2-call"), "PROGRAM")

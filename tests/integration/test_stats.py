@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""--stats: at the end, on stderr, how many calls of each result and how long they took."""
+"""--stats: at the end, stderr shows how many calls had each result and how long they took."""
 import re
 
 import harness
@@ -11,7 +11,7 @@ class Stats(harness.Case):
         return result, result.err
 
     def count(self, text, word):
-        """The number beside this word, wherever the layout puts it."""
+        """The number beside this word, in any layout."""
         found = re.findall(rf"{word}[^\w\n]+(\d+)\b|\b(\d+)[^\w\n]+{word}\b", text)
         self.assertEqual(len(found), 1, f"{word} in {text!r}")
         return int(found[0][0] or found[0][1])
@@ -50,7 +50,7 @@ class Stats(harness.Case):
         self.assertEqual(result.status, -9)
 
     def test_leftovers_do_not_delay(self):
-        # The command ends with PROGRAM; the statistics are of that moment.
+        # The command ends with PROGRAM; the statistics cover the time until then.
         result, text = self.stats('"$0" -q -r 10 1; sleep 1000 >/dev/null 2>&1 &')
         self.assertEqual(result.status, 0)
         self.assertTrue(text)

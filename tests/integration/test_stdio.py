@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""stdin, stdout, stderr and other descriptors: as without the wrapper, whatever is left behind."""
+"""stdin, stdout, stderr and other descriptors: same as without the wrapper, even with leftovers."""
 import os
 import signal
 import subprocess
@@ -17,7 +17,7 @@ class Streams(harness.Case):
         self.assertEqual(result.out, text)
 
     def test_stdin_that_program_leaves_alone(self):
-        # The rest of the input belongs to the command after it, as with any program.
+        # The rest of the input belongs to the next command, as with any program.
         script = 'printf "a\\nb\\n" > f; { "$1" -- true; cat; } < f'
         result = harness.run(["sh", "-c", script, "sh", harness.SUPERVISE], cwd=self.tmp)
         self.assertEqual(result.out, "a\nb\n", result)
@@ -28,7 +28,7 @@ class Streams(harness.Case):
         self.assertEqual(result.out, "1000\n999\n", result)
 
     def test_reader_that_goes_away(self):
-        # PROGRAM gets SIGPIPE: no descriptor of the wrapper's keeps the pipe alive.
+        # PROGRAM gets SIGPIPE: no descriptor of the wrapper keeps the pipe alive.
         script = '{ "$1" -- yes; echo "$?" >&2; } | head -n 1'
         result = harness.run(["sh", "-c", script, "sh", harness.SUPERVISE])
         self.assertEqual((result.out, result.err), ("y\n", "141\n"))
@@ -38,7 +38,7 @@ class Streams(harness.Case):
         self.assertEqual((result.out, result.err), ("out\n", "err\n"))
 
     def test_end_of_output_is_seen(self):
-        # Closing stdout is an event for the reader, while PROGRAM runs on.
+        # The reader sees stdout close while PROGRAM is still running.
         child = subprocess.Popen([harness.SUPERVISE, "--", "sh", "-c",
                                   "echo x; exec >&-; sleep 1000"],
                                  stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -53,7 +53,7 @@ class Leftovers(harness.Case):
         self.assertTrue(harness.procs.named("sleep"), "the background process is gone")
 
     def test_also_with_verbose_log_to_stderr(self):
-        # The log holds stderr open by the user's wish; stdout must end all the same.
+        # The user lets the log hold stderr open; stdout must end anyway.
         err = open(self.path("err"), "w")
         result = harness.run([harness.SUPERVISE, "-v", "--log", "-", "--", "sh", "-c",
                               "sleep 1000 >/dev/null 2>&1 & echo hi"], stderr=err)
@@ -65,7 +65,7 @@ class Leftovers(harness.Case):
         self.assertEqual(result.err, "hi\n")
 
     def test_stdin_ends_too(self):
-        # A writer sees EPIPE once PROGRAM is gone: the serving process doesn't hold the pipe.
+        # A writer sees EPIPE once PROGRAM is gone: the serving process does not hold the pipe.
         read, write = os.pipe()
         harness.supervise("--", "sh", "-c", "sleep 1000 </dev/null >/dev/null 2>&1 &", stdin=read)
         os.close(read)
@@ -83,7 +83,7 @@ class Leftovers(harness.Case):
 
 class Descriptors(harness.Case):
     def listed(self, wrap, redirect):
-        """What PROGRAM finds open, under a shell's redirection, with or without the wrapper."""
+        """What PROGRAM finds open under a shell's redirection, with or without the wrapper."""
         file = self.path("wrapped" if wrap else "bare")
         wrapper = f"{harness.SUPERVISE} --" if wrap else ""
         script = f'{wrapper} python3 -S -c "$0" {file} {redirect}'
@@ -121,7 +121,8 @@ class Descriptors(harness.Case):
                 self.assertEqual(result.status, 0, result)
 
     def test_log_file_when_stderr_is_closed(self):
-        # The log's descriptor must not become PROGRAM's 0, 1 or 2, nor its output end in the log.
+        # The log's descriptor must not become PROGRAM's 0, 1 or 2, and its output must not end up
+        # in the log.
         log = self.path("log")
         script = f'"$0" --log {log} -- sh -c "echo text; echo text >&2; {harness.CALL}" ' \
                  "<&- >&- 2>&-"
@@ -135,7 +136,7 @@ class Descriptors(harness.Case):
         self.assertEqual(len(harness.calls(result.out)), 3, result)
 
     def test_no_file_may_be_written(self):
-        # What we write to a file fails, as for any program, and ends nothing.
+        # Our writes to a file fail, as any program's would, and end nothing.
         limited = ["prlimit", "--fsize=0:0", harness.SUPERVISE]
         self.expect(harness.run([*limited, "--", harness.CALL, "7000"]), 0, out="pid 7000")
         self.assertEqual(harness.run([*limited, "--check"]).status,
@@ -152,7 +153,7 @@ class Descriptors(harness.Case):
                     self.assertEqual(result.status, status)
 
     def test_file_limit_is_the_programs(self):
-        # Where the caller has left SIGXFSZ as it is, PROGRAM dies of it; and ignores it where not.
+        # PROGRAM dies of SIGXFSZ if the caller has left its action alone, and ignores it otherwise.
         script = f"echo text >{self.path('file')}"
         limited = ["prlimit", "--fsize=0:0", harness.SUPERVISE, "--", "sh", "-c", script]
         self.assertEqual(harness.run(limited).status, -signal.SIGXFSZ)
@@ -161,7 +162,7 @@ class Descriptors(harness.Case):
         self.assertGreater(harness.run(limited, preexec_fn=ignore).status, 0)
 
     def test_serving_process_holds_nothing_of_the_caller(self):
-        # But for stderr, on which it may have to say something as long as the command runs.
+        # Except stderr, on which it may have to report something while the command runs.
         child = self.start(harness.SUPERVISE, "--", "sleep", "1000", stdin=subprocess.PIPE,
                            stdout=subprocess.PIPE)
         self.wait(lambda: harness.procs.named("sleep"), "PROGRAM")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Debuggers: a target that is traced already gets a clear answer; a traced wrapper works."""
+"""Debuggers: a target that is already traced gets a clear answer; a traced wrapper works."""
 import errno
 import os
 import signal
@@ -10,7 +10,7 @@ import procs
 
 
 class TracedTarget(harness.Case):
-    """A tracer inside: the supervisor can't seize what another traces (one tracer per thread)."""
+    """A tracer inside: the supervisor can't seize a thread that another process traces."""
 
     def setUp(self):
         super().setUp()
@@ -32,7 +32,7 @@ class TracedTarget(harness.Case):
                                    "-a")
         self.assertEqual(harness.calls(result.out), ["EFAULT"], result)
 
-    def test_others_go_on(self):
+    def test_others_continue(self):
         script = f"""strace -f -o {self.path('trace')} "$0" -q -r 50 7000 & "$0" -r 50 7100; wait"""
         result = harness.supervise("--", "sh", "-c", script, harness.CALL)
         self.assertEqual(harness.calls(result.out), [7100] * 50, result)
@@ -44,7 +44,7 @@ class TracedTarget(harness.Case):
         caller = [p for p in caller if procs.get(p.ppid).comm == procs.REAP][0]
         for _ in range(5):
             before = self.counters()[1]
-            # A thread has one tracer: strace gives up where the supervisor is the first.
+            # A thread has one tracer: strace gives up if the supervisor is first.
             while True:
                 tracer = self.start("strace", "-p", str(caller.pid), "-o", self.path("trace"))
                 self.wait(lambda: self.counters()[1] > before + 5 or tracer.poll() is not None,
@@ -69,8 +69,8 @@ class TracedTarget(harness.Case):
         data = data.ljust(24, b"\0")
         return [int.from_bytes(data[i:i + 8], "little") for i in (0, 8, 16)]
 
-    def test_ptrace_says_that_nobody_is_there(self):
-        # A filter, or PRoot, may say that of a living target.
+    def test_ptrace_reports_no_such_process(self):
+        # A filter, or PRoot, may report this for a living target.
         self.need_file("clone2-refuse", harness.REFUSE)
         seize = f"101:0@0x4206={errno.ESRCH}"
         for rules in ([seize], [seize, f"317:1&0x20={errno.EINVAL}"]):   # and without WAIT_KILLABLE_RECV
@@ -89,7 +89,7 @@ class TracedTarget(harness.Case):
         self.assertEqual(result.status, 0, result)
 
     def test_gdb_breakpoint_in_a_program_that_was_served(self):
-        # Attached after its trampoline was installed: gdb sees a sane process.
+        # Attached after its trampoline was installed: gdb sees a normal process.
         self.need_command("gdb")
         child = subprocess.Popen([harness.SUPERVISE, "--", harness.CALL, "-H", "-r", "2"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -105,7 +105,7 @@ class TracedTarget(harness.Case):
 
 class TracedWrapper(harness.Case):
     def test_strace_of_the_wrapper(self):
-        # -f makes strace the tracer of every target, so clone2 is refused; all else works.
+        # -f makes strace the tracer of every target, so clone2 is refused; everything else works.
         self.need_command("strace")
         result = harness.run(["strace", "-f", "-o", self.path("trace"), harness.SUPERVISE, "--",
                               "sh", "-c", '"$0" 7000; exit 4', harness.CALL])

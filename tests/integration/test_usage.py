@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Options: wrong ones give one clear line and status 125, and PROGRAM does not run."""
+"""Wrong options: one clear line and status 125, and PROGRAM does not run."""
 import os
 
 import harness
@@ -39,7 +39,7 @@ class Usage(harness.Case):
                 self.wrong(f"--nr={text}", "--")
 
     def test_number_of_a_call_that_every_program_needs(self):
-        # read, write, execve, exit_group, seccomp: trapping these could only hang the program.
+        # read, write, execve, exit_group, seccomp: intercepting these could only hang the program.
         for number in (0, 1, 59, 231, 317):
             with self.subTest(nr=number):
                 self.wrong("-n", str(number), "--")
@@ -110,7 +110,7 @@ class Informing(harness.Case):
 
 
 class Accepted(harness.Case):
-    """The forms that are right: each runs PROGRAM."""
+    """Valid forms: each runs PROGRAM."""
 
     def test_forms(self):
         log = self.path("log")

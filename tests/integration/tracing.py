@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Holding processes and threads by ptrace(2), where a test needs them to be somewhere just then."""
+"""Holds processes and threads with ptrace(2) at the place that a test needs."""
 import ctypes
 import os
 import signal
@@ -18,7 +18,7 @@ def _request(request, tid, data=0):
 
 
 def hold(tid, options=0):
-    """Stops one thread; no SIGCONT ends that, let_go() does. It takes no signals meanwhile."""
+    """Stops one thread. No SIGCONT ends the stop, only let_go(). The thread takes no signals."""
     _request(SEIZE, tid, options)
     _request(INTERRUPT, tid)
     os.waitpid(tid, WALL)
@@ -39,7 +39,7 @@ def tasks(pid):
 
 
 def system_call(pid, tid):
-    """The number of the call that this thread is in, as text; "running" if in none."""
+    """The number of the call that this thread is in, as text; "running" if it is in none."""
     with open(f"/proc/{pid}/task/{tid}/syscall") as file:
         return file.read().split()[0]
 
@@ -52,8 +52,8 @@ def arguments(pid, tid):
 
 class Before:
     """Runs a process until one of its threads enters this system call, and holds it there until
-    let_go(). With `first`: the call with this first argument. Threads that are in the call
-    `sleeping` are left alone."""
+    let_go(). With `first`: the call with this first argument. Leaves threads that are in the call
+    `sleeping` alone."""
 
     def __init__(self, pid, number, sleeping=None, first=None):
         self.pid, self.number, self.first = pid, str(number), first
@@ -73,12 +73,12 @@ class Before:
             self.traced[tid] = None
 
     def reached(self):
-        """One look; for a loop that waits."""
+        """Looks once; for a loop that waits."""
         for tid in tasks(self.pid):
             try:
                 found, status = os.waitpid(tid, WALL | os.WNOHANG)
             except ChildProcessError:
-                continue  # one that was left alone
+                continue  # a thread that was left alone
             if found == 0:
                 continue
             if not os.WIFSTOPPED(status):

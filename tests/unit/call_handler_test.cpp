@@ -631,7 +631,8 @@ TEST_CASE("CallHandler: a successor can take over at any point, with the existin
     }
 }
 
-TEST_CASE("CallReader: a report from another supervisor's code is recognised, and any answer ends it")
+TEST_CASE(
+    "CallReader: a report from another supervisor's code is recognised, and any answer ends it")
 {
     Sockets sockets = make_sockets();
     Pipe done = make_pipe();

@@ -77,7 +77,7 @@ static struct progress *map_progress(const char *file)
     return p == MAP_FAILED ? NULL : p;
 }
 
-// In the child: is it the process that was asked for? The answer is its exit status.
+// Runs in the child: is it the process that was asked for? The answer is its exit status.
 static void child(const struct options *o)
 {
     pid_t wanted = o->nr_pids ? o->pids[o->nr_pids - 1] : 0;
@@ -87,11 +87,11 @@ static void child(const struct options *o)
     _exit(wrong ? WRONG_RESULT : 0);
 }
 
-// One call. Returns the child's pid, or -errno, or 0 for a wrong result.
+// Makes one call. Returns the child's pid, -errno, or 0 for a wrong result.
 static long one_call(const struct options *o, int *status)
 {
     struct clone_struct args = {.flags = o->flags, .nr_pids = o->nr_pids};
-    args.reserved1 = 0xdeadbeef; // SPEC: ignored, the proposal's own example leaves them undefined
+    args.reserved1 = 0xdeadbeef; // ignored; the proposal's own example leaves them undefined
     args.reserved2 = 0xfeedfacecafebeef;
     pid_t pids[MAX_PIDS];
     memcpy(pids, o->pids, sizeof pids);

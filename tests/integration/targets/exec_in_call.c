@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // exec_in_call call FIFO: calls clone2, prints "ready", and calls it again for each line of
-// standard input. A second thread executes this program anew when somebody writes a line to FIFO:
-// exec_in_call map ADDRESS: fills 256 KiB of memory there, prints "mapped", and when a line comes
-// says whether the memory is as it was.
+// standard input. When a line arrives in FIFO, a second thread executes this program again as
+// exec_in_call map ADDRESS: that fills 256 KiB of memory there, prints "mapped" and, for each line,
+// says whether the memory is unchanged.
 #define _GNU_SOURCE
 #include "arch/native.h"
 #include "clone2.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program in which the usual places for the supervisor's code are not what they seem. Each
-// argument is a step; "call" calls clone2 and prints "pid PID status WAITSTATUS" or "errno N". A
-// static program that is not position independent, so that the dispatch steps can name all of its
-// code.
+// A program in which the usual places for the supervisor's code are unusable. Each argument is a
+// step; "call" calls clone2 and prints "pid PID status WAITSTATUS" or "errno N". Static and not
+// position independent, so that the dispatch steps know the range of all its code.
 #define _GNU_SOURCE
 #include "arch/native.h"
 #include "clone2.h"
@@ -37,7 +36,7 @@ static void fail(const char *what)
     exit(99);
 }
 
-/* The vdso's mapping, which the kernel lets nobody split. */
+/* The vdso's mapping, which the kernel does not allow to be split. */
 static char *vdso(size_t *size)
 {
     char *const begin = (char *)getauxval(AT_SYSINFO_EHDR);
@@ -78,7 +77,7 @@ static void protect_vdso(void)
         fail("mprotect");
 }
 
-/* The vdso moves; a copy of its image, which is data, takes its place. */
+/* Moves the vdso away and puts a copy of its image, which is data, in its place. */
 static char *replace_vdso(int flags, int fd)
 {
     size_t size = 0;
@@ -103,7 +102,7 @@ static void share_vdso(void)
         fail("mprotect");
 }
 
-/* No unused byte is left behind the program's text. */
+/* Leaves no unused byte after the program's text. */
 static void fill_text(void)
 {
     char *const page = (char *)((uintptr_t)etext & ~(uintptr_t)(PAGE - 1));
@@ -120,8 +119,7 @@ static void on_dispatch(int number)
     ++dispatched;
 }
 
-/* Syscall user dispatch: system calls from other code than the program's own come to its handler.
- */
+/* Syscall user dispatch: system calls from code outside the program's own go to its handler. */
 static void dispatch(int with_selector, unsigned char value)
 {
     selector = value;
