@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the agent's tests share: agents, peers that speak its protocol (or don't), supervised
-targets, a stand-in for the service manager."""
+"""Shared by the agent's tests: agents, peers that speak its protocol (or don't), supervised targets,
+a stand-in for the service manager."""
 import ctypes
 import fcntl
 import json
@@ -31,7 +31,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 def install_filter(nr=NR, flags=0):
-    """The filter on this thread; its listener, or -errno."""
+    """Installs the filter on this thread; returns its listener, or -errno."""
     steps = [(0x20, 0, 0, 0), (0x15, 0, 1, nr), (0x06, 0, 0, 0x7fc00000), (0x06, 0, 0, 0x7fff0000)]
     code = b"".join(struct.pack("HBBI", *step) for step in steps)
     buffer = ctypes.create_string_buffer(code, len(code))
@@ -42,7 +42,8 @@ def install_filter(nr=NR, flags=0):
 
 
 def held_page():
-    """A page behind userfaultfd(2), which nobody fills unasked: the descriptor, the address."""
+    """A page behind userfaultfd(2), which is filled only on request: the descriptor, the
+    address."""
     fd = libc.syscall(323, os.O_CLOEXEC)  # userfaultfd, x86-64
     assert fd >= 0
     fcntl.ioctl(fd, 0xc018aa3f, struct.pack("QQQ", 0xaa, 0, 0))  # UFFDIO_API
@@ -87,7 +88,7 @@ class Agent:
         return self.case.read(f"{self.name}.err")
 
     def says(self, text):
-        """Waits until it has said this on stderr."""
+        """Waits until it has printed this on stderr."""
         self.case.wait(lambda: text in self.err() or self.child.poll() is not None,
                        f"{text!r} in:\n{self.err()}")
         self.case.assertIn(text, self.err())
@@ -100,11 +101,11 @@ class Agent:
         return status
 
     def is_in(self, number):
-        """Whether a thread of it is in this system call now."""
+        """Whether one of its threads is in this system call now."""
         return self.threads_in(number) > 0
 
     def threads_in(self, number):
-        """How many threads are in this system call now."""
+        """How many of its threads are in this system call now."""
         found = 0
         for tid in tracing.tasks(self.pid):
             try:
@@ -114,7 +115,7 @@ class Agent:
         return found
 
     def reads_memory(self):
-        """Whether a thread of it is reading a target's memory now."""
+        """Whether one of its threads is reading a target's memory now."""
         return self.is_in(PROCESS_VM_READV)
 
     def data_kib(self):
@@ -130,7 +131,7 @@ class Agent:
         return harness.run([SHIM, "--socket", self.path, "--", *arguments], **kw)
 
     def serves(self):
-        """A whole new peer gets a real call through."""
+        """Checks that a new peer gets a real call served."""
         result = self.shim(harness.CALL, "7000")
         self.case.expect(result, 0, out="pid 7000")
 
@@ -142,7 +143,7 @@ class Agent:
         return peer
 
     def send(self, message, fds=()):
-        """Connects and sends one message; the connection."""
+        """Connects and sends one message; returns the connection."""
         peer = self.connect()
         sent = socket.send_fds(peer, [message], list(fds))
         if sent < len(message):
@@ -151,7 +152,7 @@ class Agent:
 
 
 def ended(peer):
-    """Whether the agent closes this connection; what it said before."""
+    """Whether the agent closes this connection; returns what it said before."""
     text = b""
     while True:
         try:
@@ -164,7 +165,7 @@ def ended(peer):
 
 
 class Caller:
-    """The test's end of a thread that calls clone2 when it is told to."""
+    """The test's end of a thread that calls clone2 on request."""
 
     def __init__(self, ours):
         self.ours = ours
@@ -174,16 +175,16 @@ class Caller:
         self.ours.sendall(b" ".join(b"%d" % number for number in (flags, *pids)))
 
     def ask_held(self):
-        """A call whose arguments nobody can read: whoever tries waits."""
+        """Starts a call whose arguments can't be read: any reader waits."""
         self.ours.sendall(b"held")
 
     def hold_many(self, count):
-        """So many children of it make such a call each."""
+        """Starts this many children, which each make such a call."""
         self.ours.sendall(b"processes held %d" % count)
         self.answer()
 
     def ask_later(self, *pids):
-        """A call whose arguments can't be read until the function is called that this returns."""
+        """Starts a call whose arguments can't be read until the returned function is called."""
         self.ours.sendall(b" ".join(b"%d" % number for number in (-1, *pids)))
         message, fds, _, _ = socket.recv_fds(self.ours, 64, 1)
         page = ctypes.create_string_buffer(clone_struct(0, len(pids)), 4096)
@@ -203,7 +204,7 @@ class Caller:
         return self.answer()
 
     def thread(self):
-        """One more thread of the target that calls."""
+        """Adds a thread that calls to the target."""
         ours, theirs = socket.socketpair()
         socket.send_fds(self.ours, [b"thread"], [theirs.fileno()])
         theirs.close()
@@ -213,9 +214,9 @@ class Caller:
 
 
 def serve_caller(ours, nr):
-    """The other end: calls as it is told."""
+    """The other end: makes calls on request."""
     while True:
-        # Two frames of C are enough: fork-like, and the child ends at once.
+        # Two C frames are enough for this: the call is fork-like, and the child ends at once.
         request, fds, _, _ = socket.recv_fds(ours, 4096, 1)
         if not request:
             return 0
@@ -254,8 +255,8 @@ def serve_caller(ours, nr):
 
 
 class Target(Caller):
-    """A process under a filter of its own, which calls clone2 when it is told to. Its listener is
-    the test's to give away."""
+    """A process under its own filter, which calls clone2 on request. The test decides who gets its
+    listener."""
 
     def __init__(self, case, nr=NR, before=None, flags=0):
         ours, theirs = socket.socketpair()
@@ -265,7 +266,7 @@ class Target(Caller):
         if self.pid == 0:
             status = 1
             try:
-                # What other targets' ends depend on is theirs and the test's alone.
+                # Its end must not depend on descriptors of other targets.
                 os.closerange(3, theirs.fileno())
                 os.closerange(theirs.fileno() + 1, 1 << 16)
                 if before:
@@ -290,7 +291,7 @@ class Target(Caller):
         return serve_caller(ours, nr)
 
     def give(self, agent, **kw):
-        """Hands the listener to an agent, as a runtime does, and forgets it."""
+        """Hands the listener to an agent, as a runtime does, and closes it."""
         peer = agent.send(state(**kw), [self.listener])
         self.forget()
         return peer
@@ -306,8 +307,8 @@ class Target(Caller):
 
 
 class ServiceManager:
-    """Takes what an agent notifies, keeps descriptors as systemd's FDSTORE does, and starts the
-    next agent with them."""
+    """Receives an agent's notifications, keeps descriptors as systemd's FDSTORE does, and passes
+    them to the next agent it starts."""
 
     def __init__(self, case):
         self.case = case
@@ -328,7 +329,7 @@ class ServiceManager:
                     self._take()
 
     def _take(self):
-        """All that has been sent so far."""
+        """Everything sent so far."""
         while True:
             try:
                 message, fds, _, _ = socket.recv_fds(self.socket, 4096, 8)
@@ -363,15 +364,15 @@ class ServiceManager:
             return any(text in message for message in self.states)
 
     def start(self, name, *options, sockets=()):
-        """An agent that is given what is stored, and `sockets`."""
+        """Starts an agent with the stored descriptors and `sockets`."""
         with self.lock:
-            self._take()  # systemd, too, reads what a service has sent before it takes note of its end
+            self._take()  # like systemd, read what a service has sent before handling its end
             passed = [("listen", s.fileno()) for s in sockets] + list(self.store)
         names = ":".join(n for n, _ in passed)
         fds = [fd for _, fd in passed]
 
         def place():
-            # From 3 on, in this order; first out of the way of each other.
+            # From 3 on, in this order; first move them out of each other's way.
             high = [os.dup2(fd, 1000 + i) for i, fd in enumerate(fds)]
             for i, fd in enumerate(high):
                 os.dup2(fd, 3 + i)
@@ -385,7 +386,7 @@ class ServiceManager:
 
 
 class Started(Agent):
-    """An agent that a service manager starts."""
+    """An agent started by a service manager."""
 
     def __init__(self, case, name, body, wait=True):
         self.case, self.name, self.path = case, name, case.path("agent.sock")
@@ -407,7 +408,7 @@ class Started(Agent):
 
 
 class Forked:
-    """As much of subprocess.Popen as Agent needs."""
+    """The part of subprocess.Popen that Agent needs."""
     stdin = stdout = stderr = None
 
     def __init__(self, pid):

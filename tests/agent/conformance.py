@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""conformance.py shim|bubblewrap|crun-shim|crun-listener|runc-shim: the conformance suite, served
-by an agent. In its own pid and mount namespace; the status is the suite's."""
+"""conformance.py shim|bubblewrap|crun-shim|crun-listener|runc-shim: runs the conformance suite, served by
+an agent, in its own pid and mount namespace. The exit status is the suite's."""
 import os
 import signal
 import subprocess
@@ -17,7 +17,7 @@ def command(way, directory, socket, suite):
     if way == "shim":
         return [agents.SHIM, "--socket", socket, "--", *program]
     if way == "bubblewrap":
-        # As root, so that the suite finds what it needs of users and namespaces.
+        # As root, so that the suite has the users and namespaces it needs.
         return ["bwrap", "--unshare-pid", "--cap-add", "ALL", "--bind", "/", "/", "--dev-bind",
                 "/dev", "/dev", "--proc", "/proc", "--bind", directory, directory, "--",
                 agents.SHIM, "--socket", socket, "--", *program]

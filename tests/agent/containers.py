@@ -9,8 +9,8 @@ import harness
 
 
 def prepare_mounts():
-    """What runtimes need of this mount namespace, which is the test's own: one kind of cgroups.
-    With cgroup v1 and v2 side by side crun does not start."""
+    """Sets up the test's own mount namespace for the runtimes: one cgroup version only. With v1 and
+    v2 side by side crun does not start."""
     if not os.path.isdir("/sys/fs/cgroup/unified"):
         return
     subprocess.run(["umount", "-l", "/sys/fs/cgroup"], check=True)
@@ -18,7 +18,7 @@ def prepare_mounts():
 
 
 def bundle(directory, way, socket, *program, binds=(), all_capabilities=False, runtime="crun"):
-    """Makes a bundle as the example does; the command that runs it."""
+    """Makes a bundle as the example does; returns the command that runs it."""
     words = [sys.executable, os.path.join(agents.EXAMPLES, "crun", "bundle.py"),
              "--socket", socket, "--supervise", harness.SUPERVISE, "--shim", agents.SHIM]
     for file in binds:

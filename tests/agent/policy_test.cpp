@@ -56,13 +56,13 @@ bool allows(const Policy &policy, const Subject &who, const Request &what)
 
 } // namespace
 
-TEST_CASE("policy: no rule for the caller")
+TEST_CASE("policy: no rule matches the caller")
 {
     CHECK_FALSE(allows(good(R"({"rules":[]})"), {}, asking({})));
     CHECK(allows(good(R"({"rules":[{}]})"), {}, asking({77, 0}, CLONE_NEWPID)));
 }
 
-TEST_CASE("policy: pids, in every namespace asked for, with both ends")
+TEST_CASE("policy: pids in every namespace asked for, ranges are inclusive")
 {
     const Policy policy = good(R"({"rules":[{"pids":[[10,20],77]}]})");
     for (const pid_t pid : {10, 15, 20, 77, 0}) {
@@ -81,7 +81,7 @@ TEST_CASE("policy: pids, in every namespace asked for, with both ends")
     CHECK(none.judge({}, asking({1})).refusal == "pid 1 not allowed (rule 1 of the policy)");
 }
 
-TEST_CASE("policy: flags, the exit signal is none")
+TEST_CASE("policy: flags; the exit signal is not one")
 {
     const Policy policy = good(R"({"rules":[{"flags":["CLONE_VM","CLONE_VFORK"]}]})");
     CHECK(allows(policy, {}, asking({})));
@@ -91,7 +91,7 @@ TEST_CASE("policy: flags, the exit signal is none")
     CHECK_FALSE(allows(policy, {}, asking({}, 1ULL << 40)));
 }
 
-TEST_CASE("policy: who is meant")
+TEST_CASE("policy: which callers match")
 {
     const Policy policy = good(R"({"rules":[
         {"match":{"uid":1000},"deny":"a"},
@@ -115,7 +115,7 @@ TEST_CASE("policy: who is meant")
     CHECK(reason(annotated) == "-");
 }
 
-TEST_CASE("policy: children are handed on to whoever counts them")
+TEST_CASE("policy: the limit of children is passed to the counter")
 {
     const Policy policy = good(R"({"rules":[{"match":{"uid":1}},{"max_children":0}]})");
     CHECK(policy.counts_children());
@@ -124,7 +124,7 @@ TEST_CASE("policy: children are handed on to whoever counts them")
     CHECK_FALSE(good(R"({"rules":[{}]})").counts_children());
 }
 
-TEST_CASE("policy file: errors, with their place")
+TEST_CASE("policy file: errors, with their positions")
 {
     CHECK(why("{\n  \"rules\": [\n    {\"pidz\": []}\n  ]\n}").starts_with("3:11: unknown key"));
     CHECK(why(R"({"rules":[],"x":1})").starts_with("1:15: unknown key \"x\""));

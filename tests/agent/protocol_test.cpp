@@ -20,7 +20,7 @@ State whole(std::string_view text)
     return end.feed(text);
 }
 
-/// The same, byte by byte.
+/// Feeds it byte by byte.
 State pieces(std::string_view text)
 {
     DocumentEnd end;
@@ -49,7 +49,7 @@ std::string why(std::string_view text)
 
 } // namespace
 
-TEST_CASE("document end: whole, in pieces, strings with what looks like an end")
+TEST_CASE("document end: whole, in pieces, strings that contain an apparent end")
 {
     for (const std::string_view text : {R"({})", R"( {} )", "\n{\"a\":[1,2,{}]}\n", R"({"a":"}"})",
                                         R"({"a":"\"}"})", R"({"a":"\\"})", R"({"}":"{"})"}) {
@@ -73,7 +73,7 @@ TEST_CASE("document end: whole, in pieces, strings with what looks like an end")
 
 TEST_CASE("document end: depth")
 {
-    // A piece at a time, with one level less than there may be outside of it.
+    // In pieces, one level deeper each, up to one less than the limit.
     const std::string deepest(DocumentEnd::max_depth - 1, '[');
     CHECK(whole("{\"a\":" + deepest) == State::more);
     CHECK(whole("{\"a\":" + deepest + "[") == State::too_deep);
@@ -104,7 +104,7 @@ TEST_CASE("process state: the specification's example")
     CHECK(state.subject.annotations == std::map<std::string, std::string>{{"myKey", "myValue"}});
 }
 
-TEST_CASE("process state: where the listener is, what is missing, what is strange")
+TEST_CASE("process state: position of the listener, missing parts, odd parts")
 {
     CHECK(good(R"({"fds":["a","b","seccompFd"]})").listener_index == 2);
     CHECK(good(R"({"fds":["a","b","seccompFd"]})").fd_count == 3);
@@ -123,7 +123,7 @@ TEST_CASE("process state: where the listener is, what is missing, what is strang
     CHECK(why("") == "the message is not JSON");
 }
 
-TEST_CASE("process state: of a key that comes twice the last one counts, nested ones are others")
+TEST_CASE("process state: the last duplicate key counts; nested keys are different keys")
 {
     const ProcessState state = good(R"({
         "fds": ["a", "seccompFd"], "pid": 1, "metadata": "old",
@@ -147,7 +147,7 @@ TEST_CASE("process state: of a key that comes twice the last one counts, nested 
               .subject.annotations.empty());
 }
 
-TEST_CASE("process state: annotations without end are refused, and count by what they take")
+TEST_CASE("process state: too many annotations are refused, and they count by their memory")
 {
     const auto with = [](std::size_t annotations) {
         std::string text = R"({"fds":["seccompFd"],"state":{"annotations":{"x":"")";
@@ -162,7 +162,7 @@ TEST_CASE("process state: annotations without end are refused, and count by what
     CHECK(why(with(max_annotations + 1)) == "the message has more than 4096 annotations");
 }
 
-TEST_CASE("process state: clone2-shim is known by its metadata")
+TEST_CASE("process state: clone2-shim is recognised by its metadata")
 {
     const auto nr = [](const std::string &metadata) {
         const ProcessState state = good(R"({"fds":["seccompFd"],"metadata":")" + metadata + "\"}");
@@ -179,7 +179,7 @@ TEST_CASE("process state: clone2-shim is known by its metadata")
     }
 }
 
-TEST_CASE("subject: survives being written and read, also what is no UTF-8")
+TEST_CASE("subject: survives encoding and decoding, even invalid UTF-8")
 {
     Subject subject;
     subject.uid = 4294967294;

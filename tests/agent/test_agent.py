@@ -32,7 +32,7 @@ class Socket(harness.Case):
         shim = self.public_copy(agents.SHIM)
         call = self.public_copy(harness.CALL)
         for uid, status in ((harness.NOBODY, 0), (2, 125)):
-            # Without privilege a plain clone is all that they may ask for.
+            # Without privilege they may only make plain clones.
             result = harness.run(["setpriv", f"--reuid={uid}", "--clear-groups", shim, "--socket",
                                   agent.path, call], cwd="/")
             self.assertEqual(result.status, status, result)
@@ -40,7 +40,7 @@ class Socket(harness.Case):
         agent.says("uid 2 was turned away")
 
     def test_overflow_uid(self):
-        # In this namespace only root is mapped: all others seem to be 65534, and are not let in.
+        # Only root is mapped in this namespace: all others appear as 65534 and are refused.
         self.need_root()
         agent = Agent(self, "--allow-uid", str(harness.NOBODY),
                       command=["unshare", "--user", "--map-root-user"])
@@ -52,8 +52,9 @@ class Socket(harness.Case):
         agent.says("doesn't map was turned away")
         self.expect(agent.shim("true"), 0)
 
-    def test_an_entry_that_is_swapped(self):
-        # Whoever owns the directory puts another file in the socket's place: its mode stays.
+    def test_replaced_socket_file(self):
+        # The owner of the directory replaces the socket by another file, whose mode must not
+        # change.
         path, secret = self.path("s"), self.path("secret")
         with open(secret, "w"):
             os.chmod(secret, 0o600)
@@ -99,14 +100,14 @@ class Socket(harness.Case):
         self.assertEqual(agent.end(), 0)
         self.assertEqual([f for f in os.listdir(self.tmp) if f in ("s", "s.lock")], [])
 
-    def test_no_socket_is_removed_but_a_socket(self):
+    def test_only_sockets_are_removed(self):
         with open(self.path("file"), "w") as file:
             file.write("precious")
         result = harness.supervise("--listen", self.path("file"))
         self.expect(result, 125, err="is not a socket")
         self.assertEqual(self.read("file"), "precious")
 
-    def test_directory_is_made(self):
+    def test_directory_is_created(self):
         agent = Agent(self, path=self.path("made/agent.sock"))
         agent.serves()
 
@@ -137,7 +138,7 @@ class Serving(harness.Case):
         self.assertEqual(ended(peer), b"", "runtimes get no answer")
 
     def test_socket_that_stays_open(self):
-        # The message is complete: no end of file is waited for.
+        # The message is complete, so the agent must not wait for end of file.
         agent = Agent(self)
         target = Target(self)
         peer = target.give(agent)
@@ -163,7 +164,7 @@ class Serving(harness.Case):
                        [null.fileno(), target.listener, null.fileno()])
         target.forget()
         self.assertEqual(target.call(7000), 7000)
-        # The connection, which is open still, and the listener; the others are closed.
+        # Two more: the connection, which is still open, and the listener. The others are closed.
         self.wait(lambda: agent.fds() == before + 2, "the other descriptors' end")
 
     def test_null_and_unknown_members(self):
@@ -224,7 +225,7 @@ class Serving(harness.Case):
             self.assertEqual(agent.end(), 0)
 
     def test_invisible_pid_namespace(self):
-        # The agent is in a pid namespace below the target's: it sees no pid of the caller.
+        # The agent is in a pid namespace below the target's, so the caller has no pid there.
         path = self.path("inner.sock")
         child = self.start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
                            harness.SUPERVISE, "--listen", path, stderr=open(self.path("e"), "w"))
@@ -243,7 +244,7 @@ class Serving(harness.Case):
 
 class Start(harness.Case):
     def test_without_threads(self):
-        # It serves, or says at its start what it has not got.
+        # It serves, or reports at start-up what is missing.
         self.need_root()
         self.need("setpriv", shutil.which("setpriv"), "command not installed")
         os.chmod(self.tmp, 0o777)
@@ -270,7 +271,7 @@ class Start(harness.Case):
 
 
 class Log(harness.Case):
-    def test_sighup_opens_it_anew(self):
+    def test_sighup_reopens_it(self):
         agent = Agent(self, "--log", self.path("log"))
         agent.serves()
         os.rename(self.path("log"), self.path("log.1"))
@@ -280,8 +281,8 @@ class Log(harness.Case):
         self.assertEqual([self.read(name).count("\n") for name in ("log.1", "log")], [1, 1])
         self.assertEqual(agent.end(), 0)
 
-    def test_nobody_reads(self):
-        # Neither the log nor stderr, where the statistics would be: it serves, and it ends.
+    def test_without_a_reader(self):
+        # Nothing reads the log, or stderr with the statistics: the agent serves, and it ends.
         for name in ("log", "err"):
             os.mkfifo(self.path(name))
             reader = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK)
@@ -301,13 +302,13 @@ class Log(harness.Case):
 
 
 class End(harness.Case):
-    def test_signals_at_its_start(self):
-        # It waits for a policy that nobody writes.
+    def test_signals_at_start_up(self):
+        # It waits for a policy file that nothing writes.
         os.mkfifo(self.path("policy"))
         for number in (signal.SIGTERM, signal.SIGINT):
             agent = Agent(self, "--policy", self.path("policy"), wait=False, name=f"agent{number}")
             self.wait(lambda: agent.is_in(OPENAT), "the open")
-            agent.child.send_signal(signal.SIGHUP)  # nothing to be read again yet
+            agent.child.send_signal(signal.SIGHUP)  # nothing to reload yet
             self.assertEqual(agent.end(number), 0, agent.err())
 
     def test_signals(self):
@@ -317,7 +318,7 @@ class End(harness.Case):
             self.assertEqual(agent.end(number), 0)
             self.assertFalse(os.path.exists(agent.path))
 
-    def test_targets_go_on(self):
+    def test_targets_continue(self):
         for number, status in ((signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)):
             agent = Agent(self, name=f"agent{number}")
             target = Target(self)
@@ -342,7 +343,7 @@ class End(harness.Case):
         from session import Calls
         return Calls(0, self.path("n")).counters()
 
-    def test_silent_connections_do_not_keep_it(self):
+    def test_silent_connections_do_not_delay_it(self):
         agent = Agent(self)
         peers = [agent.connect() for _ in range(5)]
         self.assertEqual(agent.end(), 0)

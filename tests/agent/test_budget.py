@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What one user can take of an agent, and that it is not what the others need."""
+"""What one user can take of an agent, and that this leaves enough for others."""
 import contextlib
 import os
 import signal
@@ -17,7 +17,7 @@ class Budget(harness.Case):
         return Agent(self, "--allow-uid", str(harness.NOBODY), "--budget", budget, **kw)
 
     def give(self, agent, target, uid=harness.NOBODY, **kw):
-        """Hands a listener over as this user."""
+        """Hands over a listener as this user."""
         os.seteuid(uid)
         try:
             return target.give(agent, **kw)
@@ -25,7 +25,7 @@ class Budget(harness.Case):
             os.seteuid(0)
 
     def hold(self, agent, calls):
-        """A listener of another user, with calls that hold up a thread each; its target."""
+        """A listener of another user, with calls that each hold up a thread; returns its target."""
         target = Target(self)
         self.give(agent, target)
         target.hold_many(calls)
@@ -39,7 +39,7 @@ class Budget(harness.Case):
                   f"{count} calls that are held up")
 
     def test_calls(self):
-        # Alone a user gets half of them, and its first listener half of that.
+        # A single user gets half of them, and its first listener half of that.
         agent = self.agent("calls=16")
         targets = [self.hold(agent, 20)]
         self.held(agent, 4)
@@ -48,7 +48,8 @@ class Budget(harness.Case):
             self.held(agent, count)
         agent.says("uid 65534: 4 calls are under way and held up, further ones wait")
         agent.serves()
-        # When the others' have ended, the last listener, which had none, has what a first one has.
+        # When the others' calls have ended, the last listener, which had none, gets as many as the
+        # first.
         for target in targets[:4]:
             for pid in self.descendants(target.pid):
                 os.kill(pid, signal.SIGKILL)
@@ -84,14 +85,14 @@ class Budget(harness.Case):
         for target in targets[:3]:
             self.give(agent, target, annotations={"a": "x" * 600_000}).close()
         self.wait(lambda: self.served(agent) == 3, "its share")
-        with contextlib.suppress(BrokenPipeError):  # refused as it comes
+        with contextlib.suppress(BrokenPipeError):  # it may be refused at once
             ended(self.give(agent, targets[3], annotations={"a": "x" * 600_000}))
         agent.says("uid 65534 has used up its share of memory")
         agent.serves()
         self.give(agent, targets[4])
         self.assertEqual(targets[4].call(7000), 7000, "a small one has room")
 
-    def test_messages_that_are_not_complete(self):
+    def test_incomplete_messages(self):
         agent = self.agent("memory=4")
         before = agent.data_kib()
         os.seteuid(harness.NOBODY)
@@ -104,8 +105,9 @@ class Budget(harness.Case):
         self.assertLess(agent.data_kib() - before, 6 << 10)
         agent.serves()
 
-    def test_kept_over_a_restart(self):
-        # Six descriptors: a user alone has room for one listener with its note; more are served.
+    def test_kept_across_a_restart(self):
+        # Six descriptors: a single user may keep one listener with its note; more are served but
+        # not kept.
         os.environ["FDSTORE"] = "6"
         self.addCleanup(os.environ.pop, "FDSTORE")
         manager = ServiceManager(self)
@@ -123,7 +125,7 @@ class Budget(harness.Case):
         self.assertEqual(targets[0].call(7002), 7002)
 
     def test_all_at_once(self):
-        # Another user does all of it while a container of root's calls.
+        # Another user does all of this while one of root's containers calls.
         self.limit = 600
         agent = self.agent("calls=64,descriptors=512,listeners=16,memory=8", name="all")
         victim = Target(self)
@@ -155,7 +157,7 @@ class Budget(harness.Case):
         os.kill(attack, signal.SIGKILL)
 
     def attack(self, path):
-        """Without end: the same listener and others, descriptors, half messages, silence."""
+        """Endlessly: the same listener and others, descriptors, half messages, silence."""
         targets = [Target(self) for _ in range(10)]
         for target in targets[:3]:
             target.hold_many(40)

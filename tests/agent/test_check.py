@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""--check and --print-bpf: what stands between a call and the agent."""
+"""--check and --print-bpf: what may stop a call on its way to the agent."""
 import base64
 import ctypes
 import errno
@@ -15,7 +15,7 @@ RET_ERRNO, RET_KILL, RET_ALLOW = 0x00050000, 0x80000000, 0x7fff0000
 
 
 def filtered(number, action):
-    """For a child before exec: this call gets this answer from a filter."""
+    """For a child before exec: a filter gives this call this answer."""
     def install():
         steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, action),
                  (0x06, 0, 0, RET_ALLOW)]
@@ -37,7 +37,7 @@ class Check(harness.Case):
             self.assertEqual(whole.status, 1, whole)
 
     def test_other_number(self):
-        # Each for itself: which of the two a filter refuses.
+        # Separately, depending on which of the two a filter refuses.
         for refused, asked, status in ((500, 500, 1), (500, 387, 0), (387, 500, 0)):
             result = harness.supervise("--check=number", "-n", str(asked),
                                        preexec_fn=filtered(refused, RET_ERRNO | errno.EPERM))
@@ -45,7 +45,7 @@ class Check(harness.Case):
         self.expect(harness.supervise("--check=number", "-n", "39"), 125, err="getpid")
 
     def test_clone3(self):
-        # EPERM: Docker before 20.10.10. The kernel gives it, too, for pids without privilege.
+        # EPERM: Docker before 20.10.10. The kernel also gives it for pids without privilege.
         for error in ("ENOSYS", "EPERM"):
             action = RET_ERRNO | getattr(errno, error)
             for feature, text in (("set_tid", f"clone3 itself gives {error}"),

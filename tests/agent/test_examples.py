@@ -13,7 +13,7 @@ from agents import Agent, EXAMPLES
 
 
 def own_mounts():
-    """This process's own mount namespace, in which the runtimes' needs can be met."""
+    """Gives this process its own mount namespace, which can be set up for the runtimes."""
     assert agents.libc.unshare(0x00020000) == 0  # CLONE_NEWNS
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     containers.prepare_mounts()
@@ -39,8 +39,8 @@ class Bubblewrap(harness.Case):
                                   CLONE2_SHIM=agents.SHIM)
         self.expect(result, 0, out="pid 77 status 0")
 
-    def test_inside_of_a_sandbox_with_a_filter(self):
-        # The sandbox's filter says ERRNO for what it doesn't know: that wins, and --check tells.
+    def test_inside_a_sandbox_with_a_filter(self):
+        # The sandbox's filter answers ERRNO for unknown numbers: that wins, and --check reports it.
         agent = Agent(self)
         steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 387), (0x06, 0, 0, 0x00050001),
                  (0x06, 0, 0, 0x7fff0000)]
@@ -55,7 +55,7 @@ class Bubblewrap(harness.Case):
 
 
 class Runtime(harness.Case):
-    """What the tests of OCI runtimes share. They differ in what a profile can ask for."""
+    """Shared by the tests of OCI runtimes, which differ in what a profile can ask for."""
     runtime = None
 
     def setUp(self):
@@ -122,7 +122,7 @@ class Crun(Runtime):
         self.assertEqual(harness.calls(result.out), ["EPERM"], result)
 
     def test_create_and_start(self):
-        # The runtime connects when the container is made, the program runs when it is started.
+        # The runtime connects when the container is created; the program runs when it is started.
         directory = self.path("bundle")
         command = containers.bundle(directory, "listener", self.agent.path, *self.CALL,
                                     binds=[harness.CALL_STATIC])
@@ -135,7 +135,7 @@ class Crun(Runtime):
         self.assertEqual(self.read("out"), "pid 77 status 0\n")
 
     def test_names_do_not_work(self):
-        # If this begins to work, examples/crun/README.md is to say so.
+        # If this begins to work, examples/crun/README.md must say so.
         for name in ("clone2", "387"):
             def change(config):
                 config["annotations"] = {}
@@ -145,7 +145,7 @@ class Crun(Runtime):
             self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
 
     def test_profile_without_the_number(self):
-        # As the usual profiles are: an allow list, the rest is EPERM.
+        # Like the usual profiles: an allow list, everything else gives EPERM.
         def change(config):
             config["linux"]["seccomp"] = {
                 "defaultAction": "SCMP_ACT_ALLOW",
@@ -164,8 +164,8 @@ class Runc(Runtime):
         self.expect(self.run_bundle("shim", "/clone2-call-static", "77"), 0, out="pid 77 status 0")
 
     def test_foreign_notifications(self):
-        # runc takes no raw filter, so this is all that its listenerPath can do for us. It speaks
-        # when the container's first process already runs on.
+        # runc takes no raw filter, so its listenerPath can do no more than this for us. It sends
+        # its message when the container's first process is already running.
         self.foreign_notifications()
 
 
@@ -174,7 +174,7 @@ class Systemd(harness.Case):
         with open(os.path.join(EXAMPLES, "systemd", name)) as file:
             return file.read()
 
-    def test_units_are_right(self):
+    def test_units_are_valid(self):
         self.need_command("systemd-analyze")
         result = harness.run(["systemd-analyze", "verify", "--man=no",
                               os.path.join(EXAMPLES, "systemd", "clone2-supervise.service"),
@@ -206,7 +206,7 @@ class Systemd(harness.Case):
 
 class Kubernetes(harness.Case):
     def test_manifests(self):
-        # The system's Python, for which python3-yaml is installed.
+        # The system's Python, because python3-yaml is installed for it.
         convert = ("import json, sys, yaml; "
                    "print(json.dumps([d for f in sys.argv[1:] for d in yaml.safe_load_all(open(f))]))")
         result = harness.run(["/usr/bin/python3", "-c", convert,

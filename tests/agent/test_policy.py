@@ -80,7 +80,7 @@ class Policy(harness.Case):
         # A zombie is not alive.
         self.assertEqual([target.call(7003), target.call(7004)], [7003, PERM])
         agent.says("3 children are already alive")
-        # Another listener has its own.
+        # Another listener has its own limit.
         self.assertEqual(self.target(agent).call(7005), 7005)
 
     def test_max_children_of_one_program_with_many_threads(self):
@@ -104,7 +104,7 @@ class Policy(harness.Case):
         os.kill(7001, signal.SIGKILL)
         self.assertEqual(agent.end(), 0)
 
-    def test_broken_at_the_start(self):
+    def test_broken_at_start_up(self):
         for text, error in (("", "1:"), ("[]", '1:1: not an object with "rules"'),
                             ('{"rules": [{"pids": [[2, 1]]}]}', "ends before it begins"),
                             ('{"rules": [{"deny": "x", "deny": "y"}]}', "appears twice")):
@@ -124,7 +124,7 @@ class Policy(harness.Case):
         self.assertEqual(harness.calls(agent.shim(harness.CALL, "7001").out), ["EPERM"])
 
 
-# So many threads call at once, each once; the children sleep.
+# This many threads call at once, each once; the children sleep.
 THREADS = """
 import ctypes, os, signal, struct, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)

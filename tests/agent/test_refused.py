@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Each system call of a start, refused to the agent or to clone2-shim: neither hangs, and PROGRAM has
-clone2, or is not run and the call is named."""
+"""Refuses each system call made at start-up to the agent or to clone2-shim: neither hangs, and PROGRAM
+has clone2, or does not run and the call is named."""
 import signal
 
 import agents  # noqa: F401  (the path to harness)
@@ -8,9 +8,9 @@ import harness
 import refused
 from agents import SHIM, Agent
 
-# The agent starts, and says for each connection or call what it may not do.
+# The agent starts, and reports for each connection or call what it may not do.
 NAMED_LATER = ("ioctl", "seccomp", "accept4", "ptrace", "process_vm_readv")
-# PROGRAM itself, not clone2-shim, can't do without these.
+# PROGRAM itself needs these, clone2-shim does not.
 OF_PROGRAM = ("clone3", "wait4", "close", "pread64", "mmap", "mprotect", "openat", "newfstatat",
               "arch_prctl", "write")
 
@@ -25,7 +25,7 @@ class AgentStart(harness.Case):
         label = f"{name}{error}"
         agent = Agent(self, wait=False, name=label, command=refused.refusing(name, error))
         if name in refused.LOADER or name == "write":
-            # The C library has ended it; or it may listen, and has no way to say so.
+            # The C library has ended it; or it may listen but can't report that.
             agent.child.kill()
             self.finish(agent.child)
             return
@@ -36,7 +36,7 @@ class AgentStart(harness.Case):
             self.assertIn(refused.spoken(name), agent.err())
             return
         if name == "accept4":
-            agent.connect()  # else nobody is there to be accepted
+            agent.connect()  # else there is no connection to accept
             agent.says("accept()")
         else:
             result = agent.shim(harness.CALL, "7000")
@@ -60,7 +60,7 @@ class Shim(harness.Case):
         if name in OF_PROGRAM or harness.calls(result.out) == [7000]:
             return
         self.assertEqual((result.status, result.out), (125, ""), result)
-        if name != "getpid":  # a message that is no JSON then
+        if name != "getpid":  # then the message is not JSON
             self.assertIn(refused.spoken(name), result.err)
 
 

@@ -41,7 +41,7 @@ class Restart(harness.Case):
             agent.serves()
             self.assertEqual(agent.end(), 0)
             self.assertTrue(os.path.exists(agent.path), "the manager's, not the agent's")
-            # What connects between two agents waits.
+            # A connection made between two agents waits.
             waiting = self.start(agents.SHIM, "--socket", agent.path, harness.CALL, "7000")
             agent = manager.start("b", sockets=[listening])
             self.assertEqual(self.finish(waiting), 0)
@@ -59,7 +59,7 @@ class Restart(harness.Case):
                 target.give(agent).close()
                 self.assertEqual(target.call(7000 + number), 7000 + number)
                 agent.end(number)
-                # With nobody there the call waits for the next agent.
+                # Without an agent the call waits for the next one.
                 target.ask(7100 + number)
                 agent = manager.start(f"b{number}")
                 self.assertEqual(target.answer(), 7100 + number)
@@ -85,8 +85,9 @@ class Restart(harness.Case):
         self.assertEqual(target.call(7001), -errno.EPERM)
         agent.says('container "web"')
 
-    def test_call_that_the_dead_agent_had_taken(self):
-        # Received and never answered: while the listener lives the kernel gives it to nobody else.
+    def test_call_that_the_dead_agent_had_received(self):
+        # Received and never answered: while the listener lives, the kernel does not deliver it
+        # again.
         self.need_root()
         manager = ServiceManager(self)
         agent = manager.start("a")
@@ -101,14 +102,14 @@ class Restart(harness.Case):
         agent.says("unanswered calls failed with ENOSYS: 1")
         self.assertEqual(target.call(7001), 7001)
 
-    def test_call_in_progress_does_not_keep_the_agent(self):
+    def test_call_in_progress_does_not_delay_the_end(self):
         self.need_root()
         agent = agents.Agent(self)
         target = Target(self)
         target.give(agent).close()
         target.ask_held()
         self.wait(agent.reads_memory, "the agent's attempt to read")
-        # Others are served meanwhile, and it ends all the same.
+        # Others are served in the meantime, and the agent still ends.
         agent.serves()
         self.assertEqual(agent.end(), 0)
         agent.says("can't be finished")
@@ -140,7 +141,7 @@ class Restart(harness.Case):
         except (FileNotFoundError, struct.error):
             return 0, 0, 0
 
-    def test_listener_that_ended_meanwhile(self):
+    def test_listener_that_ended_in_between(self):
         manager = ServiceManager(self)
         agent = manager.start("a")
         target = Target(self)

@@ -33,7 +33,7 @@ class Program(harness.Case):
         path = ":".join([self.path("nosuch"), self.path("a"), self.path("b"), self.path("c")])
         result = agent.shim("prog", "x", env={"PATH": path})
         self.expect(result, 0, out=f"b {self.path('b/prog')} x 1\n")
-        # One that may not be executed is no "not found".
+        # A file that may not be executed is not "not found".
         self.assertEqual(agent.shim("prog", env={"PATH": self.path("a")}).status, 126)
         self.assertEqual(agent.shim("prog", env={"PATH": self.path("nosuch")}).status, 127)
         # An empty entry is the current directory; without PATH there is a default.
@@ -119,7 +119,7 @@ class Refused(harness.Case):
         self.expect(result, 0, out="pid 7000")
 
     def strange_agent(self, answer):
-        """Reads the message and answers so."""
+        """Reads the message and gives this answer."""
         server = socket.socket(socket.AF_UNIX)
         server.bind(self.path("strange"))
         server.listen()
@@ -163,7 +163,7 @@ class File(harness.Case):
         with open(SHIM, "rb") as file:
             image = file.read()
         self.assertNotIn(b"ld-linux", image)
-        # It runs where nothing else is.
+        # It runs in an otherwise empty file system.
         os.mkdir(self.path("root"))
         copy = self.path("root/clone2-shim")
         with open(copy, "wb") as file:

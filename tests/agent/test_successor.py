@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What an agent has left in its targets is the next agent's: calls under way, code, data.
+"""An agent takes over what its predecessor left in targets: calls in progress, code, data.
 
 An agent is replaced while a call is at a certain place. CLONE2_RESTART_ROUNDS sets how often agents
-are replaced under load, CLONE2_SEED brings the same choices back."""
+are replaced under load; CLONE2_SEED repeats the same choices."""
 import errno
 import os
 import random
@@ -34,7 +34,7 @@ def children(pid):
 
 
 def threads_of(pids):
-    """Where each of these processes' threads is."""
+    """Where each thread of these processes is."""
     return "\n".join(repr(procs.get(tid)) for pid in pids for tid in tracing.tasks(pid))
 
 
@@ -72,15 +72,15 @@ class Successor(harness.Case):
 
     def target(self):
         self.need_root()  # userfaultfd(2) for the kernel's own reads
-        # What stops a target must not take its call back once the agent has it.
+        # Stopping the target must not cancel its call once the agent has received it.
         target = Target(self, flags=agents.WAIT_KILLABLE_RECV)
         target.give(self.agent).close()
         self.wait(self.manager.names, "the store")
         return target
 
     def stop_inside(self, target, *pids):
-        """A call that is stopped at the first instruction of what the agent has put into the target:
-        by a SIGSTOP that was sent when the agent had taken the call up."""
+        """A call that is stopped at the first instruction of the agent's code in the target, by a
+        SIGSTOP sent after the agent had received the call."""
         fill = target.ask_later(*pids)
         self.wait(self.agent.reads_memory, "the agent's attempt to read")
         os.kill(target.pid, signal.SIGSTOP)
@@ -94,7 +94,7 @@ class Successor(harness.Case):
         self.assertTrue(begin <= at < end, f"{at:#x} is not in {vdso}")
 
     @in_each_way
-    def test_vfork_like_call_under_way(self, number, log):
+    def test_vfork_like_call_in_progress(self, number, log):
         caller = self.start(agents.SHIM, "--socket", self.agent.path, harness.CALL, "-H", "-f",
                             CLONE_VM | CLONE_VFORK | signal.SIGCHLD, "7000",
                             stdin=subprocess.PIPE, stdout=open(self.path("out"), "w"))
@@ -141,12 +141,12 @@ class Successor(harness.Case):
         self.assertEqual(target.answer(), 7000)
         self.assertEqual(target.call(7001), 7001)
         self.assertEqual(sorted(children(target.pid)), [7000, 7001])
-        # One area, and the page of the first call's arguments.
+        # One area, and the page with the first call's arguments.
         self.assertEqual(vm_size(target.pid), before + 256 + 4)
 
     @in_each_way
     def test_two_threads_boot_under_two_agents(self, number, log):
-        # The first one's boot slot is still in use, which the second agent has not seen being given.
+        # The first one's boot slot is still in use, although the second agent did not hand it out.
         target = self.target()
         thread = target.thread()
         self.stop_inside(target, 7000)
@@ -159,7 +159,7 @@ class Successor(harness.Case):
         self.assertEqual(sorted(children(target.pid)), [7000, 7001])
         self.assertEqual(thread.call(7002), 7002)
 
-    def test_code_and_area_are_used_again(self):
+    def test_code_and_area_are_reused(self):
         self.next_agent()
         target = self.target()
         self.assertEqual(target.call(7000), 7000)
@@ -171,7 +171,7 @@ class Successor(harness.Case):
         self.assertNotIn("trampoline installed", self.read("a2.err"))
 
     def test_boot_slots_of_a_target_without_memory(self):
-        # Each call boots, and has to give its boot slot back: there are eight.
+        # Each call boots and must release its boot slot: there are eight.
         self.next_agent()
         target = self.target()
         thread = target.thread()
@@ -228,7 +228,7 @@ class UnderLoad(Successor):
         print(f"     {ROUNDS} restarts, log {log}, {what}: {calls + done} calls, "
               f"{missing + enosys} ENOSYS, sizes {[sorted(s) for s in sizes.values()]}", flush=True)
         self.assertEqual(failures, enosys, what)
-        # At most one call in hand for each thread.
+        # At most one call in progress per thread.
         self.assertLessEqual(missing + enosys, 6 * ROUNDS, what)
         self.assertGreater(calls + done, 20 * ROUNDS)
         for pid, seen in sizes.items():
@@ -241,7 +241,7 @@ class UnderLoad(Successor):
         self.restarts(True)
 
 
-# The cases of the base class run once.
+# Runs the cases of the base class only once.
 for _name in [name for name in vars(Successor) if name.startswith("test_")]:
     setattr(UnderLoad, _name, None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Agents that come and go, by SIGTERM and SIGKILL, while their targets call."""
+"""Agents that are replaced, by SIGTERM and SIGKILL, while their targets call."""
 import os
 import random
 import shutil
@@ -17,12 +17,12 @@ from targets import (CRASHES, PATIENCE, Failure, Target, disturb, end_all, evide
                      members, send)
 
 TARGETS = 8
-# Memory that a target may gain after its first calls, whatever the number of restarts.
+# How much memory a target may gain after its first calls, whatever the number of restarts.
 GROWTH_KIB = 128
 
 
 class Stage(harness.Case):
-    """What the agents' helpers want of a test."""
+    """What the agents' helpers need of a test."""
 
     def __init__(self, directory):
         super().__init__("no_test")
@@ -82,14 +82,14 @@ class Peer:
         if -status in CRASHES or status - 128 in CRASHES:
             raise Failure(f"{self}: exit status {status}")
         if status == 125 and "clone2-shim: the agent refused" in self.target.read("err"):
-            return 0, 0  # its agent ended just when it came
+            return 0, 0  # its agent ended just as it came
         told, counted = self.target.calls_of_endure(), self.target.counters()
         if self.target.ends and status != 0:
             raise Failure(f"{self}: exit status {status}")
         if self.target.endures and not told:
             raise Failure(f"{self}: no word of it")
         calls, unanswered = told or (counted[0], counted[2]) if told or counted else (0, 0)
-        # What an agent had taken and not answered is all that a restart may cost.
+        # A restart may only cost calls that an agent had received and not answered.
         if self.target.kind != "short" and unanswered > self.target.threads * self.restarts:
             raise Failure(f"{self}: {unanswered} ENOSYS in {self.restarts} restarts")
         return calls, unanswered
@@ -208,7 +208,7 @@ class Session:
                 shutil.rmtree(peer.directory)
 
     def _end_peer(self, peer):
-        # It is served at last.
+        # It is served in the end.
         if before := peer.target.counters():
             self._wait(lambda: peer.child.poll() is not None
                        or peer.target.counters()[0] > before[0] + 20, f"calls of {peer}")

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Everything at once, at random: supervisors are killed while targets of all kinds call, exec, make
+"""Everything at once, at random: supervisors are killed while targets of all kinds call, exec, create
 threads and namespaces, get signals, are stopped and continued. No target may see a wrong result,
 crash, hang or leave a process behind.
 
   python3 tests/chaos/chaos.py [--mode wrapper|agent|all] [--seconds S | --kills N]
                                 [--seed SEED] [--jobs J] [--first N]
 
-Ends after S seconds (60) or when N processes of supervisors have been killed; with `all`, half of that
-is for wrappers, and half for agents, which come and go as a service manager lets them. All decisions follow
-from the seed, which is printed; session N of a seed always does the same, at moments that the machine
-decides. A failure prints the command that repeats it from that session on, and where its files are.
+Ends after S seconds (60) or when N processes of supervisors have been killed. `all` uses one half for
+wrappers and the other for agents, which a service manager replaces. All decisions follow from the seed,
+which is printed; session N of a seed always does the same, at moments that depend on the machine. A
+failure prints the command that repeats it from that session on, and the directory of its files.
 
-The programs are those of `build`, or as CLONE2_SUPERVISE and the like say (tests/integration/
-harness.py); with `CLONE2_SUPERVISE=build-asan/supervisor/clone2-supervise` what a sanitizer reports is a
-failure, too. It makes a pid namespace of its own, and needs root.
+The programs are those in `build`, or those named by CLONE2_SUPERVISE and the like (see
+tests/integration/harness.py). With `CLONE2_SUPERVISE=build-asan/supervisor/clone2-supervise` a
+sanitizer's report is a failure, too. Creates its own pid namespace and needs root.
 """
 import argparse
 import os
@@ -31,7 +31,7 @@ import wrapper  # noqa: E402
 
 
 class Run:
-    """Takes sessions one after the other on several threads, until it is enough."""
+    """Runs one session after another on several threads, until the limit is reached."""
 
     def __init__(self, arguments, mode, share):
         self.mode, self.make = mode, {"wrapper": wrapper.Session, "agent": agent.Session}[mode]
@@ -60,7 +60,7 @@ class Run:
             failure = None
             try:
                 session.run()
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this session's
+            except Exception as error:  # noqa: BLE001 - any error is this session's failure
                 failure = (number, f"{type(error).__name__}: {error}")
             with self.lock:
                 self.sessions += 1
@@ -93,7 +93,7 @@ def perform(arguments, mode, share):
         thread.join()
     print(f"{mode}: {run.sessions} sessions, {run.kills} kills, {run.calls} calls, {run.unanswered} "
           f"ENOSYS in {time.monotonic() - began:.0f} s", flush=True)
-    # Or nothing was tested: most calls before the kill succeed, and some meet it.
+    # Otherwise nothing was tested: most calls before the kill succeed, and some are hit by it.
     if not run.failures and not run.calls > run.unanswered > 0:
         run.failures.append((arguments.first, "too few calls"))
     for number, text in run.failures:

@@ -43,7 +43,7 @@ static void sleep_us(long us)
 
 static void wrong(const char *what, long value)
 {
-    // One write(2): another thread may execute just now.
+    // One write(2): another thread may execute at this moment.
     char line[100];
     int length = snprintf(line, sizeof line, "exec: FAIL: %s %ld\n", what, value);
     ssize_t written = write(STDOUT_FILENO, line, (size_t)length);
@@ -86,7 +86,7 @@ static void *call(void *unused)
     return unused;
 }
 
-// The others are in the midst of whatever they do.
+// The others are in the middle of anything.
 static void *end_or_execute(void *unused)
 {
     sleep_us((long)(now_us() * 2654435761u % LONGEST_LIFE_US));
@@ -125,7 +125,7 @@ int main(int argc, char **argv)
     close(fd);
     if (!progress->end)
         progress->end = now_us() + (uint64_t)atoi(argv[2]) * 1000000;
-    // Children that the threads before were waiting for.
+    // Children that earlier threads were waiting for.
     int status = 0;
     while (waitpid(-1, &status, __WALL) > 0)
         check_status(status);

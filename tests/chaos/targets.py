@@ -15,12 +15,12 @@ EXEC = os.path.normpath(os.environ.get("CLONE2_CHAOS_EXEC")
                         or os.path.join(harness.BUILD, "tests/chaos/clone2-chaos-exec"))
 NEW_PID_NAMESPACE = 0x20000000 | signal.SIGCHLD
 
-PATIENCE = 150  # seconds: what takes longer hangs (`endure` itself gives up after 60)
+PATIENCE = 150  # seconds: anything that takes longer has hung (`endure` itself gives up after 60)
 
-# What no process may die of.
+# Signals that no process may die of.
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT,
            signal.SIGTRAP, signal.SIGSYS}
-# What no supervisor and no target may say.
+# What no supervisor and no target may print.
 ALARMING = re.compile(r"Sanitizer|runtime error:|terminate called|FAIL|wrong result|stack smashing")
 
 
@@ -29,7 +29,7 @@ class Failure(AssertionError):
 
 
 def _environment(p):
-    """What it was executed with. In the midst of `exec` there is nothing for a moment."""
+    """The command line it was executed with. Briefly empty during `exec`."""
     for _ in range(200):
         try:
             with open(f"/proc/{p.pid}/environ", "rb") as file:
@@ -48,7 +48,7 @@ def members(mark):
 
 
 def is_target(p):
-    """Whether it is past the supervisor's and clone2-shim's part."""
+    """Whether it has got past the supervisor and clone2-shim."""
     try:
         return os.path.realpath(f"/proc/{p.pid}/exe") not in (
             os.path.realpath(harness.SUPERVISE), os.path.realpath(harness.SHIM))
@@ -57,7 +57,7 @@ def is_target(p):
 
 
 def send(p, number):
-    """Whether it was still there."""
+    """Whether it still existed."""
     try:
         os.kill(p.pid, number)
         return True
@@ -73,8 +73,8 @@ def end_all(mark):
 
 
 def disturb(rng, mark, target):
-    """Something that no target minds; the processes that are left stopped."""
-    # Drawn in any case: what follows must not depend on the moment.
+    """Does something that no target minds; returns the processes that are left stopped."""
+    # Drawn in any case: later choices must not depend on timing.
     what, which = rng.choice(["none", "signals", "stop", "leave stopped"]), rng.random()
     number, count = rng.choice(target.signals), rng.randint(1, 30)
     found = [p for p in members(mark) if is_target(p)]
@@ -82,7 +82,7 @@ def disturb(rng, mark, target):
         return []
     p = found[int(which * len(found))]
     if what == "signals":
-        # A shell or unshare(1) doesn't handle what clone2-call handles.
+        # A shell or unshare(1) doesn't handle the signals that clone2-call handles.
         if p.comm == "clone2-call" or number in (signal.SIGWINCH, signal.SIGURG):
             for _ in range(count):
                 send(p, number)
@@ -96,7 +96,7 @@ def disturb(rng, mark, target):
 
 
 def evidence(mark, target):
-    """Where what is left of it hangs, and what it has said."""
+    """Where its remaining processes hang, and what it has printed."""
     lines = []
     for p in members(mark):
         lines.append(repr(p))
@@ -112,17 +112,17 @@ def evidence(mark, target):
 class Target:
     """One of the kinds below, chosen by `rng`; its files are in `directory`.
 
-    `returns`: a supervisor that has gone comes back."""
+    `returns`: a supervisor that is gone comes back."""
 
     def __init__(self, rng, directory, returns=False):
         self.directory = directory
         self.returns = returns
         self.counters_file = os.path.join(directory, "counters")
         self.ends = True        # by itself
-        self.endures = False    # prints what `endure` prints
+        self.endures = False    # prints `endure`'s output
         self.threads = 1        # that call at once
         self.single = False     # one process, one thread: its size can be compared
-        self.signals = [signal.SIGWINCH, signal.SIGURG]  # what may be sent to it
+        self.signals = [signal.SIGWINCH, signal.SIGURG]  # signals that may be sent to it
         self.kind = rng.choice(["endure", "endure", "threads", "exec", "exec", "call", "namespace",
                                 "nested", "short"])
         self.seconds = rng.randint(1, 3)
@@ -168,7 +168,7 @@ class Target:
             return ""
 
     def counters(self):
-        """calls, failures, ENOSYS; None: this kind has none, or none yet."""
+        """Calls, failures, ENOSYS; None: this kind has none, or none yet."""
         try:
             with open(self.counters_file, "rb") as file:
                 return struct.unpack("3Q", file.read(24))
@@ -176,7 +176,7 @@ class Target:
             return None
 
     def check_files(self):
-        """Nothing that was written or counted is alarming."""
+        """Nothing written or counted is alarming."""
         for name in ("out", "err"):
             text = self.read(name)
             if ALARMING.search(text):
@@ -186,6 +186,6 @@ class Target:
             raise Failure(f"{counted[1]} failures, of which only {counted[2]} are ENOSYS")
 
     def calls_of_endure(self):
-        """calls, ENOSYS as `endure` has printed them; None: it has not."""
+        """Calls and ENOSYS as `endure` has printed them; None: it has not."""
         found = re.search(r"endure: (\d+) calls, (\d+) ENOSYS", self.read("out"))
         return (int(found.group(1)), int(found.group(2))) if found else None

@@ -14,8 +14,8 @@ from targets import (CRASHES, PATIENCE, Failure, Target, disturb, end_all, evide
 
 
 class Session:
-    """One wrapper with one target, from its start to the last process' end. All that is decided at
-    random follows from the seed and the number."""
+    """One wrapper with one target, from its start to the end of the last process. All random
+    decisions follow from the seed and the number."""
 
     def __init__(self, run, number):
         self.number = number
@@ -77,13 +77,14 @@ class Session:
 
     def _victims(self):
         found = [p for p in members(self.mark) if p.comm in self.victims and not is_target(p)]
-        # Of the command process this is the name, too, before it is renamed: the one that we started.
+        # The command process also has this name before it is renamed: take only the one that we
+        # started.
         return [p for p in found if p.comm != procs.COMMAND or p.pid == self.child.pid]
 
     def _kill_in_the_midst(self):
         self._wait(lambda: len({p.comm for p in self._victims()}) == len(self.victims)
                    or self.child.poll() is not None, "the wrapper's start")
-        # Early moments hit the start of PROGRAM and the trampoline's installation.
+        # Early moments hit the start of PROGRAM and the installation of the trampoline.
         late = self.rng.choice([0, .01, .05, .3, 1])
         stopped = []
         for _ in range(self.rng.randint(1, 4)):
@@ -103,7 +104,7 @@ class Session:
         if before:
             self._wait(lambda: self.target.counters()[0] > before[0] + 20 or not self._targets(),
                        "calls after the kill")
-        # Until the last: PROGRAM may only just be on its way.
+        # Repeats until the last, because PROGRAM may only be starting.
         self._wait(self._terminated, "the end of targets that were sent SIGTERM")
 
     def _targets(self):
