@@ -65,7 +65,7 @@ void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids)
     memset(c->value, 0, sizeof c->value);
 }
 
-// 0, or 1 and the offset from the stack pointer of the first byte that isn't as it was.
+// 0, or 1 and the offset from the stack pointer of the first changed byte.
 static int stack_is_damaged(const struct call *c, long *where)
 {
     uintptr_t start = (uintptr_t)c->stack;
@@ -96,7 +96,7 @@ static int stack_is_damaged(const struct call *c, long *where)
 
 static int args_are_changed(const struct call *c)
 {
-    // Other addresses than our own may be unreadable: the checks that use them compare themselves.
+    // Addresses other than our own may be unreadable: the checks that use them compare themselves.
     return (c->args == &c->own_args && memcmp(&c->own_args, &c->args_before, 40) != 0) ||
            (c->pids == c->own_pids && memcmp(c->own_pids, c->pids_before, sizeof c->own_pids) != 0);
 }
@@ -124,7 +124,7 @@ static long call_perform(struct call *c, const struct arch_syscall *s)
     memset(&c->child_report, 0, sizeof c->child_report);
     arch_prepare(&c->regs, s, random_u64());
     if (s->by_function && c->own_args.child_stack) {
-        // A function's child needs a stack to return from.
+        // A function's child needs a stack to return on.
         uint64_t *top = (uint64_t *)(void *)(c->function_stack + FUNCTION_STACK_SIZE - 64);
         c->own_args.child_stack = arch_prepare_function_stack(&c->regs, top);
     }
@@ -167,7 +167,7 @@ long call_run_raw(struct call *c, const struct arch_syscall *s)
 long call_run_clone(struct call *c)
 {
     struct arch_syscall s = {.nr = SYS_clone, .sp = c->sp};
-    // clone(2) takes an unsigned long: the upper half is no flag of its own.
+    // clone(2) takes an unsigned long: it has no use for the upper half.
     s.arg[0] = c->own_args.flags;
     s.arg[1] = c->own_args.child_stack;
     s.arg[2] = c->own_args.parent_tid;

@@ -28,11 +28,11 @@ _Static_assert(offsetof(struct clone_struct, reserved1) == 28, "reserved1");
 _Static_assert(offsetof(struct clone_struct, reserved2) == 32, "reserved2");
 
 enum {
-    LEVELS_MAX = 33,        // MAX_PID_NS_LEVEL is 32, and there is level 0
-    STACK_BELOW = 64 << 10, // what is verified below the caller's stack pointer at most
+    LEVELS_MAX = 33,        // MAX_PID_NS_LEVEL is 32, plus level 0
+    STACK_BELOW = 64 << 10, // how much is verified at most below the caller's stack pointer
     STACK_ABOVE = 8 << 10,
     SCRATCH_SIZE = 64 << 10,
-    FUNCTION_STACK_SIZE = 16 << 10, // room for handlers while a child is still on it
+    FUNCTION_STACK_SIZE = 16 << 10, // room for handlers while a child still uses it
 };
 
 enum stack_check { STACK_NEAR, STACK_ALL, STACK_NONE };
@@ -48,7 +48,7 @@ struct child_report {
     int args_changed;
 };
 
-// Lives in shared memory: parent and child both write into it, whatever the flags.
+// In shared memory: parent and child both write to it, whatever the flags.
 struct call {
     struct arch_call regs;
     unsigned char scratch[2][SCRATCH_SIZE] __attribute__((aligned(64)));
@@ -56,64 +56,64 @@ struct call {
     struct clone_struct own_args;
     pid_t own_pids[64];
 
-    // Set these before the call; call_new() and call_reset() give defaults.
-    void *args;                   // what is passed as first argument; own_args
-    void *pids;                   // second argument; own_pids
+    // Set these before the call; call_new() and call_reset() set defaults.
+    void *args;                   // the first argument; default: own_args
+    void *pids;                   // the second argument; default: own_pids
     uint64_t tls;                 // CLONE_SETTLS's value; 0: garbage in that register
-    uint64_t sp;                  // the caller's stack pointer; the middle of the private stack
+    uint64_t sp;                  // the caller's stack pointer; default: the middle of the private
+                                  // stack
     enum stack_check check;       // how much of the stack is compared
-    int (*child)(struct call *c); // runs in the child on its scratch stack; raw system calls only
-                                  // if the child shares memory. Its value is the exit status.
+    int (*child)(struct call *c); // runs in the child on its scratch stack and returns the exit
+                                  // status; raw system calls only if the child shares memory
     void *user;
 
     unsigned char *stack; // STACK_BELOW + STACK_ABOVE bytes of private memory
     long result;
     struct child_report child_report;
-    long value[16]; // free for the child function
-    int go;         // free for synchronisation by futex
+    long value[16]; // for the child function
+    int go;         // for synchronisation by futex
     struct clone_struct args_before;
     pid_t pids_before[64];
 };
 
 struct call *call_new(void);
 void call_free(struct call *c);
-// Defaults, then the given flags and pids (nr entries).
+// Sets defaults, then the given flags and pids (nr entries).
 void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids);
 #define CALL_SET(c, flags, ...)                                                                    \
     call_set(c, flags, sizeof((pid_t[]){__VA_ARGS__}) / sizeof(pid_t), (pid_t[]){__VA_ARGS__})
 
 // Makes the call, verifies the caller's registers, stack and arguments; returns the result.
 long call_run(struct call *c);
-// Any other system call through the same code: clone(2) as the yardstick.
+// Makes any other system call with the same code, to compare with clone(2).
 long call_run_raw(struct call *c, const struct arch_syscall *s);
 // clone(2) with the same flags, stack and addresses.
 long call_run_clone(struct call *c);
-// Verifies what the child stored; call it when the child has ended (or has set ran).
+// Verifies what the child stored. Call it after the child has ended (or has set ran).
 void call_check_child(struct call *c);
-// call_run(), which must give want: -errno, a pid, or 0 for any pid.
+// call_run() whose result must be want: -errno, a pid, or 0 for any pid.
 pid_t call_expect(struct call *c, long want);
-// call_expect() of success, waits for the child, which must exit with 0, and verifies it.
+// call_expect() of success; also waits for the child, which must exit with 0, and verifies it.
 pid_t call_ok(struct call *c, long want);
 // Waits for the child of a successful call and verifies it.
 void call_join(struct call *c, pid_t pid);
-// call_expect() of a pid whose last owner nobody waited for: a thread, or a child reaped by others.
-// The kernel frees its number a moment after the task can't be found any more.
+// call_expect() of a pid whose last owner was not waited for: a thread, or a child reaped by
+// others. The kernel frees its number a moment after the task can no longer be found.
 pid_t call_expect_soon(struct call *c, pid_t want);
 // call_join(), or for a thread: waits for its end and verifies it.
 void call_finish(struct call *c, pid_t pid);
-// For messages about a call that failed: whether a child exists all the same, who has the pid.
+// For messages about a failed call: whether a child exists anyway, and what has the pid.
 const char *call_stray_text(const struct call *c);
-// What the call was, for messages.
+// Describes the call, for messages.
 const char *call_text(const struct call *c);
 
-// raw.c: for code that runs in a child which may share memory (and the C library's state) with its
-// parent.
+// raw.c: for code in a child that may share memory (and the C library's state) with its parent.
 long raw_nspid(int *values, int max);
 void raw_report(struct child_report *r);
 void raw_futex_wait(int *word, int value);
 void raw_futex_wake(int *word);
-int child_waits_for_go(struct call *c); // a child function: ends when go != 0
-int child_is_bad(struct call *c);       // must never run
+int child_waits_for_go(struct call *c); // a child function that ends when go != 0
+int child_is_bad(struct call *c);       // a child function that must never run
 void call_go(struct call *c);
 
 #endif

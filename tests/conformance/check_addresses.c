@@ -33,7 +33,7 @@ static int child_copies_words(struct call *c)
     return 0;
 }
 
-// With private memory the parent's word is set in the parent, the child's in the child.
+// With private memory, the parent's word is set in the parent and the child's in the child.
 static void settid(void)
 {
     struct call *c = call_new();
@@ -56,7 +56,7 @@ static void settid(void)
     }
 }
 
-// parent_tid is the pid in the caller's namespace, child_tid the child's own.
+// parent_tid gets the pid in the caller's namespace, child_tid the child's own.
 static void settid_nested_inside(void *arg)
 {
     (void)arg;
@@ -75,7 +75,7 @@ static void settid_nested(void)
     in_nested(1, settid_nested_inside, NULL);
 }
 
-// As clone(2): an address that can't be written is no error.
+// Like clone(2): an address that can't be written is no error.
 static void settid_bad_address(void)
 {
     struct call *c = call_new();
@@ -117,7 +117,7 @@ static void cleartid(void)
         word[0] = want;
         call_expect(c, want);
         expect_long("parent_tid", want, word[2]);
-        // The kernel's wake is on a shared futex.
+        // The kernel wakes a shared futex.
         while (__atomic_load_n(&word[0], __ATOMIC_SEQ_CST) != 0)
             arch_raw(SYS_futex, (uint64_t)(uintptr_t)&word[0], FUTEX_WAIT, (uint64_t)want, 0, 0, 0);
         call_check_child(c);
@@ -181,7 +181,7 @@ static void pidfd_errors(void)
     expect_no_children("after errors");
 }
 
-// The pidfd and child_tid with one call.
+// The pidfd and child_tid in one call.
 static void pidfd_and_child_tid(void)
 {
     struct call *c = call_new();
@@ -209,7 +209,7 @@ static void settls(void)
         expect_long("the child's thread pointer", (long)(uintptr_t)middle,
                     (long)arch_stored_thread_pointer(&c->regs, 1));
     }
-    // Without the flag the register is of no interest.
+    // Without the flag the register doesn't matter.
     CALL_SET(c, SIGCHLD, 491);
     c->tls = 0xdeadbeefdeadbeefULL;
     call_ok(c, 491);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where args and pids may lie, and EFAULT.
+// Where args and pids may be, and EFAULT.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -38,7 +38,7 @@ static void put_args(struct call *c, void *at)
     c->args = at;
 }
 
-// The structure ends exactly at the end of a page, or starts on the page before unreadable memory.
+// The struct ends exactly at the end of a page, or begins just before unreadable memory.
 static void args_at_page_edge(void)
 {
     struct call *c = call_new();
@@ -55,7 +55,7 @@ static void args_at_page_edge(void)
         else
             call_expect(c, -EFAULT);
     }
-    // It starts before the page.
+    // It begins before the page.
     for (size_t missing = 1; missing <= 40; missing++) {
         CALL_SET(c, SIGCHLD, 500);
         c->args = p - missing;
@@ -140,7 +140,7 @@ static void protection(void)
     c->pids = p + 64;
     NEED(mprotect(p, page_size(), PROT_READ));
     call_ok(c, pid);
-    // Memory that was readable a moment ago isn't any more.
+    // Memory that was readable a moment ago and no longer is.
     NEED(mprotect(p, page_size(), PROT_NONE));
     call_expect(c, -EFAULT);
     CALL_SET(c, SIGCHLD, pid);
@@ -161,7 +161,7 @@ static void protection(void)
 
 static void same_page(void)
 {
-    // args and pids overlap: pids are read where the structure's last field lies.
+    // args and pids overlap: pids are read from the struct's last field.
     struct call *c = call_new();
     CALL_SET(c, SIGCHLD, 500);
     c->own_args.reserved2 = 515;
@@ -195,7 +195,7 @@ static void constant_data(void)
     call_expect(c, -EFAULT);
 }
 
-// Pages never touched (and swapped-out ones) are readable: zeros.
+// Untouched (and swapped-out) pages are readable as zeros.
 static void untouched_memory(void)
 {
     struct call *c = call_new();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The call itself: structure, result, registers, nr_pids = 0.
+// The call itself: struct, result, registers, nr_pids = 0.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -24,7 +24,7 @@ static void plain(void)
     expect_no_children("after the child was waited for");
 }
 
-// A provider that keeps state per call must get it right for any values, call after call.
+// A provider that keeps state per call must work for any values, call after call.
 static void registers(void)
 {
     struct call *c = call_new();
@@ -61,7 +61,7 @@ static void registers_on_failure(void)
 
 static void layout(void)
 {
-    // Every field is where it belongs: a call that uses all of them.
+    // Every field is in its place: a call that uses them all.
     struct call *c = call_new();
     unsigned char *low = low_page(1);
     unsigned char *stack = guarded_pages(1, 0);
@@ -99,7 +99,7 @@ static void reserved(void)
     }
 }
 
-// The addresses are only used with their flags.
+// The addresses are used only with their flags.
 static void unused_fields(void)
 {
     struct call *c = call_new();
@@ -119,7 +119,7 @@ static void no_pids(void)
         c->pids = (void *)arch_bad_addresses[i];
         call_ok(c, 0);
     }
-    // Not read at all: no access is made to a page that has none.
+    // Not read at all: even an inaccessible page is no error.
     call_set(c, SIGCHLD, 0, NULL);
     c->pids = guarded_pages(1, 0) - 64;
     call_ok(c, 0);
@@ -139,7 +139,7 @@ static void no_pids_no_privilege(void)
     in_child(without_capabilities, NULL);
 }
 
-// Pids that the kernel picks for nr_pids = 0 follow each other, as those of clone(2).
+// Pids that the kernel picks for nr_pids = 0 follow each other, like those of clone(2).
 static void many_in_a_row(void)
 {
     struct call *c = call_new();
@@ -183,7 +183,7 @@ static int child_writes(struct call *c)
     return 0;
 }
 
-// A fork-like child has memory of its own; one with CLONE_VM has the caller's.
+// A fork-like child has its own memory; one with CLONE_VM has the caller's.
 static void copy_or_share(void)
 {
     struct call *c = call_new();

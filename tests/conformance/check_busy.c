@@ -80,7 +80,7 @@ static void thread(void)
     call_join(c, call_expect_soon(c, (pid_t)other->value[0]));
 }
 
-// value[0]: the process to join the group of, or 0 to lead an own one; value[1]: stage.
+// value[0]: the process whose group to join, or 0 to lead a new one; value[1]: stage.
 static int child_joins_group(struct call *c)
 {
     if (setpgid(0, (pid_t)c->value[0]) < 0)
@@ -125,7 +125,7 @@ static void process_group(void)
     expect_free(c, 400);
 }
 
-// The session's leader has a child with a process group of its own, and exits.
+// The session's leader has a child that leads its own process group, and exits.
 static int child_leads_session(struct call *c)
 {
     struct call *member = c->user;

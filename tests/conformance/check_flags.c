@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Flags: clone(2) is the yardstick. What it accepts clone2 accepts, what it refuses clone2 refuses
-// with the same error.
+// Flags: clone(2) is the reference. clone2 accepts what clone(2) accepts, and refuses what it
+// refuses with the same error.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -35,7 +35,7 @@ static int child_sets_go(struct call *c)
     return 0;
 }
 
-// One call in a process of its own: some flags change the caller.
+// Makes one call in its own process, because some flags change the caller.
 static void make_trial(void *arg)
 {
     struct trial *t = arg;
@@ -51,7 +51,7 @@ static void make_trial(void *arg)
     t->result = t->use_clone2 ? call_run(c) : call_run_clone(c);
     if (t->result < 0)
         return;
-    // Also a child that can't be waited for (CLONE_THREAD, CLONE_PARENT) must have run.
+    // Even a child that can't be waited for (CLONE_THREAD, CLONE_PARENT) must have run.
     raw_futex_wait(&c->go, 0);
     if (!(t->flags & (CLONE_THREAD | CLONE_PARENT)))
         call_join(c, (pid_t)t->result);
@@ -85,7 +85,7 @@ static void compare_with_clone(struct trial *t, uint64_t flags, unsigned nr_pids
            (unsigned long long)flags, nr_pids, result_text(result[0]), result_text(result[1]));
 }
 
-// Every flag of the lower half but those of the exit signal.
+// Every flag of the lower half except the exit signal's bits.
 static void single_flags(void)
 {
     struct trial *t = new_trial();
@@ -123,7 +123,8 @@ static void random_flags(void)
     for (int i = 0; i < repetitions(300); i++) {
         // Few bits at a time, or nearly everything is refused.
         uint32_t flags = (uint32_t)(random_u64() & random_u64() & random_u64());
-        // The kernel sets SIGCHLD to SIG_IGN for a pid 1 that ends: not in our table of handlers.
+        // The kernel sets SIGCHLD to SIG_IGN for a pid 1 that ends: keep that out of our table of
+        // handlers.
         if (flags & CLONE_SIGHAND)
             flags &= ~(uint32_t)CLONE_NEWPID;
         // Exit signals that don't end the caller.
@@ -133,7 +134,7 @@ static void random_flags(void)
     }
 }
 
-// SIGCHLD needs no option of wait, every other exit signal needs __WALL or __WCLONE.
+// SIGCHLD needs no wait option; every other exit signal needs __WALL or __WCLONE.
 static volatile sig_atomic_t signal_count[65];
 
 static void count_signal(int number)
@@ -170,9 +171,9 @@ static void exit_signal_none(void)
 {
     struct call *c = call_new();
     for (int number = 1; number < 65; number++)
-        signal(number, count_signal); // some can't be caught: no matter
-    // 0, and numbers that are no signal: accepted, nothing is delivered. 0x80 is also CLONE_NEWTIME
-    // for clone3: it must not be taken for that.
+        signal(number, count_signal); // some can't be caught; that's fine
+    // 0, and numbers that are not signals: accepted, but nothing is delivered. For clone3, 0x80 is
+    // CLONE_NEWTIME: the provider must not confuse them.
     static const int none[] = {0, 65, 0x7f, 0x80, 0x80 | SIGCHLD, 0xff, 0xc0};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
         char before[64] = "";
@@ -212,8 +213,8 @@ static void exit_signal_0x80(void)
     call_ok(c, 333);
 }
 
-// CLONE_PARENT: the child is the caller's sibling and has the caller's own exit signal, whatever
-// the flags say.
+// CLONE_PARENT: the child is the caller's sibling and has the caller's exit signal, whatever the
+// flags say.
 static void parent_inside(void *arg)
 {
     uint64_t number = *(uint64_t *)arg;
@@ -221,7 +222,7 @@ static void parent_inside(void *arg)
     CALL_SET(c, CLONE_PARENT | number, 345);
     call_expect(c, 345);
     expect_no_children("after CLONE_PARENT");
-    // As the one who waits is another, wait for the child's report only.
+    // Another process waits for the child, so wait only for the child's report.
     while (!__atomic_load_n(&c->child_report.ran, __ATOMIC_SEQ_CST))
         sleep_us(1000);
     expect_long("getppid() in the child", getppid(), c->child_report.ppid);
@@ -263,7 +264,7 @@ static void upper_flags(void)
             call_expect(c, -EINVAL);
         }
     }
-    // CLONE_INTO_CGROUP has no field for its descriptor here.
+    // CLONE_INTO_CGROUP needs a descriptor, for which the struct has no field.
     call_set(c, SIGCHLD | CLONE_INTO_CGROUP_BIT, 0, NULL);
     call_expect(c, -EINVAL);
     expect_no_children("after EINVAL");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What single flags do: shared files, filesystem information, namespaces.
+// What single flags do: shared files, file system information, namespaces.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -93,7 +93,7 @@ static int child_undoes_semaphore(struct call *c)
     return semop((int)c->value[0], &up, 1) < 0;
 }
 
-// The undo list belongs to parent and child: it is applied when the last of them ends.
+// Parent and child share the undo list: it is applied when the last of them ends.
 static void sysvsem(void)
 {
     struct call *c = call_new();
@@ -177,7 +177,7 @@ static void new_namespaces(void)
     }
 }
 
-// CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE: nothing to see for an untraced caller, but it works.
+// CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE: no visible effect for an untraced caller, but they work.
 static void quiet_flags(void)
 {
     struct call *c = call_new();
@@ -189,7 +189,7 @@ static void quiet_flags(void)
     }
 }
 
-// /proc doesn't show a tracer from outside the pid namespace; asking to be traced tells.
+// /proc doesn't show a tracer outside the pid namespace; asking to be traced reveals it.
 static int is_traced(void)
 {
     return ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 && errno == EPERM;

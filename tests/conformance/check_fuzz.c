@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Random structures: only the errors of the specification, no stray child, no hang.
+// Random structs: only the specified errors, no stray child, no hang.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -30,7 +30,7 @@ static int child_sets_go(struct call *c)
     return 0;
 }
 
-// Bytes that look like something: zeros, small numbers, single bits, garbage.
+// Values of interest: zeros, small numbers, single bits, garbage.
 static uint64_t interesting(void)
 {
     switch (random_below(6)) {
@@ -49,18 +49,18 @@ static uint64_t interesting(void)
     }
 }
 
-// Exit signals that would end the caller are no fault of a provider.
+// Removes exit signals that would end the caller; that would not be the provider's fault.
 static uint64_t tame(uint64_t flags)
 {
     static const uint64_t signals[] = {0, SIGCHLD, SIGURG, SIGWINCH, 65, 0x80, 0xff};
     flags = (flags & ~0xffULL) | signals[random_below(7)];
-    // Each new namespace costs the kernel milliseconds at its end.
+    // The kernel takes milliseconds to end a new namespace.
     if (random_below(50))
         flags &= ~(uint64_t)CLONE_NEWNET;
     if (random_below(8))
         flags &= ~(uint64_t)(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID);
-    // When the new namespace's pid 1 ends, the kernel sets its SIGCHLD to SIG_IGN: with a shared
-    // table of handlers that's also the caller's, whose children then can't be waited for.
+    // When the new namespace's pid 1 ends, the kernel sets its SIGCHLD to SIG_IGN. With a shared
+    // table of handlers the caller ignores it, too, and can't wait for its children.
     if (flags & CLONE_SIGHAND)
         flags &= ~(uint64_t)CLONE_NEWPID;
     if (random_below(10))
@@ -102,7 +102,7 @@ static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
         sleep_us(20);
     if (c->own_args.flags & CLONE_PARENT && !(c->own_args.flags & CLONE_THREAD)) {
         call_check_child(c);
-        while (kill((pid_t)got, 0) == 0) // reaped by the parent, which waits for all
+        while (kill((pid_t)got, 0) == 0) // its parent reaps it
             sleep_us(50);
     } else {
         call_finish(c, (pid_t)got);
@@ -123,7 +123,7 @@ static void fuzz_batch(void)
     expect_no_children("after a batch");
 }
 
-// In batches of one process each, as CLONE_FS and the like may change the caller.
+// In batches of one process each, because CLONE_FS and others may change the caller.
 static void fuzz(void)
 {
     for (int i = 0; i < repetitions(ROUNDS / BATCH); i++) {
@@ -132,7 +132,7 @@ static void fuzz(void)
             fuzz_batch();
             _exit(0);
         }
-        // Siblings made with CLONE_PARENT are ours as well.
+        // Siblings created with CLONE_PARENT are ours as well.
         for (;;) {
             int status;
             pid_t dead = waitpid(-1, &status, __WALL);
@@ -146,7 +146,7 @@ static void fuzz(void)
     }
 }
 
-// Structures of random bytes, mostly invalid.
+// Structs of random bytes, mostly invalid.
 static void fuzz_bytes(void)
 {
     struct call *c = call_new();
@@ -159,7 +159,7 @@ static void fuzz_bytes(void)
         c->own_args.flags |= 1ULL << (33 + random_below(31));
         c->child = child_is_bad;
         call_expect(c, -EINVAL);
-        // Without upper flags: the combination of many flags is refused, or nr_pids is too large.
+        // Without upper flags: otherwise many combinations are refused, or nr_pids is too large.
         c->own_args.flags = tame(words[0] & 0xffffffff) | CLONE_SIGHAND;
         c->own_args.flags &= ~(uint64_t)CLONE_VM;
         c->own_args.nr_pids |= 64;

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Child of child of child, by clone2 each time.
+// A great-grandchild, by clone2 each time.
 static int child_descends(struct call *c)
 {
     struct call **next = c->user;
@@ -46,7 +46,7 @@ static void forked_children(void *arg)
     basic_calls(2000 + 20 * *(int *)arg);
 }
 
-// Children by fork(), before and after the parent's first call, all at once.
+// Children of fork(), before and after the parent's first call, all at once.
 static void inherited(void)
 {
     for (int round = 0; round < 2; round++) {
@@ -147,7 +147,7 @@ struct looper {
     pid_t first;
 };
 
-// Calls without end; every result but success would be wrong.
+// Endless calls; any result but success is wrong.
 static void *loop(void *arg)
 {
     struct looper *l = arg;
@@ -159,7 +159,7 @@ static void *loop(void *arg)
     return NULL;
 }
 
-// Numbers of the last round may be freed a moment after their owners have gone.
+// Numbers of the last round may be freed a moment after their owners have ended.
 static pid_t round_base(int round)
 {
     return 2000 + round % 8 * 1000;
@@ -187,7 +187,7 @@ static void wait_until_gone(pid_t base)
     }
 }
 
-// The new image inherits the children that other threads' calls had made.
+// The new image inherits the children created by other threads' calls.
 static void life_reaps(void)
 {
     int status;
@@ -246,7 +246,7 @@ static __attribute__((noreturn)) void call_for_ever(int i)
 static void kill_a_caller(void *arg)
 {
     int i = *(int *)arg;
-    // Half of them are pid 1 of an own namespace, which must go with them.
+    // Half of them are pid 1 of their own namespace, which must end with them.
     if (i & 1)
         NEED(unshare(CLONE_NEWPID));
     pid_t pid = spawn();

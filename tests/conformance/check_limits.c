@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Tight limits, many children, big processes. What is special here must hold for the first call of
-// a process, too: hence the freshly exec'd images.
+// Tight limits, many children, big processes. Special cases must hold for a process's first call,
+// too: hence the newly executed images.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -81,7 +81,7 @@ static void big_process(void)
     EXPECT(child_checks_big(c) == 0, "the caller's memory was changed");
 }
 
-// Thousands of mappings: no room nearby for a provider's own.
+// Thousands of mappings: no room nearby for a provider's own mapping.
 static void many_mappings(void)
 {
     struct call *c = call_new();
@@ -126,7 +126,7 @@ static void no_address_space_inner(void)
 {
     struct call *c = call_new();
     struct rlimit limit = {1 << 20, 1 << 20};
-    // Less than is in use: no mmap can succeed any more.
+    // Less than is in use: every mmap must fail.
     NEED(setrlimit(RLIMIT_AS, &limit));
     EXPECT(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED,
            "mmap works in spite of RLIMIT_AS");

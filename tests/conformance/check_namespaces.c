@@ -30,12 +30,12 @@ static void deep_inside(void *arg)
     for (int i = 0; i < n; i++)
         want[i] = pids[i] = 3000 + 10 * i;
     if (n == LEVELS_MAX)
-        want[0] = pids[0] = 0; // clone3 takes at most 32
+        want[0] = pids[0] = 0; // clone3 accepts at most 32
     call_set(c, SIGCHLD, (unsigned)n, pids);
     pid_t pid = call_ok(c, pids[n - 1]);
     expect_nspid(c, n, want);
     expect_long("getpid() in the child", pid, c->child_report.pid);
-    // Only the innermost, and with holes.
+    // Only the innermost, and with gaps.
     CALL_SET(c, SIGCHLD, 4000);
     call_ok(c, 4000);
     for (int i = 0; i < n; i++)
@@ -77,13 +77,13 @@ static void depth_32(void)
     depth_to(32);
 }
 
-// At the deepest level a list of 33 entries is legal as long as the oldest is 0: clone3 takes 32.
+// At the deepest level a list of 33 entries is valid if the oldest is 0: clone3 accepts 32.
 static void full_depth_inside(void *arg)
 {
     struct call *c = call_new();
     pid_t pids[64] = {0};
     int n = LEVELS_MAX;
-    int shown = n - *(int *)arg; // /proc is the suite's own: it shows no older namespaces
+    int shown = n - *(int *)arg; // the suite's /proc shows no older namespaces
     pids[n - 1] = 4100;
     call_set(c, SIGCHLD, (unsigned)n, pids);
     call_ok(c, 4100);
@@ -102,7 +102,7 @@ static void full_depth(void)
     in_nested(LEVELS_MAX - 1 - level, full_depth_inside, &level);
 }
 
-// CLONE_NEWPID at the deepest level fails as clone(2) does.
+// CLONE_NEWPID at the deepest level fails like clone(2).
 static void too_deep_inside(void *arg)
 {
     (void)arg;
@@ -123,7 +123,7 @@ static void too_deep(void)
     in_nested(LEVELS_MAX - 1 - nesting_level(), too_deep_inside, NULL);
 }
 
-// CLONE_NEWPID: the list counts from the caller's namespaces, the new one is extra.
+// CLONE_NEWPID: the list counts from the caller's namespaces; the new one comes on top.
 static void newpid_inside(void *arg)
 {
     int level = *(int *)arg;
@@ -164,7 +164,7 @@ static void newpid(void)
 
 static int child_clones_inside(struct call *c)
 {
-    // Pid 1 of the new namespace makes children there.
+    // Pid 1 of the new namespace creates children there.
     struct call *mine = c->user;
     CALL_SET(mine, SIGCHLD, 88);
     call_ok(mine, 88);
@@ -184,7 +184,7 @@ static void newpid_then_inside(void)
     call_ok(c, 77);
 }
 
-// After unshare(CLONE_NEWPID) the pids are those of the namespaces in which the child will be born.
+// After unshare(CLONE_NEWPID) the pids are for the namespaces in which the child will be born.
 static void unshared_inside(void *arg)
 {
     int level = *(int *)arg;
@@ -218,7 +218,7 @@ static void unshared_inside(void *arg)
     call_go(init);
     call_join(init, pid);
     EXPECT_NSPID(init, 77, 1);
-    // Without its pid 1 the namespace takes no new processes: clone(2) says ENOMEM.
+    // Without its pid 1 the namespace accepts no new processes: clone(2) gives ENOMEM.
     call_set(c, SIGCHLD, 0, NULL);
     call_expect(c, -ENOMEM);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Two things wrong at once: the earlier in the specification's order is reported; and a call that
-// fails changes nothing.
+// Two faults at once: the earlier one in the specified order is reported. A failed call changes
+// nothing.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -18,7 +18,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-// What is wrong with a call, in the order in which errors are decided.
+// The faults of a call, in the order in which errors are decided.
 enum fault {
     BAD_ARGS = 1,      // 1. EFAULT
     UPPER_FLAG = 2,    // 2. EINVAL
@@ -206,7 +206,7 @@ static int lowest_free_descriptor(void)
     return fd;
 }
 
-// Failures of each kind leave no descriptor behind with CLONE_PIDFD, no pid used, no mapping.
+// Failures of each kind leave no descriptor of CLONE_PIDFD, no used pid and no mapping.
 static void nothing_changes(void)
 {
     struct call *c = call_new();
@@ -240,7 +240,7 @@ static void nothing_changes(void)
                "failed calls changed the process's mappings");
     }
     expect_no_children("after failed calls");
-    // A pid that a failed call named in another position is free.
+    // A pid that a failed call asked for in another position is free.
     CALL_SET(c, SIGCHLD, 501);
     call_ok(c, 501);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// pid_max is a property of each pid namespace since Linux 6.14.
+// Since Linux 6.14 each pid namespace has its own pid_max.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -42,7 +42,7 @@ static void own_pid_max(void)
     int major = 0;
     int minor = 0;
     NEED(uname(&u));
-    // Before 6.14 writing would change the whole machine.
+    // Before 6.14, writing would change the whole machine.
     if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < 6 || (major == 6 && minor < 14))
         skip("pidns-pid-max: Linux 6.14");
     int outer_max = pid_max();
@@ -50,8 +50,8 @@ static void own_pid_max(void)
     expect_long("the outer namespace's pid_max", outer_max, pid_max());
 }
 
-// {chosen, 0} where the pids of the inner namespace are nearly used up: the search must wrap, and
-// with none left the error is that of a fork: EAGAIN.
+// {chosen, 0} when the inner namespace's pids are nearly used up: the search must wrap around, and
+// with none left the error is fork's: EAGAIN.
 static void wraps_inside(void *arg)
 {
     enum { MAX = 320, N = 40 };
@@ -75,7 +75,7 @@ static void wraps_inside(void *arg)
         c[count]->child = child_waits_for_go;
         long got = call_run(c[count]);
         if (got == -EAGAIN)
-            break; // as fork(): pids below 300 are not given again after the first round
+            break; // like fork(): pids below 300 are not reused after the first round
         EXPECT(got > 0, "%s: expected a pid or -EAGAIN, got %s", call_text(c[count]),
                result_text(got));
         pid[count] = (pid_t)got;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The list of pids: alignment, entries 0 in every position, ranges.
+// The list of pids: alignment, 0 entries in every position, ranges.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -17,7 +17,7 @@ static void chosen_pid(void)
     CALL_SET(c, SIGCHLD, 77);
     call_ok(c, 77);
     EXPECT_NSPID(c, 77);
-    // Free again once it was waited for.
+    // Free again after the wait.
     CALL_SET(c, SIGCHLD, 77);
     call_ok(c, 77);
     expect_long("getppid() in the child", getpid(), c->child_report.ppid);
@@ -31,7 +31,7 @@ static void single_zero(void)
     expect_long("getpid() in the child", pid, c->child_report.pid);
 }
 
-// Two namespaces below the check's own: pids[0] is that of the outermost of the nr youngest.
+// Two namespaces below the check's own: pids[0] belongs to the outermost of the nr innermost ones.
 static void right_aligned_inside(void *arg)
 {
     (void)arg;
@@ -76,8 +76,8 @@ static void zero_positions(void)
         in_nested(2, zero_positions_inside, &n);
 }
 
-// Entries 0 that the kernel (or the provider) picks while their neighbours are chosen must be free
-// pids, different for children that live at the same time.
+// 0 entries that the kernel (or provider) picks next to chosen ones must be free pids, and differ
+// for children that live at the same time.
 static void zero_many_alive_inside(void *arg)
 {
     enum { N = 40 };
@@ -104,7 +104,7 @@ static void zero_many_alive(void)
     in_nested(1, zero_many_alive_inside, NULL);
 }
 
-// As with fork(), a number isn't given again at once, though its last owner has gone.
+// As with fork(), a number isn't reused at once, although its last owner is gone.
 static void zero_advances_inside(void *arg)
 {
     enum { N = 30 };
@@ -125,7 +125,7 @@ static void zero_advances(void)
     in_nested(1, zero_advances_inside, NULL);
 }
 
-// {77, 0} where the pids that come next are taken: the entry 0 must find a free one.
+// {77, 0} when the next pids are in use: the 0 entry must find a free one.
 static void zero_next_taken_inside(void *arg)
 {
     enum { N = 30 };
@@ -200,7 +200,7 @@ static void nr_pids_limit(void)
     }
 }
 
-// A full list names the pid in the initial namespace, too.
+// A full list includes the pid in the initial namespace.
 static void full_list_inside(void *arg)
 {
     struct call *c = call_new();
@@ -238,7 +238,7 @@ static void pid_range(void)
     expect_no_children("after EINVAL");
 }
 
-// Small pids that the kernel itself would not give out again (below 300) can be chosen.
+// Small pids that the kernel itself would not reuse (below 300) can be chosen.
 static void small_pids(void)
 {
     struct call *c = call_new();

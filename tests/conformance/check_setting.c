@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who may choose pids, and unusual callers: other roots, other users, no /proc.
+// Which callers may choose pids, and unusual callers: other roots, other users, no /proc.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -88,7 +88,7 @@ static void only_sys_admin(void)
     in_child(only_sys_admin_inside, NULL);
 }
 
-// A capability counts when it is effective, not when it is merely permitted.
+// A capability must be effective; permitted is not enough.
 static void not_effective_inside(void *arg)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -114,7 +114,7 @@ static void not_effective(void)
     in_child(not_effective_inside, NULL);
 }
 
-// Root of a user namespace below: the older pid namespaces belong to others.
+// Root of a nested user namespace: others own the older pid namespaces.
 static void foreign_levels_inside(void *arg)
 {
     struct call *c = call_new();
@@ -135,7 +135,7 @@ static void foreign_levels_inside(void *arg)
 static void foreign_user_namespace(void *arg)
 {
     struct call *c = call_new();
-    // In the user namespace, but still in a pid namespace of the parent's.
+    // In the user namespace, but still in the parent's pid namespace.
     CALL_SET(c, SIGCHLD, 500);
     call_expect(c, -EPERM);
     CALL_SET(c, SIGCHLD, 0);
@@ -150,7 +150,7 @@ static void foreign_levels(void)
     in_user_namespace(foreign_user_namespace, NULL);
 }
 
-// Two levels of the own user namespace, then the foreign ones.
+// Two levels that its own user namespace owns, then foreign ones.
 static void two_own_levels_inside(void *arg)
 {
     struct call *c = call_new();
@@ -176,7 +176,7 @@ static void two_own_levels(void)
     in_user_namespace(two_own_levels_user, NULL);
 }
 
-// CLONE_NEWUSER: the caller's rights decide, not those that the child will have.
+// CLONE_NEWUSER: the caller's rights decide, not the child's future ones.
 static void new_user_namespace_inside(void *arg)
 {
     struct call *c = call_new();

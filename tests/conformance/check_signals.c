@@ -132,8 +132,8 @@ static void alternate_stack(void)
     expect_long("ss_size in the caller", 64 << 10, (long)stack.ss_size);
 }
 
-// Repeats a call that a handler without SA_RESTART interrupted: only a provider outside the kernel
-// may say so, and then nothing has happened.
+// Repeats a call that a handler without SA_RESTART interrupted. Only a provider outside the kernel
+// may return EINTR, and then nothing has happened.
 static long run_through_eintr(struct call *c, int restart, long *interrupted)
 {
     for (;;) {
@@ -169,7 +169,7 @@ static void storm(int restart, int all)
                              : SIGCHLD,
                  kind != 3, &want);
         if (kind == 2) {
-            // A thread has no alternate stack: it needs a true one for the handler.
+            // A thread has no alternate stack, so the handler needs a real one.
             c->own_args.child_stack = (uint64_t)(uintptr_t)stack + 16 * page_size();
         } else if (kind == 4) {
             c->own_pids[0] = want = 1;
@@ -200,7 +200,7 @@ static void storm_no_restart(void)
     storm(0, 2000);
 }
 
-// Without an alternate stack handlers use the caller's own, below the red zone.
+// Without an alternate stack, handlers use the caller's stack, below the red zone.
 static void storm_on_stack(void)
 {
     need_bare_instruction();
@@ -263,7 +263,7 @@ static void stops(void)
     wait_status(helper);
 }
 
-// A fatal signal that is handled nowhere ends the caller as usual.
+// A fatal signal without a handler ends the caller as usual.
 static void fatal_signal(void)
 {
     for (int i = 0; i < 50; i++) {
@@ -282,7 +282,7 @@ static void fatal_signal(void)
         EXPECT(!report->claimed, "see there");
         expect_long("the status of a caller that got a fatal signal", i & 1 ? SIGTERM : SIGUSR2,
                     status);
-        // Its last child may still be there.
+        // Its last child may still exist.
         for (pid_t pid = base; pid < base + 1000; pid++) {
             while (kill(pid, 0) == 0)
                 sleep_us(500);

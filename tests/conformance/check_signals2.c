@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// More storms: blocked signals, many threads, first calls; handlers that call and that jump out.
+// More storms: blocked signals, many threads, first calls; handlers that call and that jump away.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -34,7 +34,7 @@ static void nothing(int number)
     (void)number;
 }
 
-// A signal that no handler gets can't end a call with EINTR.
+// A signal without a handler can't end a call with EINTR.
 static void storm_blocked(void)
 {
     struct call *c = call_new();
@@ -92,8 +92,8 @@ static void storm_threads(void)
     start_timer(0, 0);
 }
 
-// A provider may have to set itself up in the process: signals at that very moment, in a program
-// that was just exec'd.
+// A provider may have to set itself up in the process: signals arrive at that moment, in a newly
+// executed program.
 static void storm_first_inner(void)
 {
     struct call *c = call_new();
@@ -151,7 +151,7 @@ static void handler_calls_clone2(void)
     handler_call = call_new();
     handle(call_in_handler, SA_RESTART);
     for (int i = 0; i < repetitions(600); i++) {
-        // One shot each: handlers that take longer than an interval would leave no time for more.
+        // One shot each: if handlers took longer than an interval, nothing else would run.
         start_timer(1 + random_below(2000), 0);
         CALL_SET(c, SIGCHLD, 2000 + i);
         call_ok(c, 2000 + i);
@@ -173,7 +173,7 @@ static void jump_out(int number)
 }
 
 // A handler that never returns to the call: the call has happened or not, and the provider must not
-// run out of anything.
+// run out of any resource.
 static void handler_jumps(void)
 {
     struct call *volatile c = call_new();
@@ -191,7 +191,7 @@ static void handler_jumps(void)
         } else {
             jumps++;
         }
-        // Nobody may know of the child.
+        // The child's existence may be unknown to anyone.
         int status;
         pid_t dead;
         while ((dead = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR)

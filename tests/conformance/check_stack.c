@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// child_stack, and the stack pointer of the caller: nothing may be written near either.
+// child_stack, and the caller's stack pointer: nothing may be written near either.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -24,7 +24,7 @@ static uint64_t kind(size_t i)
     return kinds[i] ? kinds[i] : thread_flags;
 }
 
-// Fork-like, sharing memory, vfork-like, thread: with the child's stack at the edges of a page.
+// Fork-like, shared memory, vfork-like, thread: with the child's stack at the edges of a page.
 static void child_stack_edges(void)
 {
     need_bare_instruction();
@@ -45,7 +45,7 @@ static void child_stack_edges(void)
     }
 }
 
-// No stack at all: any number will do for a child that doesn't use it.
+// Not a stack at all: any number works for a child that doesn't use it.
 static void child_stack_values(void)
 {
     need_bare_instruction();
@@ -68,7 +68,7 @@ static void child_stack_values(void)
     }
 }
 
-// Whether this machine can return to a program with such a stack pointer: on AMD's CPUs a
+// Whether this machine can return to a program with such a stack pointer: on AMD CPUs a
 // non-canonical one ends the program, as plain clone(2) shows.
 static int machine_takes(uint64_t sp)
 {
@@ -90,7 +90,7 @@ static int machine_takes(uint64_t sp)
     return takes;
 }
 
-// child_stack 0: the same value as the parent's, whatever that is.
+// child_stack 0: the parent's value, whatever it is.
 static void same_stack(void)
 {
     need_bare_instruction();
@@ -135,7 +135,7 @@ static void memory_below(void)
     }
 }
 
-// A stack that would have to grow: only its top page exists.
+// A stack that must grow: only its top page exists.
 static void growing_stack(void)
 {
     need_bare_instruction();
@@ -156,7 +156,7 @@ static void growing_stack(void)
     }
 }
 
-// As clone(2): an address beyond user space.
+// Like clone(2): an address beyond user space.
 static void child_stack_kernel(void)
 {
     need_bare_instruction();
@@ -176,8 +176,8 @@ static void child_stack_kernel(void)
         long got = call_run(c);
         if (got > 0)
             call_join(c, (pid_t)got);
-        // clone(2) takes any number; a provider built on clone3 may find it out of range. Either
-        // way nothing else may happen.
+        // clone(2) accepts any number; a provider based on clone3 may find it out of range. Nothing
+        // else may happen.
         EXPECT(got == 570 || got == want || got == -EINVAL,
                "%s: expected 570, what clone(2) gives (%s), or -EINVAL; got %s", call_text(c),
                result_text(want), result_text(got));

@@ -68,7 +68,7 @@ static void thread_nested_inside(void *arg)
         call_check_child(c);
         expect_nspid(c, 3, lists[i]);
     }
-    // CLONE_NEWPID makes no thread, and after unshare(CLONE_NEWPID) there is none either.
+    // CLONE_NEWPID can't create a thread, and neither can anything after unshare(CLONE_NEWPID).
     CALL_SET(c, thread_flags | CLONE_NEWPID, 750);
     call_expect(c, -EINVAL);
     NEED(unshare(CLONE_NEWPID));
@@ -136,14 +136,14 @@ static void run_workers(void)
         pthread_join(threads[i], NULL);
 }
 
-// Also the first calls of the process: a provider that sets itself up must do so only once.
+// Including the process's first calls: a provider must set itself up only once.
 static void threads_at_once(void)
 {
     run_workers();
     expect_no_children("at the end");
 }
 
-// After exec nothing of the caller's is there yet, for several threads at the same time.
+// After exec the provider's set-up is gone, for several threads at the same time.
 static void *first_call(void *arg)
 {
     struct worker *w = arg;
@@ -234,7 +234,7 @@ static void threads_same_pid(void)
         pthread_join(threads[i], NULL);
 }
 
-// A thread made by clone2 makes calls itself.
+// A thread created by clone2 makes calls itself.
 static int thread_calls(struct call *c)
 {
     struct call *mine = c->user;

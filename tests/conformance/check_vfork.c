@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// CLONE_VFORK: the parent goes on only when the child has ended or exec'd.
+// CLONE_VFORK: the parent continues only when the child has ended or executed a program.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -21,7 +21,7 @@ static uint64_t pointer(const void *p)
     return (uint64_t)(uintptr_t)p;
 }
 
-// Gives the parent every chance to go on too early, then says that it is done.
+// Gives the parent every chance to continue too early, then reports that it is done.
 static int child_takes_its_time(struct call *c)
 {
     struct timespec t = {0, 20000000};
@@ -58,7 +58,7 @@ static void vfork_own_stack(void)
     vfork_with(vfork_flags, stack, 1);
 }
 
-// CLONE_VFORK with memory of its own waits as well.
+// CLONE_VFORK with separate memory waits as well.
 static void vfork_without_vm(void)
 {
     vfork_with(CLONE_VFORK | SIGCHLD, 0, 0);
@@ -101,7 +101,7 @@ static void vfork_exec(void)
 
 enum { NEST = 40 };
 
-// Each vfork child makes the next: all of them wait at once, in one address space.
+// Each vfork child creates the next: all of them wait at once, in one address space.
 static int child_nests(struct call *c)
 {
     struct call **next = c->user;
@@ -111,7 +111,7 @@ static int child_nests(struct call *c)
     int status = -1;
     if (got <= 0 || got != (*next)->own_pids[0])
         return 90;
-    // Not the C library's waitpid: it may be a cancellation point with a foreign thread's state.
+    // Not the C library's waitpid: it may be a cancellation point, with a foreign thread's state.
     long reaped = arch_raw(SYS_wait4, (uint64_t)got, pointer(&status), 0, 0, 0, 0);
     return reaped == got && status == 0 ? 0 : 91;
 }
@@ -133,7 +133,7 @@ static void vfork_nested(void)
     }
 }
 
-// Many vfork parents of different processes at once.
+// Many vfork parents in different processes at once.
 static void vfork_failing_inside(void *arg)
 {
     (void)arg;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// "endure SECONDS [THREADS [returns]]": calls without pause, for drivers that end the provider
-// meanwhile. A provider that has gone leaves ENOSYS behind, for good unless it is one that returns;
+// "endure SECONDS [THREADS [returns]]": calls without pause, for drivers that end the provider in
+// the meantime. A provider that is gone leaves ENOSYS behind, permanently unless it `returns`;
 // anything else that is wrong is a failure. SIGTERM ends it early.
 #define _GNU_SOURCE
 #include "call.h"
@@ -52,14 +52,14 @@ static long run(struct call *c, int i)
              : i % 8 == 3 ? thread
                           : SIGCHLD,
              failing, &pid);
-    // Some with a chosen number, which may happen to be in use: this namespace isn't ours alone.
+    // Some with a chosen number, which may be in use: this namespace isn't ours alone.
     if (i % 8 == 5) {
         pid = 20000 + (pid_t)random_below(12000);
         call_set(c, SIGCHLD, 1, &pid);
     }
     for (;;) {
-        // Of calls from several threads, one that began earlier may end later: only a call that
-        // begins after ENOSYS was seen must give ENOSYS.
+        // If several threads call, a call that began earlier may end later: only calls that begin
+        // after ENOSYS was seen must give ENOSYS.
         long missing_before = __atomic_load_n(&state->missing, __ATOMIC_SEQ_CST);
         long got = call_run(c);
         __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Outcomes, child processes, random numbers: what every check uses.
+// Outcomes, child processes, random numbers: used by every check.
 #ifndef CONFORMANCE_HARNESS_H
 #define CONFORMANCE_HARNESS_H
 
@@ -12,28 +12,28 @@ struct check {
     void (*run)(void);
 };
 
-// Each file of checks ends its table with an entry without name.
+// Each file's table of checks ends with an entry without a name.
 extern const struct check *const check_tables[];
 
 enum outcome { OUTCOME_NONE, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_BROKEN };
 
-// Lives in memory shared by all processes of one check; the first outcome counts.
+// In memory shared by all processes of a check; the first outcome counts.
 struct report {
     int outcome;
     int claimed;
-    pid_t init; // the check's namespace init, as the suite sees it
+    pid_t init; // the init of the check's namespace, as the suite sees it
     int fd;     // of this memory
     char text[1000];
 };
 
 struct options {
-    long nr;         // the number of clone2
+    long nr;         // clone2's number
     uint64_t seed;   // CLONE2_SEED
     int verbose;     // -v
-    int percent;     // -e: of the repetitions
-    int privileged;  // pid namespaces can be made without a user namespace
-    int eintr_never; // CLONE2_EINTR=never: the provider has no window for EINTR
-    int by_function; // ARCH_BY_*, by CLONE2_VIA: a function instead of the bare instruction
+    int percent;     // -e: percentage of repetitions
+    int privileged;  // pid namespaces can be created without a user namespace
+    int eintr_never; // CLONE2_EINTR=never: the provider can't cause EINTR
+    int by_function; // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
     int self;        // descriptor of this program, for exec
     const char *program;
 };
@@ -45,13 +45,13 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 void skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void broken(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-// So many repetitions of the same, or the part of them that was asked for (-e).
+// `all`, or the percentage of it set by -e.
 int repetitions(int all);
-// For checks of what a function call can't do: skips where calls are made by libc's syscall().
+// For checks that a function call can't pass: skips if calls are made with libc's syscall().
 void need_bare_instruction(void);
-// Skips where the feature is listed in CLONE2_ABSENT: what only the runner of the suite can know.
+// Skips if CLONE2_ABSENT lists the feature; only the caller of the suite can know that.
 void need_feature(const char *feature, const char *why);
-int feature_is_absent(const char *feature); // up to its end or a colon
+int feature_is_absent(const char *feature); // compares up to the end or a colon
 
 #define EXPECT(condition, ...)                                                                     \
     do {                                                                                           \
@@ -59,7 +59,7 @@ int feature_is_absent(const char *feature); // up to its end or a colon
             fail(__VA_ARGS__);                                                                     \
     } while (0)
 
-// For the test's own set-up: value -1 means errno tells why.
+// For a test's own set-up: a value of -1 means that errno has the reason.
 #define NEED(call) need((long)(call), #call, __FILE__, __LINE__)
 long need(long value, const char *call, const char *file, int line);
 
@@ -68,9 +68,10 @@ const char *errno_name(int error);
 // "77", or "-EBUSY".
 const char *result_text(long result);
 
-// fork() that ends the check as broken when it fails.
+// fork(); on failure the check ends as broken.
 pid_t spawn(void);
-// Waits for pid; ends the caller quietly if the child recorded an outcome, fails on another death.
+// Waits for pid. Ends the caller quietly if the child recorded an outcome; fails on any other
+// death.
 void join(pid_t pid);
 int wait_status(pid_t pid);
 // Runs fn in a forked child and joins it.
@@ -87,14 +88,14 @@ void sleep_us(unsigned us);
 long read_file(const char *path, char *buffer, size_t size);
 int write_file(const char *path, const char *text);
 
-// sandbox.c: starts the check in fresh namespaces; the pid is the runner's.
+// sandbox.c: starts the check in new namespaces; returns the runner's pid.
 pid_t sandbox_start(const struct check *check, struct report *r);
-// 0, or -1 if no pid namespace can be made at all; sets options.privileged.
+// Returns 0, or -1 if no pid namespace can be created at all; sets options.privileged.
 int sandbox_probe(void);
 int become_user_namespace_root(void); // unshare(CLONE_NEWUSER) with root mapped
 
 // inner.c: a second program image inside a check.
-// Runs "inner NAME" of this program by exec; doesn't return.
+// Executes "inner NAME" of this program; doesn't return.
 void exec_inner(const char *name) __attribute__((noreturn));
 int inner_main(const char *name);
 

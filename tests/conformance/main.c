@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// clone2-conformance: checks a provider of clone2 against its specification. It doesn't know who
-// the provider is: a supervisor, a shim or the kernel.
+// clone2-conformance: checks a provider of clone2 against its specification. It doesn't know which
+// provider it is: a supervisor, a shim or the kernel.
 #define _GNU_SOURCE
 #include "arch.h"
 #include "call.h"
@@ -56,7 +56,7 @@ static int usage(int status)
             "  CLONE2_SEED=N      repeat the random choices of an earlier run\n"
             "  CLONE2_MUST_RUN=1  a skip is a failure, except for features in CLONE2_ABSENT\n"
             "  CLONE2_ABSENT=a,b  features known to be missing\n"
-            "  CLONE2_EINTR=never EINTR is never right (shim, patched kernel)\n"
+            "  CLONE2_EINTR=never EINTR is always wrong (shim, patched kernel)\n"
             "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
             "  CLONE2_VIA=vdso    on i386: call __kernel_vsyscall() instead\n"
             "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n",
@@ -111,7 +111,7 @@ static void start(struct job *job, const struct check *check)
     job->runner = sandbox_start(check, job->report);
 }
 
-// Returns 1 when the job has ended.
+// Returns 1 if the job has ended.
 static int poll_job(struct job *job, struct tally *t)
 {
     int status;
@@ -221,7 +221,7 @@ static int list_checks(void)
     return 0;
 }
 
-// One line up front instead of the same failure a hundred times.
+// One line in advance instead of the same failure a hundred times.
 static int probe_provider(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};

@@ -24,8 +24,8 @@ struct clone3_args {
 
 int nesting_level(void)
 {
-    // Pid 1 exists in every namespace: no entry list of ones can succeed. One entry too many is
-    // EINVAL before anything else is looked at.
+    // Pid 1 exists in every namespace, so no list of ones can succeed. One entry too many gives
+    // EINVAL before anything else is checked.
     pid_t ones[LEVELS_MAX];
     struct clone3_args a = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)ones};
     for (int i = 0; i < LEVELS_MAX; i++)
@@ -48,7 +48,7 @@ int nesting_level(void)
 int levels_owned(int level)
 {
     // The pid 1 asked for in the oldest of n namespaces exists: EEXIST, or EPERM if the caller has
-    // no say there. The kernel looks at the innermost (first) entry first.
+    // no privilege there. The kernel checks the innermost (first) entry first.
     for (int n = 1; n <= level + 1 && n < LEVELS_MAX; n++) {
         pid_t pids[LEVELS_MAX];
         struct clone3_args a = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)pids};
@@ -76,7 +76,7 @@ static void nested_level(int depth, void (*fn)(void *), void *arg)
     pid_t pid = spawn();
     if (pid == 0) {
         nested_level(depth - 1, fn, arg);
-        // Grandchildren that lost their parent are this init's.
+        // This init adopts orphaned grandchildren.
         while (waitpid(-1, NULL, __WALL) > 0)
             ;
         _exit(0);
@@ -86,7 +86,7 @@ static void nested_level(int depth, void (*fn)(void *), void *arg)
 
 void in_nested(int depth, void (*fn)(void *), void *arg)
 {
-    // unshare(CLONE_NEWPID) also changes where the caller's later children go.
+    // unshare(CLONE_NEWPID) also redirects the caller's later children.
     pid_t pid = spawn();
     if (pid == 0) {
         nested_level(depth, fn, arg);

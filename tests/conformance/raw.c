@@ -16,7 +16,8 @@ static uint64_t address(const volatile void *p)
     return (uint64_t)(uintptr_t)p;
 }
 
-// The line "NSpid:" of /proc/thread-self/status: outermost namespace that this /proc shows first.
+// The line "NSpid:" of /proc/thread-self/status; starts with the outermost namespace that this
+// /proc shows.
 long raw_nspid(int *values, int max)
 {
     static const char path[] = "/proc/thread-self/status";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Every check runs in pid and mount namespaces of its own:
-//   suite -> runner (unshares) -> pid 1 (mounts /proc, reaps) -> pid 2: the check.
-// So checks can name fixed pids, run side by side and again, and killing pid 1 ends all of it.
+// Every check runs in its own pid and mount namespaces:
+// suite -> runner (unshares) -> pid 1 (mounts /proc, reaps) -> pid 2: the check.
+// So checks can use fixed pids, run in parallel and repeatedly, and killing pid 1 ends everything.
 #define _GNU_SOURCE
 #include "harness.h"
 
@@ -56,8 +56,8 @@ int sandbox_probe(void)
     return -1;
 }
 
-// Whatever the check left behind must end by itself soon: a child that nobody knows of is a bug of
-// the provider (or of the check).
+// Everything that the check left behind must end by itself soon: an unknown child is a bug in the
+// provider (or in the check).
 static void expect_empty_namespace(void)
 {
     for (int i = 0; i < 500; i++) {
@@ -79,12 +79,12 @@ static __attribute__((noreturn)) void namespace_init(const struct check *check)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         broken("making mounts private: %s", strerror(errno));
-    // Where this is refused (masked /proc in some containers) checks that need it skip.
+    // If this is refused (masked /proc in some containers), checks that need it skip.
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
         note("%s: no own /proc: %s", check->name, strerror(errno));
     pid_t pid = spawn();
     if (pid == 0) {
-        // Not a process group leader's terminal business: the suite may be run from a shell.
+        // In a new process group, away from the terminal's job control: a shell may run the suite.
         setpgid(0, 0);
         check->run();
         _exit(0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// x86-64: patterns for all registers, and the comparison afterwards.
+// x86-64: patterns for all registers, and the comparison after the call.
 #include "arch.h"
 #include "offsets.h"
 
@@ -43,7 +43,7 @@ const uintptr_t arch_bad_addresses[] = {
     1ULL << 63,
     0xffff800000000000ULL,
     0xffffffff81000000ULL,
-    0xffffffffff600000ULL, // the vsyscall page is no memory for the kernel's copy
+    0xffffffffff600000ULL, // the kernel's copy can't read the vsyscall page
     0xfffffffffffff000ULL,
     0xffffffffffffffd8ULL,
     0xfffffffffffffff8ULL,
@@ -59,14 +59,14 @@ enum { rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r11, r12, r13, r14, 
 static const char *const gpr_name[16] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp",
                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
-// What a function may not change: rbx, rbp, rsp, r12-r15, DF (which has to be 0), and the control
-// bits of x87 and mxcsr.
+// What a function must preserve: rbx, rbp, rsp, r12-r15, DF (which must be 0), and the control bits
+// of x87 and mxcsr.
 #define KEPT_BY_FUNCTIONS                                                                          \
     (1U << rbx | 1U << rbp | 1U << rsp | 1U << r12 | 1U << r13 | 1U << r14 | 1U << r15)
 #define DIRECTION_FLAG 0x400ULL
 #define MXCSR_CONTROL 0xffc0U
 
-// CF PF AF ZF SF DF OF: all that a program can set without side effects.
+// CF PF AF ZF SF DF OF: the flags that a program can set without side effects.
 #define FLAGS_MASK 0xcd5ULL
 
 static uint64_t next_random(uint64_t *state)
@@ -117,7 +117,7 @@ int arch_by_function(const char *name)
 }
 
 // fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
-// The x87 instruction and data pointers are left 0: some processors don't keep them.
+// The x87 instruction and data pointers stay 0: some processors don't preserve them.
 static void fill_fx(struct arch_state *s, uint64_t *seed)
 {
     memset(s->fx, 0, sizeof s->fx);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the suite needs to know of the architecture: x86-64.
+// The suite's architecture-specific part: x86-64.
 #ifndef CONFORMANCE_ARCH_H
 #define CONFORMANCE_ARCH_H
 
@@ -14,7 +14,7 @@ struct arch_state {
     uint64_t rflags;
     uint64_t fs_base;
     uint64_t gs_base;
-    uint64_t scratch;    // stack to use once all is stored
+    uint64_t scratch;    // stack to use once everything is stored
     uint64_t padding[4]; // fx must be 16-byte aligned
     unsigned char fx[512];
     unsigned char ymm[16][32];
@@ -24,7 +24,7 @@ struct arch_call {
     struct arch_state in;
     struct arch_state out[2]; // [0]: parent, [1]: child
     uint64_t saved[8];
-    int (*child)(struct arch_call *c); // runs in the child; its value is the exit status
+    int (*child)(struct arch_call *c); // runs in the child and returns the exit status
     uint32_t use_avx;
     uint32_t by_function;
 };
@@ -46,14 +46,14 @@ int arch_by_function(const char *name);
 
 // Fills in->in with patterns made from seed and the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
-// For by_function, whose child returns on its new stack: what to pass as child_stack where the
-// words at `at` may be used, and what the child's stack pointer is afterwards.
+// For by_function, whose child returns on its new stack: returns the value for child_stack, if the
+// words at `at` may be used. *at becomes the child's later stack pointer.
 uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
 uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack);
 // Makes the call. The parent gets the result (-errno on failure).
 long arch_perform(struct arch_call *c);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
-// and the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
+// with the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
 int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
                  size_t size);
 static inline long arch_result(const struct arch_call *c, int who)

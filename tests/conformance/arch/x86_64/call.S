@@ -3,14 +3,14 @@
 // long arch_call_rbx(struct arch_call *c), long arch_call_r14(struct arch_call *c)
 // long arch_function_rbx(struct arch_call *c), long arch_function_r14(struct arch_call *c)
 //
-// Load every register from c->in, execute `syscall` or call syscall(), store every register in c->out[0] (parent, or
-// the call failed) or c->out[1] (child). The parent returns the result; the child runs c->child(c)
-// on its own scratch stack and exits its task with the value.
+// Loads every register from c->in, executes `syscall` or calls syscall(), and stores every register
+// in c->out[0] (parent, or a failed call) or c->out[1] (child). The parent returns the result; the
+// child runs c->child(c) on its own scratch stack and exits its task with the value.
 //
-// Rules: after the system call only rax, rcx and r11 are free, nothing may touch the stack (it can
-// be at the edge of a page, or no memory at all) and nothing may touch the flags until they are
-// stored. One register must hold the address of c; there are two variants, so that between them
-// every register carries a pattern.
+// Rules: after the system call only rax, rcx and r11 are free. Nothing may touch the stack (it may
+// be at the edge of a page, or not be memory at all), and nothing may touch the flags until they
+// are stored. One register must hold the address of c; two variants use different ones, so that
+// together they check every register.
 #include "offsets.h"
 
 .macro CHECKED_CALL name, base, by_function
@@ -101,7 +101,7 @@ arch_returned_\base:
     .size \name, . - \name
 .endm
 
-// .rept counts in a symbol, a register name needs its value: hence the extra macro.
+// .rept counts with a symbol, but a register name needs its value: hence the extra macro.
 .altmacro
 .macro ymm_load n
     vmovdqu (YMM + 32 * \n)(%rax), %ymm\n
@@ -116,7 +116,7 @@ arch_returned_\base:
     CHECKED_CALL arch_function_rbx, rbx, 1
     CHECKED_CALL arch_function_r14, r14, 1
 
-// rbx: where this task's registers are stored; r12: c. All general registers are stored.
+// rbx: where to store this task's registers; r12: c. All general registers have been stored.
     .type arch_call_finish, @function
 arch_call_finish:
     fxsave64 FX(%rbx)
@@ -153,7 +153,7 @@ arch_call_finish:
 4:
     mov RAX(%rbx), %rax
     mov %r12, %rdi
-    // The stack slot of the return address may have been used by a child that shares the memory.
+    // A child that shares the memory may have overwritten the return address on the stack.
     mov SAVED_RIP(%rdi), %rdx
     mov SAVED_RBX(%rdi), %rbx
     mov SAVED_RBP(%rdi), %rbp
