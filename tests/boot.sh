@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# sh tests/boot.sh: that kpatch/boot.sh passes everything through. Ends with "N passed, N failed, N
-# skipped".
+# sh tests/boot.sh: tests that kpatch/boot.sh passes everything through. Ends with "N passed, N
+# failed, N skipped".
 cd "$(dirname "$0")/.." || exit 99
 passed=0
 failed=0
@@ -20,7 +20,7 @@ expect() {
 
 newline='
 '
-# shellcheck disable=SC2089 # not to be split into words
+# shellcheck disable=SC2089 # must not be split into words
 odd="a'b\"c  \$HOME${newline}\\n*"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Adds up the results in a folder: meson's logs (NAME.json), counts
-(NAME.counts) and single checks (NAME.check).
+"""Adds up the results in a folder: meson's logs (NAME.json), counts (NAME.counts) and single checks
+(NAME.check).
 
-A test whose last line counts its own checks ("3 passed, 0 failed, 1 skipped") stands for that
-many; one that ended in another way than its counts say stands for a failure as well. What failed comes
-last, with the command that repeats it.
+A test whose last line counts its own checks ("3 passed, 0 failed, 1 skipped") adds these counts; one
+whose exit status contradicts its counts adds a failure as well. Failures come last, each with the
+command that repeats it.
 """
 import json
 import pathlib
 import re
 import sys
 
-# Where the runs that tests/run.sh names are built.
+# Where the runs named in tests/run.sh are built.
 DIRECTORIES = {"tests": "build", "asan": "build-asan", "tsan": "build-tsan"}
 COUNTS = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped(?:, (\d+) broken)?$", re.M)
 
 
 def of_test(entry):
-    """(passed, failed, skipped) of one line of meson's log."""
+    """(passed, failed, skipped) from one line of meson's log."""
     counts = COUNTS.findall(entry.get("stdout") or "")
     good = entry["result"] in ("OK", "EXPECTEDFAIL")
     if counts:
@@ -33,7 +33,7 @@ def of_test(entry):
 
 
 def repeat(suite, entry):
-    """The command that runs a failed test again: its own word on that, or meson's."""
+    """The command that repeats a failed test: the test's own suggestion, or meson's."""
     found = re.findall(r"^\s*repeat: (.+)$", entry.get("stdout") or "", re.M)
     # meson's name: "project:suite / test".
     name = entry["name"].split(" / ")[-1]

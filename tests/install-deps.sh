@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # sh tests/install-deps.sh PACKAGE...
-# Installs those of the Debian packages that are not installed; asks the network only then.
+# Installs those of the Debian packages that are missing; uses the network only in that case.
 set -eu
 
 missing=
@@ -33,14 +33,14 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# A dpkg that someone else is using is waited for, not given up on.
+# If another process uses dpkg, wait for it.
 apt() {
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" \
         >"$log" 2>&1
 }
 
 echo "installing:$missing"
-# Old lists name packages that the mirrors may no longer have.
+# Old lists may name packages that the mirrors no longer have.
 if ! apt update; then
     cat "$log" >&2
     fail 'apt-get update failed (see above)'

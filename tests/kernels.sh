@@ -3,10 +3,10 @@
 #
 # sh tests/kernels.sh BUILD RESULTS [--all]
 #
-# The tests that need a kernel of kpatch/build.sh: the patched 6.12 natively, what steps aside for
-# it, and calls by another number passed on to it; with --all kernel and supervisor there, and on
-# 6.1, and on both without the patches. Leaves RESULTS/kernel-NAME.counts ("N passed, N failed, N
-# skipped") for each, and prints them as a table.
+# Tests that need a kernel from kpatch/build.sh: the patched 6.12 natively, the wrapper and agent
+# that step aside for it, and calls of another number passed on to it. With --all also kernel and
+# supervisor on both 6.12 and 6.1, with and without the patches. Writes RESULTS/kernel-NAME.counts
+# ("N passed, N failed, N skipped") for each, and prints them as a table.
 # shellcheck disable=SC2086,SC2016 # lists of words; backticks for the table
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,11 +18,11 @@ supervise=$build/supervisor/clone2-supervise
 conformance=$build/tests/conformance/clone2-conformance-static
 conformance_i386=$build/tests/conformance/clone2-conformance-i386-static
 differential=$build/tests/differential/clone2-differential
-# An emulated CPU is some ten times slower: for the whole of a row, and for a single check.
+# An emulated CPU is some ten times slower: limits for a whole row and for a single check.
 limit=3000
 slow='-t 900 -j 2'
 
-# row NAME TITLE BOOT-OPTIONS COMMAND...: runs it, keeps the last line that counts.
+# row NAME TITLE BOOT-OPTIONS COMMAND...: runs the command, keeps its last line with counts.
 row() {
     name=$1
     title=$2
@@ -33,7 +33,7 @@ row() {
     counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped' "$results/$name.out" |
         tail -n 1 | sed 's/, 0 broken$//; s/failed, \([0-9]*\) skipped, \([0-9]*\) broken/failed, \1 skipped (\2 broken)/')
     case $status:$counts in
-    *: | *broken* | [!0]*', 0 failed, '*) # no end, or one that the counts don't explain
+    *: | *broken* | [!0]*', 0 failed, '*) # no result, or a status that the counts don't explain
         echo "exit status $status"
         tail -n 40 "$results/$name.out"
         counts='0 passed, 1 failed, 0 skipped'
@@ -45,7 +45,7 @@ row() {
     echo "| $title | $counts |" | tee -a "$results/table"
 }
 
-# What no kernel of ours has: a pid_max of each pid namespace came with 6.14.
+# Missing from all our kernels: a pid_max per pid namespace (6.14).
 CLONE2_MUST_RUN=1
 CLONE2_ABSENT=pidns-pid-max
 export CLONE2_MUST_RUN CLONE2_ABSENT

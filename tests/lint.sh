@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sh tests/lint.sh warnings|format|tidy [CLANG-TIDY-OPTION...]: fails where there is something to say.
-# Without an option clang-tidy runs the analyzer, too, which takes two thirds of its time.
+# sh tests/lint.sh warnings|format|tidy [CLANG-TIDY-OPTION...]: fails on any finding. Without an
+# option clang-tidy also runs the analyzer, which takes two thirds of its time.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,14 +12,14 @@ sources() {
 case ${1:-} in
 warnings)
     [ -f build-clang/build.ninja ] || meson setup build-clang -Dwerror=true \
-        --buildtype=plain # not optimised: that makes no warning of clang's, and takes longer
+        --buildtype=plain # optimisation adds no clang warnings and takes longer
     meson compile -C build-clang
     ;;
 format)
     sources | xargs clang-format --dry-run --Werror
     ;;
 tidy)
-    # clang's own view of the flags, so that gcc's options don't count as findings.
+    # Flags as clang understands them, so that gcc's options don't count as findings.
     [ -f build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup build-clang
     shift
     git ls-files 'supervisor/*.cpp' |

@@ -4,15 +4,15 @@
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT INT TERM
-# What one user in a user namespace of its own does not have.
+# What a single user in its own user namespace lacks.
 CLONE2_ABSENT=root,users
 export CLONE2_ABSENT
-# Nobody may not be let into the build's folder.
+# nobody may lack access to the build directory.
 cp "$1" "$folder/clone2-supervise"
 cp "$2" "$folder/clone2-conformance"
 chmod 755 "$folder" "$folder"/*
 shift 2
-# Not exec: the trap has to run.
+# Not exec, because the trap must run.
 if [ "$(id -u)" = 0 ]; then
     setpriv --reuid 65534 --regid 65534 --clear-groups \
         "$folder/clone2-supervise" --pidns -- "$folder/clone2-conformance" "$@"

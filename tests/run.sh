@@ -3,8 +3,8 @@
 #
 # sh tests/run.sh [--all | --kernels]
 #
-# Installs what is missing, builds, and runs the tests. Ends with what failed, the command that repeats
-# it, and a line "N passed, N failed, N skipped".
+# Installs missing packages, builds, and runs the tests. Ends with the failures, the commands that
+# repeat them, and a line "N passed, N failed, N skipped".
 #   (nothing)    every suite that one build can run
 #   --all        also the sanitizers, clang, the linters, and the patched 6.12 kernel in QEMU, which the
 #                first run builds; this is what continuous integration runs
@@ -24,7 +24,7 @@ case $#:${1:-} in
     ;;
 esac
 
-# Chosen pids, namespaces and ptrace need root; what has to work without it is run as nobody.
+# Chosen pids, namespaces and ptrace need root; tests of use without root run as nobody.
 if [ "$(id -u)" != 0 ]; then
     exec sudo sh "$0" "$@"
 fi
@@ -65,7 +65,7 @@ step() {
     printf '\n== %s (after %s min)\n' "$*" "$minutes"
 }
 
-# build DIRECTORY TARGETS [MESON OPTION...]: sets up once, compiles, warnings are errors.
+# build DIRECTORY TARGETS [MESON OPTION...]: sets up once and compiles; warnings are errors.
 build() {
     directory=$1
     targets=$2
@@ -79,7 +79,7 @@ build() {
     }
 }
 
-# run NAME DIRECTORY [MESON TEST ARGUMENT...]: runs tests, keeps their results.
+# run NAME DIRECTORY [MESON TEST ARGUMENT...]: runs tests and keeps their results.
 run() {
     name=$1
     directory=$2
@@ -88,7 +88,7 @@ run() {
     cp "$directory/meson-logs/$name.json" "$results/$name.json"
 }
 
-# check NAME COMMAND...: one more test, passed by exit status 0.
+# check NAME COMMAND...: one more test, which passes with exit status 0.
 check() {
     name=$1
     shift
@@ -102,14 +102,15 @@ check() {
     fi
 }
 
-# What meets threads and hostile input; the examples' own tests take too long under sanitizers.
+# Programs that deal with threads and hostile input; the examples' own tests take too long under
+# sanitizers.
 sanitized='clone2-supervise unit api agent-unit shim-plan-test clone2-conformance'
 
 step "build (gcc)"
 build build ''
 if [ "$all$kernels" = yesno ] && ! sh kpatch/build.sh --cached >/dev/null 2>&1; then
-    # In a process group of its own, which can be ended as a whole; that is a session, too, of which
-    # the kernel's autogroups would let half of the CPUs have.
+    # In its own process group, so that it can be ended as a whole. setsid also makes a session, to
+    # which the kernel's autogroups would give half of the CPUs.
     setsid sh -c 'echo 19 >/proc/self/autogroup
         exec nice -n 19 sh kpatch/build.sh' >"$results/kernel-build.log" 2>&1 &
     kernel_build=$!

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# sh tests/selftests.sh FOLDER [clone2|clone3]: runs the kernel selftests there, all or those of one
-# call, and counts their TAP lines.
+# sh tests/selftests.sh FOLDER [clone2|clone3]: runs the kernel selftests in the folder, all or
+# those of one call, and counts their TAP lines.
 cd "$1" || exit 99
 passed=0
 failed=0
 skipped=0
-# shellcheck disable=SC2231 # a pattern where no name is given
+# shellcheck disable=SC2231 # a pattern if no name is given
 for test in ${2:-clone*}/clone*; do
     [ -x "$test" ] || continue
     echo "# $test"

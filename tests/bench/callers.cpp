@@ -33,11 +33,11 @@ constexpr pid_t first_pid = 1000, pids_per_caller = 3000;
 
 using Clock = std::chrono::steady_clock;
 
-/// What the callers share, be they processes or threads.
+/// Shared by the callers, whether processes or threads.
 struct Board {
     pthread_barrier_t barrier;
     std::atomic<bool> stop;
-    std::atomic<int> error; ///< errno of a call that failed
+    std::atomic<int> error; ///< errno of a failed call
     struct Lane {
         std::array<std::size_t, 2> count;
         std::array<std::array<float, max_samples>, 2> us;
@@ -50,7 +50,7 @@ class SharedBoard
 public:
     explicit SharedBoard(unsigned callers)
     {
-        // Untouched samples cost nothing: the pages come as they are written.
+        // Unused samples cost nothing: pages are allocated when written.
         void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED)
@@ -79,18 +79,18 @@ void touch(std::size_t mib)
     void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         throw std::system_error(errno, std::generic_category(), "mmap");
-    // Small pages, as a heap has them: how many page tables fork copies must not depend on luck.
+    // Small pages, as in a heap: the number of page tables that fork copies must not vary.
     madvise(memory, size, MADV_NOHUGEPAGE);
     std::memset(memory, 1, size);
 }
 
-/// One caller's life. Nobody leaves before all have seen `stop`, so that no one waits for ever.
+/// Runs one caller. None leaves before all have seen `stop`, so that none waits forever.
 void run_caller(const Workload &w, Board &board, unsigned self)
 {
     Board::Lane &lane = board.lanes[self];
     ThreadRoom room;
-    // Short, so that both providers meet the same moods of scheduler and machine; long enough for
-    // several callers to overlap.
+    // Short, so that both providers meet the same conditions of scheduler and machine; long enough
+    // for several callers to overlap.
     const unsigned calls_per_phase = w.callers == 1 ? 2 : w.resident_mib != 0 ? 4 : 20;
     const auto end = Clock::now() + std::chrono::duration<double>(w.seconds);
     pid_t turn = 0;
@@ -98,7 +98,7 @@ void run_caller(const Workload &w, Board &board, unsigned self)
         pthread_barrier_wait(&board.barrier);
         if (board.stop.load())
             return;
-        // native supervised supervised native ...: no provider is always the one that comes second
+        // native supervised supervised native ...: neither provider always comes second
         const auto provider = static_cast<std::size_t>((phase ^ (phase >> 1U)) & 1U);
         const Provider who = provider == 0 ? Provider::native : w.provider;
         for (unsigned i = 0; i < calls_per_phase && board.error.load() == 0; i++) {
@@ -109,7 +109,7 @@ void run_caller(const Workload &w, Board &board, unsigned self)
                                                       : room.round_trip(who, w.number, pid);
             const std::chrono::duration<float, std::micro> took = Clock::now() - before;
             if (error == EEXIST || error == EBUSY)
-                continue; // a joined thread whose tid is not yet given back
+                continue; // the tid of a joined thread is not free yet
             if (error != 0)
                 board.error = error;
             // The first phases warm up: trampoline, page tables, caches.

@@ -20,15 +20,15 @@ struct Workload {
     Kind kind = Kind::process;
     unsigned callers = 1;
     std::size_t resident_mib = 0; ///< memory that each calling process has touched
-    double seconds = 1;           ///< budget
-    long number = 0;              ///< of clone2
+    double seconds = 1;           ///< time budget
+    long number = 0;              ///< clone2's
     Provider provider = Provider::supervised;
-    std::string label{}; ///< of the row, behind the kind
+    std::string label{}; ///< the row's label, after the kind
 };
 
-/// Runs the callers together: all of them native, then all supervised, and again. To be called by
-/// a single-threaded process that may choose pids 1000..25000 in its pid namespace.
-/// Throws std::runtime_error if a call fails.
+/// Runs the callers together: all native, then all supervised, and so on. The calling process must
+/// be single-threaded and may choose pids 1000..25000 in its pid namespace. Throws
+/// std::runtime_error if a call fails.
 Series measure(const Workload &workload);
 
 } // namespace bench

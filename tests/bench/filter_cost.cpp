@@ -38,7 +38,7 @@ int serve_getppid(bool allow_all_filter)
     cpu_set_t one;
     CPU_ZERO(&one);
     CPU_SET(0, &one);
-    sched_setaffinity(0, sizeof one, &one); // where CPU 0 is not allowed, they run anywhere
+    sched_setaffinity(0, sizeof one, &one); // if CPU 0 is not allowed, they run anywhere
     std::string request;
     while (std::getline(std::cin, request)) {
         const auto before = std::chrono::steady_clock::now();

@@ -9,11 +9,11 @@
 namespace bench
 {
 
-/// What a filter costs an ordinary call: three processes that take turns, to be called by a
-/// process without a filter.
+/// What a filter adds to an ordinary call: three processes take turns. The calling process must not
+/// have a filter.
 FilterCost measure_filter_cost(const std::string &supervisor, double seconds);
 
-/// The life of each of the three: a line on stdin asks for a turn; the answer is ns per call.
+/// Runs one of the three: a line on stdin asks for a turn; the answer is ns per call.
 int serve_getppid(bool allow_all_filter);
 
 } // namespace bench

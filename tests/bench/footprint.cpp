@@ -25,7 +25,7 @@ std::string proc(pid_t pid, const char *file)
     return "/proc/" + std::to_string(pid) + '/' + file;
 }
 
-/// The number behind `key` in a file of "key: number" lines; 0 if there is none.
+/// The number after `key` in a file of "key: number" lines; 0 if there is none.
 long number_of(const std::string &path, const std::string &key)
 {
     std::ifstream file(path);
@@ -35,7 +35,7 @@ long number_of(const std::string &path, const std::string &key)
     return 0;
 }
 
-/// The nearest ancestor of that name; 0 if none.
+/// The nearest ancestor with that name; 0 if none.
 pid_t ancestor_named(pid_t pid, const std::string &name)
 {
     while (pid > 0) {
@@ -92,7 +92,7 @@ std::optional<Footprint> measure_footprint(const std::string &supervisor, long n
     f.cpu_per_call_us = (after - before) / targets;
     f.rss_kib = smaps_kib(server, "Rss:");
     f.pss_kib = smaps_kib(server, "Pss:");
-    std::this_thread::sleep_for(std::chrono::milliseconds(200)); // let it come to rest
+    std::this_thread::sleep_for(std::chrono::milliseconds(200)); // let it become idle
     const double rest = cpu_us(server);
     std::this_thread::sleep_for(std::chrono::duration<double>(idle_seconds));
     f.idle_cpu_us = cpu_us(server) - rest;

@@ -10,12 +10,13 @@
 namespace bench
 {
 
-/// What `targets` sleeping processes, each made by clone2, cost the serving process. An empty
-/// supervisor: one is already there. Nothing if no serving process is among the ancestors.
+/// What `targets` sleeping processes, each created by clone2, cost the serving process.
+/// `supervisor` empty: this process already has one. Returns nothing if no serving process is among
+/// the ancestors.
 std::optional<Footprint> measure_footprint(const std::string &supervisor, long number,
                                            unsigned targets, double idle_seconds);
 
-/// The life of their parent, driven by lines on stdin.
+/// Runs their parent, controlled by lines on stdin.
 int serve_sleepers(unsigned targets, long number);
 
 } // namespace bench

@@ -9,7 +9,7 @@
 namespace bench
 {
 
-/// A child process talked to in lines: its stdin and stdout are ours, stderr is shared.
+/// A child process that talks in lines: its stdin and stdout are connected to us, stderr is shared.
 class Helper
 {
 public:
@@ -18,9 +18,9 @@ public:
     Helper(const Helper &) = delete;
     Helper &operator=(const Helper &) = delete;
 
-    /// One line, without its end; throws std::runtime_error at end of file.
+    /// Reads one line, without its newline; throws std::runtime_error at end of file.
     std::string line();
-    /// The same, but false at end of file.
+    /// The same, but returns false at end of file.
     bool line(std::string &text);
     void send(const std::string &text) const;
     /// Closes its stdin and waits. Returns the wait status.
@@ -34,13 +34,13 @@ private:
 
 std::string own_path();
 
-/// The given one, or the one of the same build tree. Throws, naming the option to give, if it can't
-/// be executed.
+/// The given program, or the one in the same build tree. If it can't be executed, throws, and the
+/// message names the option.
 std::string find_built(const std::string &given, const std::string &in_tree,
                        const std::string &option);
 
-/// Goes on as pid 1 of a fresh pid namespace, where every pid is free; the calling process waits
-/// for that one and ends with its status. Makes a user namespace as well where it has to.
+/// Continues as pid 1 of a new pid namespace, where every pid is free; the calling process waits
+/// for it and ends with its status. Creates a user namespace as well if necessary.
 void enter_pid_namespace();
 
 } // namespace bench

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// clone2-bench: what a supervised clone2 costs beside the kernel's own clone3 with set_tid.
+// clone2-bench: what a supervised clone2 costs compared to the kernel's own clone3 with set_tid.
 #include "callers.hpp"
 #include "filter_cost.hpp"
 #include "footprint.hpp"
@@ -120,7 +120,7 @@ std::vector<Workload> workloads(const Options &o)
     return all;
 }
 
-/// Without a supervisor: in the process itself.
+/// Without a supervisor: inside the process.
 std::vector<Workload> shim_workloads(const Options &o, bool trap)
 {
     std::vector<Workload> all;
@@ -135,8 +135,8 @@ std::vector<Workload> shim_workloads(const Options &o, bool trap)
     return all;
 }
 
-/// The role that runs under the supervisor or with the library: all round trips, one line for each
-/// on stdout.
+/// The part that runs under the supervisor or with the library: makes all round trips, and prints
+/// one line for each on stdout.
 int measure_all(const std::vector<Workload> &all)
 {
     enter_pid_namespace();
@@ -145,7 +145,7 @@ int measure_all(const std::vector<Workload> &all)
     return 0;
 }
 
-/// "(wrapper...) self --role=ROLE ..."; progress goes to stderr.
+/// Runs "(wrapper...) self --role=ROLE ..."; progress goes to stderr.
 void round_trips(const Options &o, const std::vector<std::string> &wrapper, const std::string &role,
                  std::vector<Series> &all)
 {
@@ -166,7 +166,7 @@ void round_trips(const Options &o, const std::vector<std::string> &wrapper, cons
         throw std::runtime_error("the measuring process failed");
 }
 
-/// Waiting for a CPU would drown what is measured.
+/// Waiting for a CPU would dominate the result.
 void note_load(Report &report)
 {
     double load = 0;
@@ -175,7 +175,7 @@ void note_load(Report &report)
                                   "): measure again on an idle one");
 }
 
-/// `supervisor`: empty where one is around this process already.
+/// `supervisor`: empty if this process already has one.
 void note_footprint(Report &report, const Options &o, const std::string &supervisor)
 {
     report.footprint = measure_footprint(supervisor, o.number, 1000, o.quick ? 1 : 5);
@@ -224,7 +224,7 @@ int act(const Options &o)
     if (!o.role.empty())
         throw UsageError("unknown role");
     std::ofstream json;
-    if (!o.json.empty()) { // before the work: a bad name must not cost a minute
+    if (!o.json.empty()) { // first: a bad name must not waste a minute
         json.open(o.json);
         if (!json)
             throw std::runtime_error("cannot write " + o.json);
@@ -243,7 +243,7 @@ int act(const Options &o)
 
 int main(int argc, char **argv)
 {
-    (void)std::signal(SIGPIPE, SIG_IGN); // a helper that ended early is an error with a text
+    (void)std::signal(SIGPIPE, SIG_IGN); // so that a helper that ends early gives an error message
     try {
         return act(parse(argc, argv));
     } catch (const UsageError &error) {

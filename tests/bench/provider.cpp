@@ -37,7 +37,7 @@ std::uintptr_t address(const void *pointer)
 
 bool clone2_answers(long number)
 {
-    // An unreadable address: EFAULT from every provider, and nothing is created.
+    // An unreadable address: every provider gives EFAULT and creates nothing.
     return raw_call(number, 8, 8) != -ENOSYS;
 }
 
@@ -123,7 +123,7 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
     }
     if (result < 0)
         return static_cast<int>(-result);
-    // CLONE_CHILD_CLEARTID: zeroed and woken by the kernel when the thread has left its stack.
+    // CLONE_CHILD_CLEARTID: the kernel clears and wakes it when the thread has left its stack.
     for (std::uint32_t seen = word.load(); seen != 0; seen = word.load())
         syscall(SYS_futex, tid_word_, FUTEX_WAIT, seen, nullptr, nullptr, 0);
     return result == tid ? 0 : EBADMSG;

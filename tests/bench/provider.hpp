@@ -8,17 +8,17 @@
 namespace bench
 {
 
-/// Who creates the process: the kernel's clone3 with set_tid, whoever answers clone2, or the
-/// library that is preloaded before libc's syscall().
+/// What creates the process: the kernel's clone3 with set_tid, any provider that answers clone2, or
+/// the library preloaded in front of libc's syscall().
 enum class Provider { native, supervised, preloaded };
 
-/// True if something answers clone2 under this number.
+/// Whether something answers clone2 under this number.
 bool clone2_answers(long number);
 
-/// One process with this pid that exits at once, and its wait. Returns 0 or the errno.
+/// Creates a process with this pid that exits at once, and waits for it. Returns 0 or the errno.
 int process_round_trip(Provider provider, long number, pid_t pid);
 
-/// A supervised process that sleeps until it is killed. Returns its pid or -errno.
+/// Creates a supervised process that sleeps until it is killed. Returns its pid or -errno.
 long sleeping_process(long number);
 
 /// A stack and a word for threads that are created and joined one after the other.
@@ -30,7 +30,7 @@ public:
     ThreadRoom(const ThreadRoom &) = delete;
     ThreadRoom &operator=(const ThreadRoom &) = delete;
 
-    /// One thread with this tid that exits at once, and its join. Returns 0 or the errno.
+    /// Creates a thread with this tid that exits at once, and joins it. Returns 0 or the errno.
     int round_trip(Provider provider, long number, pid_t tid);
 
 private:

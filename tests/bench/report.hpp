@@ -11,7 +11,7 @@
 namespace bench
 {
 
-/// The same round trip by both providers, alternating. Times in microseconds.
+/// The same round trip with both providers, alternating. Times in microseconds.
 struct Series {
     std::string name;
     unsigned callers = 1;
@@ -27,7 +27,7 @@ struct FilterCost {
     double no_filter = 0, allow_all = 0, supervised = 0;
 };
 
-/// The serving process with nobody to serve and with `targets` sleeping ones.
+/// The serving process without targets, and with `targets` sleeping ones.
 struct Footprint {
     unsigned targets = 0;
     long rss_before_kib = 0, rss_kib = 0, pss_before_kib = 0, pss_kib = 0;
@@ -45,7 +45,7 @@ struct Report {
 /// p in 0..1; reorders the samples; 0 if there are none.
 double percentile(std::vector<double> &samples, double p);
 
-/// One line for each, from the process that measures to the one that reports.
+/// One line for each, from the measuring process to the reporting one.
 void write_wire(std::ostream &out, const Series &series);
 bool read_wire(const std::string &line, Series &series);
 

@@ -3,8 +3,8 @@
 #
 # sh compare.sh SUPERVISE DIFFERENTIAL CALLS [SEED]
 #
-# On a kernel with clone2: the same random calls natively and under the supervisor. Every line that
-# differs is a failure. Ends with "N passed, N failed, N skipped", counted in calls.
+# On a kernel with clone2: makes the same random calls natively and under the supervisor. Every line
+# that differs is a failure. Ends with "N passed, N failed, N skipped", counted in calls.
 set -u
 supervise=$1
 differential=$2

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// clone2-differential [-n NR] [-s SEED] [-c CALLS]: random calls, and what came of each, one a
-// line.
+// clone2-differential [-n NR] [-s SEED] [-c CALLS]: makes random calls and prints the result of
+// each, one per line.
 //
-// The same seed makes the same calls, so that the lines of two providers can be compared: results
-// that differ are a bug in one of them. Pids that the kernel or the provider was to choose are
-// shown as *. The calls are made in batches, each in a new process tree: nested pid namespaces,
-// with or without privilege, with or without an unshared namespace for the children. Needs root.
+// The same seed makes the same calls, so the lines of two providers can be compared: a difference
+// is a bug in one of them. Pids chosen by the kernel or the provider are shown as *. The calls are
+// made in batches, each in a new process tree: nested pid namespaces, with or without privilege,
+// with or without an unshared namespace for the children. Needs root.
 #define _GNU_SOURCE
 #include "clone2.h"
 #include "raw_child.h"
@@ -31,7 +31,7 @@ enum { BATCH = 50, MAX_DEPTH = 4, MAX_PIDS = 40, MAX_ZOMBIES = 8, PAGE = 4096 };
 
 static long number = __NR_clone2;
 
-// Each batch has a sequence of its own, so that a batch that goes wrong spoils no other.
+// Each batch has its own random sequence, so that a batch that goes wrong spoils no other.
 static uint64_t state;
 
 static uint32_t random_word(void)
@@ -63,12 +63,12 @@ struct batch {
     unsigned index;
     unsigned depth; // nested pid namespaces below the program's own
     int unprivileged;
-    int unshared; // a pid namespace for the children is unshared, without an init so far
-    int userns;   // the innermost namespace is owned by a user namespace of its own
+    int unshared; // an unshared pid namespace for the children, without an init yet
+    int userns;   // the innermost namespace is owned by its own user namespace
     pid_t zombies[MAX_ZOMBIES];
     unsigned zombie_count;
     unsigned char *low;  // memory below 4 GiB, for the 32-bit addresses
-    unsigned char *edge; // a readable page with an unreadable one behind it
+    unsigned char *edge; // a readable page followed by an unreadable one
 };
 
 struct call {
@@ -132,7 +132,7 @@ static pid_t random_pid(const struct batch *b)
     case 4:
         return -1 - (pid_t)below(1000000);
     case 5:
-        return (pid_t)(4194304 + below(3) - 1); // about the largest that pid_max can be
+        return (pid_t)(4194304 + below(3) - 1); // around the highest possible pid_max
     case 6:
         return INT32_MAX;
     case 7:
@@ -142,7 +142,7 @@ static pid_t random_pid(const struct batch *b)
     case 8:
         return getpid();
     default:
-        // Beyond what is chosen for a 0 in a new namespace, so that the two never meet.
+        // Above the pids chosen for a 0 in a new namespace, so that they never collide.
         return (pid_t)(5000 + below(20000));
     }
 }
@@ -167,7 +167,7 @@ static void random_call(const struct batch *b, struct call *c)
     c->args.flags = random_flags();
     if (one_in(4))
         c->args.child_stack = (uint64_t)(uintptr_t)b->low + 16 * below(256);
-    // The absolute level is not known here; the initial namespace is not among the tested depths.
+    // The absolute level is unknown here; the initial namespace is not among the tested depths.
     c->args.nr_pids = one_in(20) ? below(MAX_PIDS) : below(b->depth + 3);
     if (one_in(50))
         c->args.nr_pids = 0xffffffff - below(5);
@@ -199,8 +199,8 @@ static void random_call(const struct batch *b, struct call *c)
     }
 }
 
-// The ids that a thread has in each of its pid namespaces, oldest first: as /proc shows them, which
-// is mounted for the program's own namespace.
+// A thread's ids in each of its pid namespaces, oldest first, from a /proc mounted for the
+// program's own namespace.
 static unsigned nspid_of(const char *path, int *values, unsigned max)
 {
     char line[1024];
@@ -223,8 +223,8 @@ static unsigned nspid_of(const char *path, int *values, unsigned max)
     return found;
 }
 
-// The pids of a child in all namespaces that /proc shows. By a pidfd: /proc's own pids may be those
-// of another namespace than ours, and its list of children is incomplete where others come and go.
+// A child's pids in all namespaces that /proc shows. Found with a pidfd: /proc's own pids may
+// belong to another namespace, and its list of children is incomplete while others come and go.
 static unsigned nspid_of_child(pid_t pid, int *values, unsigned max)
 {
     char path[64];
@@ -237,19 +237,19 @@ static unsigned nspid_of_child(pid_t pid, int *values, unsigned max)
     return found;
 }
 
-// The first process of a new pid namespace ignores SIGCHLD when it ends, and here with it all that
-// share its handlers: the caller, too (zap_pid_ns_processes() of the kernel).
+// When the first process of a new pid namespace ends, it ignores SIGCHLD, and so do all that share
+// its handlers: here the caller, too (the kernel's zap_pid_ns_processes()).
 static int is_shared_init(uint64_t flags)
 {
     return (flags & CLONE_SIGHAND) != 0 && (flags & CLONE_NEWPID) != 0;
 }
 
-// What came of a success: the chosen pids, and * for those that were not asked for.
+// The result of a successful call: the chosen pids, and * for those that were not asked for.
 static void print_child(const struct call *c, long result)
 {
     int values[MAX_PIDS];
     const uint64_t flags = c->args.flags;
-    // A thread or a sibling is none of our children.
+    // A thread or a sibling is not our child.
     const int visible = !(flags & (CLONE_THREAD | CLONE_PARENT)) && !is_shared_init(flags);
     const unsigned found = visible ? nspid_of_child((pid_t)result, values, MAX_PIDS) : 0;
     printf("ok");
@@ -288,7 +288,7 @@ static void make_call(struct batch *b, unsigned index)
     if (result < 0) {
         printf("%s", strerrorname_np((int)-result) ? strerrorname_np((int)-result) : "?");
     } else {
-        // Until it has ended, but not reaped: then it still has its ids.
+        // Waits until it has ended, without reaping it: then it still has its ids.
         siginfo_t info;
         if (!(c.args.flags & (CLONE_THREAD | CLONE_PARENT)))
             while (waitid(P_PID, (id_t)result, &info, WEXITED | WNOWAIT | __WALL) != 0 &&
@@ -309,7 +309,7 @@ static void make_call(struct batch *b, unsigned index)
         else if (waitable)
             waitpid((pid_t)result, NULL, __WALL);
         else
-            // Nobody says when a thread's pid is free again.
+            // The kernel does not report when a thread's pid is free again.
             while (syscall(SYS_tgkill, c.args.flags & CLONE_THREAD ? getpid() : (pid_t)result,
                            (pid_t)result, 0) == 0)
                 usleep(100);
@@ -412,7 +412,7 @@ int main(int argc, char **argv)
             return 99;
         }
     }
-    // Children must not survive what is to be compared.
+    // No child may outlive the comparison.
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     for (unsigned i = 0; i * BATCH < calls; i++)
         run_batch(seed, i);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The few lines that a test program in C needs.
+// Helpers for test programs in C.
 #ifndef SHIM_TEST_EXPECT_H
 #define SHIM_TEST_EXPECT_H
 
 #include <stdio.h>
 #include <stdlib.h>
 
-// Ends the program with status 1 and says what differs.
+// On a mismatch, prints it and ends the program with status 1.
 #define EXPECT(want, got) expect(#got, (long long)(want), (long long)(got), __FILE__, __LINE__)
 
 static inline void expect(const char *what, long long want, long long got, const char *file,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* clone2.h as C99, C11 and C++, alone and with every warning. */
+/* clone2.h as C99, C11 and C++, by itself and with every warning. */
 #include "clone2.h"
 
 #include <stddef.h>

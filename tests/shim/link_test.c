@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A program that links libclone2. Runs in a pid namespace of its own (see test_shim.py), with
-// pids 500 and up free. Knows nothing of glibc: it is also built with musl.
+// A program that links libclone2. Runs in its own pid namespace (see test_shim.py), where pids from
+// 500 on are free. Uses nothing specific to glibc, because it is also built with musl.
 #include "clone2.h"
 #include "expect.h"
 
@@ -64,8 +64,8 @@ static void like_fork(void)
     EXPECT(3 << 8, status_of((pid_t)pid));
 }
 
-// The child runs on the caller's stack, deeper and then higher up: what it overwrites there must
-// not be needed by the parent's return. In a function of its own, as with vfork().
+// The child runs on the caller's stack, deeper and then higher up. The parent's return must not
+// need what it overwrites there. A separate function, as vfork() requires.
 static __attribute__((noinline)) void overwrite_below(void)
 {
     volatile unsigned char bytes[8192];

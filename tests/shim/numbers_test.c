@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What libclone2 and clone2-shim know of the numbers that are taken, against libseccomp's table,
-// by which clone2-supervise judges. They may be stricter: they keep room for calls that are new.
+// Compares the numbers that libclone2 and clone2-shim consider in use with libseccomp's table,
+// which clone2-supervise uses. They may be stricter, to leave room for new calls.
 #include "expect.h"
 #include "numbers.h"
 
@@ -21,7 +21,7 @@ int main(void)
         free(name);
     }
     EXPECT(1, known > 300);
-    // Free for clone2, whatever the kernel.
+    // Free for clone2 on every kernel.
     for (int nr = 387; nr < 424; nr++)
         EXPECT(0, shim_number_is_taken(nr));
     static const int others[] = {337, 386, 500, 600, 0x3fffffff};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Preloaded: syscall() passes every other number on exactly. A filter of this program's own shows
-// what the kernel gets, and answers with what is asked for.
+// Preloaded: syscall() passes every other number on exactly. This program's own filter shows what
+// the kernel gets, and gives the answers that the test needs.
 #define _GNU_SOURCE
 #include "arch_registers.h"
 #include "expect.h"
@@ -44,7 +44,7 @@ static void trap_unused_number(void)
 
 int main(void)
 {
-    // Ours, or the test says nothing.
+    // It must be ours, or the test proves nothing.
     Dl_info where;
     void *symbol = dlsym(RTLD_DEFAULT, "syscall");
     EXPECT(1, dladdr(symbol, &where) != 0 && strstr(where.dli_fname, "libclone2") != NULL);
@@ -60,7 +60,7 @@ int main(void)
             a[j] = x;
         }
         answer = i;
-        // The kernel looks at the lower half of the number.
+        // The kernel uses the lower half of the number.
         const uint64_t number = UNUSED_NUMBER | (i & 1 ? 0x5a5a5a5a00000000ULL : 0);
         EXPECT(i, syscall((long)number, a[0], a[1], a[2], a[3], a[4], a[5]));
         EXPECT(0, memcmp(a, seen, sizeof a));
@@ -70,7 +70,7 @@ int main(void)
         EXPECT(-1, syscall(UNUSED_NUMBER));
         EXPECT(-answer, errno);
     }
-    // No errors.
+    // Not errors.
     static const long others[] = {-4096, INT64_MIN, INT64_MAX, 0, 4095, 1L << 40};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         answer = others[i];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a set-user-ID program with libclone2 in it notices of its caller's environment. Prints the
-// user ids that it starts with, the seccomp mode, what number 400 answers, and then drops its
-// rights for good.
+// What a set-user-ID program linked with libclone2 sees of its caller's environment. Prints its
+// initial user ids, the seccomp mode and the answer to number 400, and then drops its rights
+// permanently.
 #define _GNU_SOURCE
 #include "clone2.h"
 
@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-long (*const in_use)(struct clone_struct *, pid_t *) = clone2; // so that it is linked
+long (*const in_use)(struct clone_struct *, pid_t *) = clone2; // forces it to be linked
 
 int main(void)
 {

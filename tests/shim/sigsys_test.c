@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program that has a use for SIGSYS itself: a sandbox of its own, made with SECCOMP_RET_TRAP.
-// All must be as without libclone2 in trap mode: it is run without the library, too. With the
-// argument "clone2" it also calls clone2 where SIGSYS would be blocked, but for the library.
+// A program with its own use for SIGSYS: a sandbox made with SECCOMP_RET_TRAP. Everything must be
+// the same with libclone2 in trap mode and without; the test runs both. With the argument "clone2"
+// it also calls clone2 where SIGSYS would be blocked without the library.
 #define _GNU_SOURCE
 #include "arch_registers.h"
 #include "clone2.h"
@@ -91,7 +91,7 @@ static void send(void)
     EXPECT(0, kill(getpid(), SIGSYS));
 }
 
-// What a forbidden call comes to.
+// The effect of a forbidden call.
 
 static void forced_default(void)
 {
@@ -129,7 +129,7 @@ static void forced_handled(void)
     sigset_t now;
     EXPECT(0, sigprocmask(SIG_BLOCK, NULL, &now));
     EXPECT(0, sigismember(&now, SIGUSR2));
-    // Blocked meanwhile, and no more.
+    // Blocked inside the handler, and only there.
     block(SIG_BLOCK);
     block(SIG_UNBLOCK);
     EXPECT(ANSWER, syscall(FORBIDDEN));
@@ -172,7 +172,7 @@ static void forced_once(void)
     syscall(FORBIDDEN);
 }
 
-// What one that was sent comes to.
+// The effect of a SIGSYS that was sent.
 
 static void sent_default(void)
 {
@@ -210,7 +210,7 @@ static void sent_blocked(void)
     EXPECT(1, calls);
     EXPECT(0, sigpending(&set));
     EXPECT(0, sigismember(&set, SIGSYS));
-    // Not inherited by a fork.
+    // A fork child does not inherit it.
     block(SIG_BLOCK);
     send();
     const pid_t child = fork();
@@ -232,7 +232,7 @@ static void sent_blocked(void)
     EXPECT(3, calls);
 }
 
-// What the program set is what it gets.
+// The program reads back what it set.
 
 static void plain_handler(int number)
 {
@@ -271,7 +271,7 @@ static void views(void)
     EXPECT(0, pthread_sigmask(SIG_SETMASK, &before, &all));
     EXPECT(1, sigismember(&all, SIGSYS));
     EXPECT(0, is_blocked());
-    // And of other signals, too.
+    // The same for other signals.
     EXPECT(0, siginterrupt(SIGUSR1, 1));
     EXPECT(1, signal(SIGUSR1, plain_handler) == SIG_DFL);
     EXPECT(0, sigaction(SIGUSR1, NULL, &action));
@@ -280,7 +280,7 @@ static void views(void)
     EXPECT(1, signal(SIGKILL, SIG_IGN) == SIG_ERR);
 }
 
-// What is inherited over exec.
+// What exec inherits.
 
 static const char *self;
 
@@ -402,7 +402,7 @@ static void call_in_handler(void)
     EXPECT(3, calls);
 }
 
-// All but SIGUSR1 are blocked while they wait, and so in its handler, which calls clone2.
+// Everything but SIGUSR1 is blocked during the waits, and so in its handler, which calls clone2.
 static void call_in_waits(void)
 {
     sigset_t mask;
@@ -434,7 +434,7 @@ static void call_in_waits(void)
         EXPECT(i + 1, calls);
         EXPECT(0, is_blocked());
     }
-    // No mask is none.
+    // A null mask changes nothing.
     EXPECT(0, ppoll(NULL, 0, &(struct timespec){0, 1}, NULL));
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""libclone2 linked, preloaded and in trap mode, with the real tools around it."""
+"""libclone2 linked, preloaded and in trap mode, tested with real tools."""
 import errno
 import os
 import re
@@ -78,8 +78,8 @@ class Library(harness.Case):
             with self.subTest(os.path.basename(program)):
                 self.expect(harness.run([program]))
 
-    def test_linking_takes_nothing_over(self):
-        """As installed, by -lclone2: the C library's functions stay the C library's."""
+    def test_linking_replaces_nothing(self):
+        """As installed, with -lclone2: the C library's functions stay in use."""
         self.need_command("pkg-config")
         root = self.path("root")
         self.expect(harness.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--quiet",
@@ -106,7 +106,7 @@ class Library(harness.Case):
             self.assertRegex(result.out, "seccomp 0")
             self.assertEqual(result.err, "")
 
-    def test_privileged_programs_do_not_heed_their_callers_environment(self):
+    def test_privileged_programs_ignore_their_callers_environment(self):
         self.need_root()
         program = self.link("privileged.c", self.public_copy(PRELOAD), "-Wl,-rpath," + self.tmp)
         os.chmod(program, 0o4755)
@@ -117,7 +117,7 @@ class Library(harness.Case):
                 "started as 65534 0", "seccomp 0", f"400: -1 {errno.ENOSYS}",
                 "dropped: 0, now 65534 65534 65534"], result)
             self.assertEqual(result.err, "")
-        # What the test says of the environment would show where it is heeded.
+        # These settings would be visible if the program used them.
         result = harness.run([program], env={**os.environ, "CLONE2_NR": "400"})
         self.expect(result, out=f"400: -1 {errno.EFAULT}")
 
@@ -153,7 +153,7 @@ class Preloaded(harness.Case):
             self.expect(result, out=f"-1 {want}")
             self.assertEqual(result.err, said)
 
-    def test_a_mode_that_is_none(self):
+    def test_unknown_mode(self):
         for mode, said in (("", ""),
                            ("foo", "libclone2: CLONE2_SHIM=foo: unknown mode (known: trap)\n")):
             result = harness.run(["grep", "Seccomp:", "/proc/self/status"],
@@ -161,8 +161,8 @@ class Preloaded(harness.Case):
             self.expect(result, out="0")
             self.assertEqual(result.err, said)
 
-    def test_nothing_is_called_by_the_number(self):
-        """Another kernel may have given it to another call."""
+    def test_number_is_never_called(self):
+        """Another kernel may use the number for another call."""
         self.need_command("strace")
         trace = self.path("trace")
         self.expect(harness.run(["strace", "-f", "-o", trace, "-E", f"LD_PRELOAD={PRELOAD}", "-E",
@@ -172,7 +172,7 @@ class Preloaded(harness.Case):
         self.assertEqual([l for l in lines if re.search(r" syscall_(0x190|400)\(|--- SIGSYS", l)], [])
 
     def test_unprivileged(self):
-        """EPERM is clone2's own answer; without pids everybody may."""
+        """EPERM is clone2's own answer; without pids every caller may call it."""
         self.need_root()
         library = self.public_copy(PRELOAD)
         env = {**os.environ, "LD_PRELOAD": library, "CLONE2_SHIM": "trap"}
@@ -199,7 +199,7 @@ class Preloaded(harness.Case):
         result = harness.run([harness.REFUSE, rule, "--", harness.CALL], env=trap())
         self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
 
-    def test_what_it_cannot_do_reaches_a_supervisor(self):
+    def test_calls_it_cannot_make_reach_a_supervisor(self):
         log = self.path("log")
         rule = f"{CLONE3}={errno.ENOSYS}"
         result = harness.supervise("--log", log, "--", harness.REFUSE, rule, "--", "env",
@@ -207,20 +207,20 @@ class Preloaded(harness.Case):
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
         self.assertRegex(self.read("log"), r"clone2\(SIGCHLD, \{600\}\) = -1 ENOSYS")
 
-    def test_what_it_can_do_does_not(self):
+    def test_calls_it_can_make_do_not(self):
         log = self.path("log")
         result = harness.supervise("--log", log, "--", "env", f"LD_PRELOAD={PRELOAD}",
                                    "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600")
         self.assertEqual(harness.calls(result.out), [600] * 3, result)
         self.assertNotIn("{600", self.read("log"))
-        # Without the library the same call is the supervisor's.
+        # Without the library the supervisor handles the same call.
         harness.supervise("--log", log, "--", harness.CALL, "600")
         self.assertIn("600", self.read("log"))
 
 
 class Trapped(harness.Case):
     def test_syscall_user_dispatch_is_refused(self):
-        # It would have our handler's own system calls.
+        # It would intercept our handler's own system calls.
         code = ("import ctypes; libc = ctypes.CDLL(None, use_errno=True); allow = ctypes.c_byte(0);"
                 "print(libc.prctl(59, 1, 0, 0, ctypes.byref(allow)), ctypes.get_errno())")
         for env, wanted in (({"CLONE2_SHIM": "trap"}, f"-1 {errno.EINVAL}\n"), ({}, "0 0\n")):
@@ -236,17 +236,17 @@ class Trapped(harness.Case):
         self.expect(harness.run([SIGSYS], env=preload()))
         self.expect(harness.run([SIGSYS, "clone2"], env=trap()))
 
-    def test_only_where_asked_for(self):
+    def test_only_on_request(self):
         result = harness.run([harness.CALL, "600"], env=preload())
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
 
     def test_across_exec(self):
-        """One filter, whatever the number of executions; the library may be gone in between."""
+        """One filter, whatever the number of executions; the library may be missing in between."""
         script = 'grep Seccomp_filters /proc/self/status; exec "$0" -r 2 600'
         result = harness.run(["sh", "-c", f"sh -c '{script}' {harness.CALL}"], env=trap())
         self.assertEqual(harness.calls(result.out), [600] * 2, result)
         self.assertRegex(result.out, r"Seccomp_filters:\s*1\b", result)
-        # What is left where the handler is gone, as the README says: SIGSYS.
+        # Without the handler the call raises SIGSYS, as the README says.
         result = harness.run(["env", "-u", "LD_PRELOAD", harness.CALL_STATIC, "600"], env=trap())
         self.assertEqual(result.status, -31, result)
         result = harness.run(["env", "-u", "LD_PRELOAD", "true"], env=trap())

@@ -78,7 +78,7 @@ static void in_threads(void)
         EXPECT(0, pthread_join(threads[i], NULL));
 }
 
-// The child of a vfork-like call makes calls itself, and overwrites its parent's stack.
+// The child of a vfork-like call makes calls itself and overwrites its parent's stack.
 static __attribute__((noinline)) void busy_child(pid_t first)
 {
     volatile unsigned char bytes[4096];
@@ -109,7 +109,7 @@ static void in_a_vfork_child(void)
     }
 }
 
-// More calls than there are slots: parent and child each give up their half.
+// More calls than there are slots: parent and child each free their half.
 static void many_in_a_row(void)
 {
     for (int i = 0; i < 2500; i++) {
@@ -121,7 +121,7 @@ static void many_in_a_row(void)
     }
 }
 
-// The child's handlers are gone, ours among them.
+// The child's handlers are gone, including ours.
 static void after_clear_sighand(void)
 {
     const long pid = call(SIGCHLD | CLEAR_SIGHAND, 700);

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-// The six arguments of the system call that a SIGSYS handler was called for.
+// The six arguments of the system call for which a SIGSYS handler was called.
 static inline void arch_read_arguments(void *context, uint64_t argument[6])
 {
     static const int order[6] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
