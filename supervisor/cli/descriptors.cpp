@@ -44,7 +44,7 @@ void close_between(unsigned first, unsigned last)
     if (::close_range(first, last, 0) == 0) {
         return;
     }
-    // Refused, or not in this kernel (5.9).
+    // Refused, or missing from this kernel (before 5.9).
     const std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir("/proc/self/fd"), ::closedir);
     if (!dir) {
         throw std::system_error(errno, std::generic_category(), "close_range(), /proc/self/fd");

@@ -8,15 +8,15 @@
 namespace clone2::cli
 {
 
-/// Standard descriptors that the caller has closed must not be given to anything of ours.
-/// Placeholders take them, which exec closes again: PROGRAM finds them as they were.
+/// Fills standard descriptors that the caller has closed with placeholders, so that none of our
+/// files gets their numbers. exec closes them: PROGRAM finds them closed.
 void occupy_standard();
 
-/// Puts /dev/null in the place of a standard descriptor. Throws std::system_error.
+/// Replaces a standard descriptor by /dev/null. Throws std::system_error.
 void close_standard(int fd);
 
-/// Closes all descriptors beyond the standard ones but these: what the caller had open is
-/// PROGRAM's alone, and whoever waits for its end must not wait for us. Throws std::system_error.
+/// Closes all descriptors except the standard ones and `kept`. What the caller had open belongs to
+/// PROGRAM alone: processes that wait for its end must not wait for us. Throws std::system_error.
 void close_others(std::vector<int> kept);
 
 } // namespace clone2::cli

@@ -28,14 +28,14 @@ InheritedSignals take_over_signals(const struct sigaction &sigxfsz)
     inherited.sigxfsz = sigxfsz;
     sigset_t handled = forwarded_signals();
     sigaddset(&handled, SIGCHLD);
-    // A signal that is not blocked would never be seen by signalfd.
+    // signalfd never sees a signal that is not blocked.
     if (::sigprocmask(SIG_BLOCK, &handled, &inherited.mask) != 0) {
         throw std::system_error(errno, std::generic_category(), "sigprocmask()");
     }
     struct sigaction standard {
     };
     standard.sa_handler = SIG_DFL;
-    // An ignored SIGCHLD would have the kernel reap before we can look.
+    // If SIGCHLD were ignored, the kernel would reap before we can look.
     ::sigaction(SIGCHLD, &standard, &inherited.sigchld);
     return inherited;
 }

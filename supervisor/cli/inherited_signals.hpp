@@ -3,16 +3,16 @@
 
 #include <csignal>
 
-/// How the caller of the command has set signals: PROGRAM finds them so again.
+/// Signal settings of the command's caller, which PROGRAM must find unchanged.
 
 namespace clone2::cli
 {
 
-/// A limit on the size of files is PROGRAM's: what we can't write for it is an error, not our end.
-/// What the caller had set.
+/// PROGRAM inherits the file size limit. A write of ours that exceeds it must fail, not kill us.
+/// Returns the caller's action.
 [[nodiscard]] struct sigaction ignore_file_limit();
 
-/// What the caller of the command had set, for PROGRAM to find again.
+/// The caller's settings, to be restored for PROGRAM.
 struct InheritedSignals {
     sigset_t mask{};
     struct sigaction sigchld {
@@ -20,8 +20,8 @@ struct InheritedSignals {
     struct sigaction sigxfsz {
     };
 };
-/// Blocks what we handle by signalfd, in all our processes; gives SIGCHLD its default.
-/// `sigxfsz`: from ignore_file_limit().
+/// Blocks the signals that we read from signalfd, in all our processes, and resets SIGCHLD to its
+/// default. `sigxfsz`: from ignore_file_limit().
 [[nodiscard]] InheritedSignals take_over_signals(const struct sigaction &sigxfsz);
 void restore_signals(const InheritedSignals &inherited);
 

@@ -4,7 +4,7 @@
 namespace clone2::cli
 {
 
-/// Limits that were set for PROGRAM are not to end its supervisor, as far as that is ours to say.
+/// Raises limits as far as we may, because limits set for PROGRAM must not end its supervisor.
 void raise_limits();
 
 } // namespace clone2::cli

@@ -28,7 +28,7 @@ int usage_error(const std::string &message)
 
 int end_of_output()
 {
-    // What did not fit the buffer may have failed before.
+    // An earlier write of a full buffer may have failed.
     return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : cli::own_failure;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Writes the manual page to stdout when the project is built, from the same texts as --help.
+// Generates the manual page at build time, from the same texts as --help.
 #include "cli/options.hpp"
 
 #include <cstdio>
@@ -10,7 +10,7 @@
 namespace
 {
 
-/// Text for troff: no accidental requests, hyphens that can be copied.
+/// Escapes text for troff: no accidental requests, and hyphens that can be copied.
 std::string escape(const std::string &text)
 {
     std::string escaped;
@@ -26,7 +26,7 @@ std::string escape(const std::string &text)
     return escaped;
 }
 
-/// A line of the synopsis: options in bold, what stands for something else in italics.
+/// Formats a line of the synopsis: options in bold, placeholders in italics.
 std::string marked_up(const std::string &text)
 {
     const std::string bold =
@@ -49,12 +49,12 @@ int main()
     page += ".SH DESCRIPTION\n"
             "Runs PROGRAM so that it and all its descendants have the system call\n"
             "clone2, a clone(2) whose caller chooses the child's pid in each of its\n"
-            "pid namespaces. The program need not be changed, nor the kernel.\n"
+            "pid namespaces. Neither the program nor the kernel needs to be changed.\n"
             "Standard input and output, the terminal and job control are the\n"
-            "program's own. Signals sent to clone2\\-supervise are handed on to it, all\n"
-            "that can be caught but SIGCHLD; what is sent to the whole process group\n"
-            "it gets once. Processes that PROGRAM leaves behind are served on in\n"
-            "the background until the last one has ended.\n"
+            "program's own. Signals sent to clone2\\-supervise are forwarded to it, all\n"
+            "that can be caught except SIGCHLD; it gets a signal to the whole process\n"
+            "group once. Processes that PROGRAM leaves behind are served in the\n"
+            "background until the last one has ended.\n"
             ".PP\n"
             "Choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the\n"
             "program, in the user namespace that owns each pid namespace concerned;\n"
@@ -69,30 +69,29 @@ int main()
     }
     page +=
         ".SH NOTES\n"
-        "A call may fail with EINTR where a signal handler without SA_RESTART ran before the\n"
-        "supervisor had seen it; no supervisor can close that gap. A program under strace or\n"
-        "a debugger gets EPERM: a thread has only one tracer.\n"
+        "A call may fail with EINTR if a signal handler without SA_RESTART ran before the\n"
+        "supervisor received the call; no supervisor can close that gap. A program under\n"
+        "strace or a debugger gets EPERM: a thread has only one tracer.\n"
         ".PP\n"
-        "One signal to the process group and the same one to clone2\\-supervise alone, within\n"
-        "a millisecond, may come to PROGRAM as one. A signal that is sent to each process\n"
-        "by its pid, as systemd does with KillMode=control\\-group, may come to PROGRAM twice:\n"
-        "KillMode=mixed sends SIGTERM to clone2\\-supervise alone. The sender that PROGRAM sees\n"
-        "of a signal handed on is its parent; the value of sigqueue(3) is kept, and its sender.\n"
-        "A PROGRAM that has left its process group gets what is sent to that, too, but for the\n"
-        "terminal's signals. Signals 32 and 33, the C library's own, are not handed on.\n"
+        "If the same signal is sent to the process group and to clone2\\-supervise alone within\n"
+        "a millisecond, PROGRAM may get it only once. If a signal is sent to each process by its\n"
+        "pid, as systemd does with KillMode=control\\-group, PROGRAM may get it twice:\n"
+        "KillMode=mixed sends SIGTERM to clone2\\-supervise alone. PROGRAM sees its parent as\n"
+        "the sender of a forwarded signal; sigqueue(3) keeps its value and its sender.\n"
+        "If PROGRAM has left its process group, signals to the group are also forwarded to it,\n"
+        "except the terminal's. Signals 32 and 33, the C library's own, are not forwarded.\n"
         ".PP\n"
-        "A line is in the log before the program has its result, where the file takes it at\n"
-        "once. A FIFO is opened\n"
-        "without waiting for its reader. At the end what waits to be written, as to a pipe\n"
-        "that nobody reads, is given up after three seconds.\n"
+        "A line is in the log before the program has its result, if the file accepts it at\n"
+        "once. A FIFO is opened without waiting for a reader. At the end, lines that still can't\n"
+        "be written, as to a pipe without a reader, are dropped after three seconds.\n"
         ".PP\n"
-        "The log and the statistics say what PROGRAM's own processes report of how a call\n"
-        "ended: a hostile one can report what it likes. A result that can't be one is logged\n"
-        "as EBADMSG, and what was not planned so has a doubt behind its result, in brackets.\n"
+        "PROGRAM's own processes report the results in the log and the statistics: a hostile\n"
+        "one can report anything. An impossible result is logged as EBADMSG, and one that does\n"
+        "not match the plan has a doubt after it, in brackets.\n"
         ".PP\n"
         "A policy guides programs that cooperate and confines nobody: a program that may\n"
-        "choose pids may call clone3 itself. What confines is to take CAP_SYS_ADMIN and\n"
-        "CAP_CHECKPOINT_RESTORE away.\n"
+        "choose pids may call clone3 itself. To confine a program, take CAP_SYS_ADMIN and\n"
+        "CAP_CHECKPOINT_RESTORE from it.\n"
         ".SH SEE ALSO\n"
         ".BR clone (2),\n.BR seccomp_unotify (2),\n.BR pid_namespaces (7)\n";
     std::fputs(page.c_str(), stdout);

@@ -16,7 +16,7 @@ struct Asked {
     std::optional<std::string> feature; ///< --check
     bool base64 = false;                ///< --print-bpf
     Mode mode = running;
-    std::optional<Command> at_once; ///< whatever else is asked for
+    std::optional<Command> at_once; ///< takes precedence over everything else
 };
 
 namespace
@@ -40,7 +40,7 @@ std::string long_name(const Option &option)
     return std::string("--") + option.long_name;
 }
 
-// What Option::take can be.
+// Functions for Option::take.
 
 template <auto Member, auto Setting>
 const char *set(const Option & /*option*/, const Value & /*value*/, Asked &asked)
@@ -86,7 +86,7 @@ const char *depth(const Option & /*option*/, const Value &value, Asked &asked)
     return given ? nullptr : "a depth (1..32)";
 }
 
-/// Whether `take` likes all that stands between commas.
+/// Whether `take` accepts each part between commas.
 template <typename Take>
 bool each_of(std::string_view list, Take take)
 {
@@ -105,7 +105,7 @@ bool each_of(std::string_view list, Take take)
 const char *uids(const Option &option, const Value &value, Asked &asked)
 {
     const bool good = each_of(*value, [&](std::string_view text) {
-        // The highest one means "none" to every system call.
+        // The highest value means "none" in every system call.
         const auto uid = parse_number<uid_t>(text, 0, std::numeric_limits<uid_t>::max() - 1);
         asked.options.allowed_uids.push_back(uid.value_or(0));
         return uid.has_value();
@@ -123,7 +123,7 @@ const char *budget(const Option &option, const Value &value, Asked &asked)
     const bool good = each_of(*value, [&](std::string_view text) {
         const std::string_view name = text.substr(0, text.find('='));
         text.remove_prefix(std::min(name.size() + 1, text.size()));
-        // Half of it has to be shared out.
+        // Half of it must be divisible among users.
         const auto total = parse_number<std::uint64_t>(text, 4, most);
         const auto *const named = std::find_if(
             names.begin(), names.end(), [&](const auto &known) { return name == known.first; });
@@ -155,7 +155,7 @@ const char *at_once(const Option & /*option*/, const Value & /*value*/, Asked &a
     return nullptr;
 }
 
-// What Option::settle can be.
+// Functions for Option::settle.
 
 std::string log_is_asked(Asked &asked)
 {
@@ -168,10 +168,10 @@ std::string serves_a_number(Asked &asked)
                          asked.options.nr == default_nr;
     return !nothing ? ""
                     : "--listen --provider=kernel: number " + std::to_string(default_nr) +
-                          " is the kernel's own, there is nothing to serve (see --nr)";
+                          " is the kernel's own, so there is nothing to serve (see --nr)";
 }
 
-/// "--check FEATURE" is what people type, too.
+/// Accepts "--check FEATURE", too, because people type that.
 std::string feature_may_stand_apart(Asked &asked)
 {
     if (!asked.feature && asked.options.program.size() == 1) {
@@ -183,70 +183,70 @@ std::string feature_may_stand_apart(Asked &asked)
 
 constexpr std::array table{
     Option{'n', "nr", "N", any_mode, number,
-           "the system call number to give to clone2 (default 387)"},
-    Option{0, "pidns", "[=DEPTH]", running, depth,
-           "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a "
-           "fresh /proc; without privilege in a new user namespace, too, as its root"},
+           "the system call number to use for clone2 (default 387)"},
     Option{
-        0, "log", "FILE|-", running | listening, file<&Options::log>,
-        "append one line for each call to FILE, or write it to stderr. SIGHUP opens FILE anew, "
-        "after it was renamed; PROGRAM gets that signal, too, unless it is sent to the serving "
-        "process (clone2-serve) alone. A log that can't be written holds up no call: up to 1 MiB "
-        "of lines wait, those beyond are dropped, and a line says how many"},
+        0, "pidns", "[=DEPTH]", running, depth,
+        "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a new /proc; "
+        "without privilege, also in a new user namespace, as its root"},
+    Option{0, "log", "FILE|-", running | listening, file<&Options::log>,
+           "append one line per call to FILE, or write it to stderr. SIGHUP reopens FILE, after a "
+           "rename; PROGRAM also gets the signal, unless it is sent to the serving process "
+           "(clone2-serve) alone. A log that can't be written delays no call: up to 1 MiB of lines "
+           "are queued, further ones are dropped, and a line says how many"},
     Option{0, "log-format", "text|json", running | listening,
            choice<&Options::log_format, LogFormat::text, LogFormat::json>,
-           "the form of these lines (default text)", running, log_is_asked},
+           "the format of these lines (default text)", running, log_is_asked},
     Option{0, "stats", nullptr, running | listening, set<&Options::stats, true>,
            "at the end, print counts of results and latencies to stderr"},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
-           "wait for all processes that PROGRAM has left behind, too"},
+           "also wait for all processes that PROGRAM leaves behind"},
     Option{0, "exit-status", "signal|128", running,
            choice<&Options::exit_status, ExitStatus::signal, ExitStatus::code128>,
-           "when PROGRAM dies of signal S: die of it, too (default), or exit with 128+S"},
+           "if PROGRAM dies from signal S: die from it, too (default), or exit with 128+S"},
     Option{0, "event-loop", "auto|io_uring|epoll", running | listening | checking,
            choice<&Options::loop, LoopChoice::automatic, LoopChoice::io_uring, LoopChoice::epoll>,
-           "what to wait with (default auto, which is epoll; with io_uring, one call that is held "
-           "up can hold up others)"},
+           "how to wait for events (default auto, which is epoll; with io_uring, a call that is "
+           "held up can delay others)"},
     Option{0, "provider", "auto|supervisor|kernel", running | listening,
            choice<&Options::provider, Provider::automatic, Provider::supervisor, Provider::kernel>,
-           "who makes the calls (default auto: a patched kernel's own clone2, which is then left "
+           "what makes the calls (default auto: a patched kernel's own clone2, which is then left "
            "alone, else the supervisor)",
            running, serves_a_number},
     Option{0, "listen", "PATH", listening | checking, file<&Options::listen>,
-           "run no PROGRAM, but serve as an agent, in the foreground, the programs of "
-           "clone2-shim and of OCI runtimes (listenerPath) that send their listener to this "
-           "unix socket. Peers are root and the own user. SIGTERM ends it when the calls under "
-           "way are through. A socket passed by systemd (LISTEN_FDS) is used in place of PATH; "
-           "with FileDescriptorStoreMax= a restart loses no program",
+           "run no PROGRAM, but serve as an agent in the foreground: clone2-shim and OCI runtimes "
+           "(listenerPath) send the listeners of their programs to this unix socket. Allowed peers "
+           "are root and the agent's own user. On SIGTERM the agent finishes calls in progress and "
+           "ends. A socket passed by systemd (LISTEN_FDS) is used instead of PATH; with "
+           "FileDescriptorStoreMax= a restart loses no program",
            listening},
     Option{0, "allow-uid", "UID[,UID...]", listening, uids,
-           "with --listen: these users may connect, too (the socket then is open to all, and who "
-           "connects is looked at). In a user namespace that doesn't map all users, 65534 is "
-           "everybody who is not mapped, and lets nobody in"},
+           "with --listen: these users may connect, too (the socket is then open to all, and peers "
+           "are checked). In a user namespace that doesn't map all users, 65534 stands for every "
+           "unmapped user and admits no one"},
     Option{0, "policy", "FILE", listening, file<&Options::policy>,
            "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "
            "\"container\", \"metadata\", \"annotations\"}, \"pids\": [[FIRST, LAST]], \"flags\": "
            "[\"CLONE_NEWPID\"], \"max_children\": N, \"deny\": REASON}]}. The first rule that "
-           "matches decides; what is refused gets EPERM, and so does whom no rule matches. A "
-           "text matches as a whole, or up to a '*' at its end. SIGHUP reads it again; a file "
-           "with an error changes nothing. max_children: processes made by clone2 through one "
-           "listener and alive at once; threads, zombies and children of fork don't count"},
+           "matches decides; refused calls, and calls that no rule matches, get EPERM. A text must "
+           "match exactly, or up to a '*' at its end. SIGHUP reloads the file; one with an error "
+           "changes nothing. max_children: live processes created by clone2 through one listener; "
+           "threads, zombies and children of fork don't count"},
     Option{
         0, "budget", "NAME=N[,...]", listening, budget,
-        "with --listen: what all peers together may use: listeners=8192, calls=1024 (under way at "
-        "once), memory=256 (MiB), descriptors (default what the limit of open files leaves). A "
-        "user gets as much as stays free for others: alone at most half. What is beyond that is "
-        "refused, calls wait, and a warning says so"},
+        "with --listen: limits for all peers together: listeners=8192, calls=1024 (in progress at "
+        "once), memory=256 (MiB), descriptors (default: what the file descriptor limit leaves). A "
+        "user may hold as much as stays free for others, so a single user gets at most half. "
+        "Beyond that, calls wait, everything else is refused, and a warning says so"},
     Option{'v', "verbose", nullptr, running | listening,
-           set<&Options::verbosity, Verbosity::verbose>, "say what is going on, on stderr"},
+           set<&Options::verbosity, Verbosity::verbose>, "print on stderr what is happening"},
     Option{'q', "quiet", nullptr, running | listening, set<&Options::verbosity, Verbosity::quiet>,
-           "no warnings"},
+           "print no warnings"},
     Option{0, "check", "[=FEATURE]", checking, feature,
-           "say what this kernel and this caller can do, and what follows from it; exit "
-           "status 1 if (the) something is missing",
+           "print what this kernel and this caller can do, and the consequences; exit status 1 if "
+           "FEATURE, or without it anything required, is missing",
            checking, feature_may_stand_apart},
     Option{0, "print-bpf", "[=base64]", printing, encoding,
-           "write the seccomp filter for --nr to stdout, as it is or in base64: what crun's "
+           "write the seccomp filter for --nr to stdout, raw or in base64, which crun's "
            "annotation run.oci.seccomp_bpf_data takes",
            printing},
     Option{'h', "help", nullptr, any_mode, at_once<ShowHelp>, "this text"},
@@ -254,11 +254,11 @@ constexpr std::array table{
 };
 
 constexpr std::array exits{
-    ExitText{"0", "an agent that was asked to end; what --check or --print-bpf could say"},
+    ExitText{"0", "an agent ended on request; --check or --print-bpf succeeded"},
     ExitText{"125", "clone2-supervise itself failed"},
     ExitText{"126", "PROGRAM can't be executed"},
     ExitText{"127", "PROGRAM was not found"},
-    ExitText{"else", "PROGRAM's own; if it died of a signal, clone2-supervise does, too"},
+    ExitText{"else", "PROGRAM's own; if it died from a signal, clone2-supervise does, too"},
 };
 
 struct Given {
@@ -273,7 +273,7 @@ const Option *find(Matches matches)
     return found != table.end() ? found : nullptr;
 }
 
-/// The name of the option for one of these modes.
+/// The name of the option that selects one of these modes.
 std::string name_for(unsigned modes)
 {
     return long_name(*find([&](const Option &option) {
@@ -286,7 +286,7 @@ bool value_optional(const Option &option)
     return option.argument[0] == '[';
 }
 
-/// Splits options from PROGRAM, without knowing what they mean. Returns the error, or "".
+/// Separates options from PROGRAM without interpreting them. Returns the error, or "".
 std::string split(std::span<const std::string> arguments, std::vector<Given> &given,
                   std::vector<std::string> &program)
 {
@@ -296,7 +296,7 @@ std::string split(std::span<const std::string> arguments, std::vector<Given> &gi
         if (word == "--") {
             break;
         }
-        // One long option, or short ones: the first is word[1], and so are the next in their turn.
+        // One long option, or bundled short ones: word[1] is the first, then each following one.
         const bool is_long = word[1] == '-';
         for (bool ended = false; !ended && word.size() > 1; word.remove_prefix(1)) {
             const std::string name(is_long ? std::string(word.substr(0, word.find('=')))
@@ -329,7 +329,7 @@ std::string split(std::span<const std::string> arguments, std::vector<Given> &gi
     return {};
 }
 
-/// Why an option does not go with what is asked for, or "".
+/// Why an option does not fit the others, or "".
 std::string conflict(const Option &option, Asked &asked)
 {
     if ((option.modes & asked.mode) != 0) {

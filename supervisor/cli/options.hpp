@@ -20,25 +20,25 @@ namespace clone2::cli
 constexpr int default_nr = clone2_nr;
 constexpr unsigned max_pidns_depth = 32;
 
-/// How PROGRAM's death by a signal is passed on.
+/// What the wrapper does when PROGRAM dies from a signal.
 enum class ExitStatus { signal, code128 };
 
-/// Who makes the calls.
+/// What makes the calls.
 enum class Provider {
-    automatic,  ///< the kernel where it has clone2, else the supervisor
-    supervisor, ///< the supervisor, by clone3
-    kernel      ///< the kernel's own clone2, or nobody
+    automatic,  ///< the kernel if it has clone2, else the supervisor
+    supervisor, ///< the supervisor, with clone3
+    kernel      ///< the kernel's own clone2, or nothing
 };
 
-/// What all peers of an agent together may use.
+/// Limits for all peers of an agent together.
 struct BudgetTotals {
     std::uint64_t listeners = 8192;
-    std::uint64_t calls = 1024;    ///< under way at once
-    std::uint64_t descriptors = 0; ///< 0: what the limit of open files leaves
+    std::uint64_t calls = 1024;    ///< in progress at once
+    std::uint64_t descriptors = 0; ///< 0: what the file descriptor limit leaves
     std::uint64_t memory = 256;    ///< MiB
 };
 
-/// The command line, decoded.
+/// The parsed command line.
 struct Options {
     int nr = default_nr;
     unsigned pidns_depth = 0; ///< 0: none
@@ -51,14 +51,14 @@ struct Options {
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;
     std::vector<std::string> program;
-    /// The agent: no program, but the listeners that come to this socket.
+    /// Run as an agent on this socket instead of running a program.
     std::optional<std::string> listen;
     std::vector<uid_t> allowed_uids;
     std::optional<std::string> policy;
     BudgetTotals budget;
 };
 
-/// Other things to do than running a program.
+/// Things to do other than running a program.
 struct ShowHelp {
 };
 struct ShowVersion {
@@ -67,7 +67,7 @@ struct Check {
     int nr = default_nr;
     std::optional<std::string> feature;
     LoopChoice loop = LoopChoice::automatic;
-    std::optional<std::string> listen; ///< where an agent may be
+    std::optional<std::string> listen; ///< where to look for an agent
 };
 struct PrintBpf {
     int nr = default_nr;
@@ -79,10 +79,10 @@ struct UsageError {
 
 using Command = std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, UsageError>;
 
-/// Options stop at the first non-option or "--". Pure.
+/// Options end at the first non-option or at "--". Pure.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);
 
-/// What the command is asked to do, as a set of bits. Of several the highest counts.
+/// What the command is asked to do, as a set of bits. The highest bit set counts.
 enum Mode : unsigned {
     running = 1,   ///< PROGRAM
     listening = 2, ///< --listen
@@ -91,28 +91,28 @@ enum Mode : unsigned {
     any_mode = 15
 };
 
-/// What all options together ask for.
+/// The result of all options together.
 struct Asked;
 
-/// One option, and all there is to know about it: --help, the manual page and parse() read these.
+/// Everything about one option; --help, the manual page and parse() use it.
 struct Option {
     char short_name; ///< 0: none
     const char *long_name;
-    const char *argument; ///< nullptr: none; "[=DEPTH]" style where optional
-    unsigned modes;       ///< in which it has an effect; in others it is an error
-    /// Takes the option into `asked`. Returns nullptr, or what the value should have been.
+    const char *argument; ///< nullptr: none; "[=DEPTH]" style if optional
+    unsigned modes;       ///< modes in which it has an effect; in others it is an error
+    /// Stores the option in `asked`. Returns nullptr, or what the value should have been.
     const char *(*take)(const Option &option, const std::optional<std::string> &value,
                         Asked &asked);
     const char *text;
     Mode selects = running; ///< what the command does because of it
-    /// Sees all that is asked for: completes it, or returns why the option does not go with it.
+    /// Sees all options together: completes them, or returns why this one does not fit.
     std::string (*settle)(Asked &asked) = nullptr;
 };
 [[nodiscard]] std::span<const Option> all_options();
 
-/// As it is typed: "-n, --nr N".
+/// As typed: "-n, --nr N".
 [[nodiscard]] std::string spelled(const Option &option);
-/// What may stand behind the command's name, one line for each mode.
+/// What may follow the command's name, one line per mode.
 [[nodiscard]] std::vector<std::string> usage();
 
 /// An exit status of the command and its meaning.
@@ -122,7 +122,7 @@ struct ExitText {
 };
 [[nodiscard]] std::span<const ExitText> exit_texts();
 
-/// What --help prints.
+/// The output of --help.
 [[nodiscard]] std::string help_text();
 
 } // namespace clone2::cli
