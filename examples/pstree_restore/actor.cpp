@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs in the restored processes, too: copies of the restorer, with a single thread until their
-// last step, which go on from where they were born.
+// Also runs in the restored processes: copies of the restorer, single-threaded until their last
+// step, which continue from the place of their birth.
 
 #include "actor.hpp"
 #include "clone2_call.hpp"
@@ -32,10 +32,10 @@ constexpr int abandoned_after = 60000; // milliseconds without a command: the re
 {
     const char *hint = "";
     if (error == ENOSYS) {
-        hint = " (nothing here provides clone2: run me under clone2-supervise --pidns)";
+        hint = " (nothing here provides clone2: run this under clone2-supervise --pidns)";
     } else if (error == EPERM) {
-        hint = " (choosing pids takes CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE over the pid "
-               "namespace: run me under clone2-supervise --pidns)";
+        hint = " (choosing pids needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE over the pid "
+               "namespace: run this under clone2-supervise --pidns)";
     } else if (error == EBUSY) {
         hint = " (a pid that was asked for is in use)";
     } else if (error == EINVAL) {
@@ -154,7 +154,7 @@ void Actor::start_threads(const Process &node) const
         if (tid != tids.back()) {
             throw Failure(call + " made thread " + std::to_string(tid) + " instead");
         }
-        // With the NUL: a name may be empty, but nothing comes of writing nothing.
+        // Writes the NUL, too, because a write of nothing would not clear the name.
         std::ofstream comm("/proc/self/task/" + std::to_string(tids[0]) + "/comm");
         comm << thread.name << '\0' << std::flush;
         check(comm.good(), "naming a thread");
@@ -184,7 +184,8 @@ void Actor::live(std::size_t node)
         }
         try {
             const Step &step = plan_.steps[slot.step];
-            if (perform(step)) { // a newborn; not a nested call: generations can be many
+            if (perform(step)) { // a newborn; not a nested call, because there may be many
+                                 // generations
                 introduce(step.node);
             }
         } catch (const std::exception &error) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One process of a restoration: what it does when it is told to, and how it is told.
+// One process of a restoration: how it gets its commands and what it does.
 #pragma once
 
 #include "plan.hpp"
@@ -10,30 +10,30 @@
 namespace pstree
 {
 
-/// A process's letter box, in memory that all share. `turn` is a futex.
+/// A process's mailbox, in memory that all share. `turn` is a futex.
 struct Slot {
     static constexpr std::uint32_t unborn = 0, waiting = 1, commanded = 2;
     std::atomic<std::uint32_t> turn;
     std::size_t step; ///< index into Plan::steps
-    char error[256];  ///< why that step failed; empty: it didn't
+    char error[256];  ///< why that step failed; empty: it succeeded
 
-    void set_turn(std::uint32_t value); ///< and wakes who waits for it
-    /// Waits while `turn` is `value`; false when that took as long as it may. May return early.
+    void set_turn(std::uint32_t value); ///< also wakes the waiter
+    /// Waits while `turn` is `value`; false: timed out. May return early.
     bool wait_while(std::uint32_t value, int milliseconds);
 };
 
 class Actor
 {
 public:
-    /// `slots`, one for each node, are shared by parent and children through fork.
+    /// Parent and children share `slots`, one per node, through fork.
     Actor(const Plan &plan, Slot *slots, long number) : plan_(plan), slots_(slots), number_(number)
     {
     }
 
-    /// Does `step` as the calling process. True in a process that it created: that one has to
-    /// call live().
+    /// Performs `step` as the calling process. Returns true in a process that it created, which
+    /// must then call live().
     bool perform(const Step &step);
-    /// Does what it is told until it is told to exit.
+    /// Performs the steps it is given until it is told to exit.
     [[noreturn]] void live(std::size_t node);
 
 private:

@@ -23,7 +23,7 @@ namespace
 
 constexpr int tries = 50;
 
-/// One read of the tree. Throws Gone when a task went away in between.
+/// One read of the tree. Throws Gone if a task has ended in between.
 class Reader
 {
 public:
@@ -33,7 +33,7 @@ public:
         for (const int pid : numeric_entries("")) {
             try {
                 children[read_stat(std::to_string(pid)).ppid].push_back(pid);
-            } catch (const Gone &) { // not in the tree, then
+            } catch (const Gone &) { // then it is not in the tree
             }
         }
         std::vector<int> todo = roots;
@@ -64,7 +64,7 @@ private:
         process.pgid = read_status_line(path, "NSpgid");
         process.sid = read_status_line(path, "NSsid");
         if (pid == getpid()) {
-            result.notes.push_back(who(process) + " left out: it is the one that reads the tree");
+            result.notes.push_back(who(process) + " left out: it is reading the tree");
             return;
         }
         if (stat.state == 'Z' && tasks.size() <= 1) {
@@ -72,7 +72,8 @@ private:
             return;
         }
         if (stat.state == 'Z') {
-            result.notes.push_back(who(process) + " has ended, its threads go on: taken as alive");
+            result.notes.push_back(who(process) +
+                                   " has ended but its threads live on: counted as alive");
         }
         for (const int tid : tasks) {
             if (tid != pid) {
@@ -88,18 +89,17 @@ private:
         const Stat stat = read_stat(path);
         const Thread thread{read_status_line(path, "NSpid"), read_comm(path)};
         if (stat.state == 'Z' || stat.state == 'X') {
-            throw Gone(); // on its way out
+            throw Gone(); // exiting
         }
         if (stat.kernel_worker) {
             result.notes.push_back("thread " + to_text(thread.tids) + " (" +
-                                   escape_name(thread.name) +
-                                   ") left out: the kernel's own worker");
+                                   escape_name(thread.name) + ") left out: a kernel worker");
         } else {
             process.threads.push_back(thread);
         }
     }
 
-    /// NSpid tells how deep the process is, only its namespaces' inodes tell where.
+    /// NSpid shows how deep the process is; only its namespaces' inodes show where.
     void find_namespace(Process &process)
     {
         if (process.pids.size() <= 1) {
@@ -141,7 +141,7 @@ void check_proc()
         }
     } catch (const Gone &) { // not mounted
     }
-    throw Failure("/proc doesn't show this pid namespace: mount a fresh one (Linux 4.1 or later)");
+    throw Failure("/proc doesn't show this pid namespace: mount a new one (Linux 4.1 or later)");
 }
 
 void check_root(int pid)
@@ -176,11 +176,11 @@ Capture capture(const std::vector<int> &roots)
                 return reader.result;
             }
             previous = reader.result.tree;
-            trouble = "no two reads were alike";
+            trouble = "no two reads agreed";
         } catch (const Gone &) {
             previous.reset();
-            trouble = "processes or threads kept going away while they were read";
-        } catch (const Failure &failure) { // contradictions may come from changes meanwhile
+            trouble = "processes or threads kept ending while they were read";
+        } catch (const Failure &failure) { // a contradiction may come from changes during the read
             previous.reset();
             trouble = failure.what();
         }
@@ -201,7 +201,7 @@ std::vector<int> numbers_in_use()
             }
             numbers.insert(read_status_line(path, "NSpgid").at(0));
             numbers.insert(read_status_line(path, "NSsid").at(0));
-        } catch (const Gone &) { // its number is free soon, but not yet
+        } catch (const Gone &) { // its number will be free soon
         }
     }
     numbers.erase(0);

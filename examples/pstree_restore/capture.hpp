@@ -14,12 +14,12 @@ struct Capture {
     std::vector<std::string> notes; ///< what was left out and why
 };
 
-/// Reads the processes `roots` and all their descendants from /proc, without the calling process,
+/// Reads the processes `roots` and all their descendants from /proc, except the calling process,
 /// until two reads in a row agree.
 Capture capture(const std::vector<int> &roots);
 
 /// Every number in use in this pid namespace, sorted: processes, threads, their groups and
-/// sessions; and 1, always.
+/// sessions; always includes 1.
 std::vector<int> numbers_in_use();
 
 } // namespace pstree

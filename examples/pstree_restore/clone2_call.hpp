@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// clone2 from a program, x86-64: by libc's syscall() where the child goes on with a copy of the
-// stack, by hand where it shares it.
+// clone2 from a program, x86-64: with libc's syscall() if the child gets a copy of the stack, with
+// inline assembly if it shares the stack.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +24,14 @@ struct clone_struct {
 };
 static_assert(sizeof(clone_struct) == 40);
 
-/// As fork(): twice back, in the child with 0; -1 and errno on failure.
+/// Like fork(): returns twice, with 0 in the child; -1 and errno on failure.
 inline long clone2(long number, clone_struct *args, pid_t *pids)
 {
     return syscall(number, args, pids);
 }
 
-/// Starts a thread that sleeps for good. It shares the caller's stack and thread-local storage, and
-/// so uses neither. Returns the thread's id or -errno.
+/// Starts a thread that sleeps forever. It shares the caller's stack and thread-local storage, so
+/// it uses neither. Returns the thread's id or -errno.
 inline long clone2_sleeping_thread(long number, clone_struct *args, pid_t *pids)
 {
     long result = 0;

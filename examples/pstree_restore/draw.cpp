@@ -7,7 +7,7 @@ namespace pstree
 namespace
 {
 
-constexpr std::size_t deepest_drawn = 40; // a chain of thousands would fill the screen with bars
+constexpr std::size_t deepest_drawn = 40; // a chain of thousands would fill the screen
 
 using Children = std::map<int, std::vector<const Process *>>;
 
@@ -16,7 +16,7 @@ std::string group_text(const Pids &numbers)
     return numbers.size() == 1 ? std::to_string(numbers[0]) : to_text(numbers);
 }
 
-/// Consecutive thread ids of one name share a line: "{101..125} worker (25 threads)".
+/// Consecutive thread ids with the same name share a line: "{101..125} worker (25 threads)".
 std::string thread_lines(const Process &process, const std::string &indent)
 {
     std::string lines;
@@ -40,7 +40,7 @@ std::string thread_lines(const Process &process, const std::string &indent)
     return lines;
 }
 
-/// `lead` stands before the process itself, `bars` before everything below it.
+/// `lead` is printed before the process itself, `bars` before everything below it.
 std::string draw_from(const Process &process, const Children &children, std::size_t depth,
                       const std::string &lead, const std::string &bars)
 {

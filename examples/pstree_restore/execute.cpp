@@ -15,7 +15,7 @@ namespace pstree
 namespace
 {
 
-constexpr int look_again = 200; // milliseconds until a process that doesn't answer is looked after
+constexpr int look_again = 200; // milliseconds between checks on a process that doesn't answer
 
 Slot *map_slots(std::size_t count)
 {
@@ -42,18 +42,18 @@ bool dead(const Process &node)
 Restoration::Restoration(const Plan &plan, long number)
     : plan_(plan), slots_(map_slots(plan.nodes.size())), self_(plan, slots_, number)
 {
-    // All orphans come here: adopted ones that belong here, and everybody at the end.
+    // All orphans come here: those adopted on purpose, and everything at the end.
     if (prctl(PR_SET_CHILD_SUBREAPER, 1L) < 0) {
         throw std::system_error(errno, std::generic_category(), "prctl(PR_SET_CHILD_SUBREAPER)");
     }
-    // Ignored, as it may be inherited, children would reap themselves.
+    // An inherited SIG_IGN would make the kernel reap the children.
     (void)std::signal(SIGCHLD, SIG_DFL);
 }
 
 Restoration::~Restoration()
 {
-    // Nobody in here reaps, so no number is free for others to take before its process was killed
-    // - but for a namespace's pid 1, with which all in it vanish: they are younger.
+    // Nothing in there reaps, so a number can't be reused before its process has been killed. The
+    // exception is a namespace's pid 1, whose end ends all processes in it: they are younger.
     for (auto step = plan_.steps.rbegin(); step != plan_.steps.rend(); ++step) {
         if (step->kind == Step::Kind::birth && slots_[step->node].turn.load() != Slot::unborn) {
             kill(plan_.nodes[step->node].id(), SIGKILL);
@@ -102,7 +102,7 @@ void Restoration::command(std::size_t node, std::size_t step)
     slots_[node].set_turn(Slot::commanded);
 }
 
-/// Until the process is ready for a command.
+/// Waits until the process is ready for a command.
 void Restoration::wait_for(std::size_t node)
 {
     Slot &slot = slots_[node];

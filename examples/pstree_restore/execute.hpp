@@ -9,8 +9,8 @@
 namespace pstree
 {
 
-/// A restored tree. The processes end when this is destroyed, or when the caller's process ends.
-/// One for a process: all orphans become its children.
+/// A restored tree. The processes end when this is destroyed or the calling process ends. At most
+/// one per process: all orphans become its children.
 class Restoration
 {
 public:
@@ -20,7 +20,7 @@ public:
     Restoration &operator=(const Restoration &) = delete;
     ~Restoration();
 
-    /// Carries the plan out. Fails early when one of `ending`, which the caller has blocked, is
+    /// Carries out the plan. Fails early if a signal in `ending`, which the caller has blocked, is
     /// pending.
     void run(const sigset_t &ending);
 
@@ -30,7 +30,7 @@ private:
     void wait_for(std::size_t node);
 
     const Plan &plan_;
-    Slot *slots_; // by node; mapped for as long as the process lives
+    Slot *slots_; // by node; mapped while the process lives
     Actor self_;
 };
 

@@ -15,7 +15,7 @@ using nlohmann::json;
 
 constexpr const char *format_name = "pstree_restore 1";
 
-/// at(), get() and parse() of the library throw what is wrong, too.
+/// The library's at(), get() and parse() also throw what is wrong.
 void check_fields(const json &object, const std::set<std::string> &known)
 {
     for (const auto &item : object.items()) {
@@ -25,7 +25,7 @@ void check_fields(const json &object, const std::set<std::string> &known)
     }
 }
 
-/// get<int>() would accept fractions and let big numbers overflow.
+/// get<int>() would accept fractions and overflow on big numbers.
 int number(const json &value)
 {
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() >= pid_limit) {
@@ -104,7 +104,7 @@ Tree parse_tree(std::istream &input)
 
 std::string dump_tree(const Tree &tree, const std::vector<std::string> &notes)
 {
-    // Ordered, for people; one process to a line keeps big trees readable and diffable.
+    // Ordered, for human readers; one process per line keeps big trees readable and diffable.
     using ordered = nlohmann::ordered_json;
     std::string text = "{\n  \"format\": " + ordered(format_name).dump() + ",\n";
     if (!notes.empty()) {

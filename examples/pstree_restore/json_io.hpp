@@ -10,11 +10,11 @@
 namespace pstree
 {
 
-/// The tree in a file, valid and canonical. Accepts nothing that it doesn't know, so that a
-/// misspelt field can't be overlooked.
+/// Parses a file into a valid and canonical tree. Rejects unknown fields, so that a misspelt one
+/// can't be overlooked.
 Tree parse_tree(std::istream &input);
 
-/// JSON, one line per process; `notes` say what a capture left out.
+/// JSON with one line per process; `notes` say what a capture left out.
 std::string dump_tree(const Tree &tree, const std::vector<std::string> &notes);
 
 } // namespace pstree

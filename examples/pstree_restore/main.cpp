@@ -30,8 +30,8 @@ Reads a live process tree, or creates one with the same pids by clone2.
 Restoring needs clone2 and rights over the pid namespace:
        clone2-supervise --pidns -- pstree_restore --verify TREE.json
 The processes are sleeping stand-ins with the pids, thread ids, parents, process groups, sessions,
-pid namespaces and names of the tree. CLONE2_NR=NUMBER in the environment names another
-system-call number than 387.
+pid namespaces and names of the tree. CLONE2_NR=NUMBER in the environment replaces
+system call number 387.
 
 Exit status: 0 done, or the same; 1 failed, or different; 2 wrong usage.
 )";
@@ -93,7 +93,7 @@ Options parse_options(int argc, char **argv)
         }
     }
     if (options.capture != 0 && (optind != argc || options.verify)) {
-        wrong_usage("--capture goes alone");
+        wrong_usage("--capture takes no other options or files");
     }
     if (options.capture == 0 && argc - optind != 1) {
         wrong_usage(optind == argc ? "no tree to restore" : "one tree at a time");
@@ -126,7 +126,7 @@ try {
     throw Failure(path + ": " + error.what());
 }
 
-/// Reads back what was restored.
+/// Reads back the restored tree.
 Tree read_copy(const Tree &tree)
 {
     std::vector<int> roots;
@@ -136,7 +136,8 @@ Tree read_copy(const Tree &tree)
         }
     }
     Tree copy = capture(roots).tree;
-    for (Process &process : copy.processes) { // what is outside is the restorer's own in a copy
+    for (Process &process :
+         copy.processes) { // in a copy, the restorer's ids stand for those outside
         if (process.sid[0] == getsid(0)) {
             std::fill(process.sid.begin(), process.sid.end(), 0);
         }
@@ -164,7 +165,7 @@ int restore(const Options &options)
 {
     Tree tree = read_tree(options.file);
 
-    sigset_t ending; // before anything is created, so that everything is ended, too
+    sigset_t ending; // blocked before anything is created, so that everything gets ended
     sigemptyset(&ending);
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
         sigaddset(&ending, signal);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The kernel's rules for parents, pids, sessions, process groups and pid namespaces, as far as the
-// planner depends on them: plan_test.cpp lets it make trees and carry out plans.
+// planner needs them: plan_test.cpp uses it to grow trees and to carry out plans.
 #pragma once
 
 #include "plan.hpp"
@@ -23,7 +23,7 @@ struct Task {
     int parent = -1; ///< index; -1: outside
     std::size_t ns = 0;
     Pids pids;
-    int sid = -1; ///< index of the leader, also when that one has ended; -1: outside
+    int sid = -1; ///< index of the leader, even after its end; -1: outside
     int pgid = -1;
     bool alive = true;
     bool subreaper = false;
@@ -32,7 +32,7 @@ struct Task {
 class Kernel
 {
 public:
-    /// Task 0, with pid 1 here, is the process that everything starts from.
+    /// Task 0, with pid 1 here, is the process that starts everything.
     Kernel() { tasks.push_back(Task{-1, 0, {1}, -1, -1, true, true}); }
 
     std::vector<Task> tasks;
@@ -42,12 +42,12 @@ public:
 
     Task &at(int index) { return tasks[static_cast<std::size_t>(index)]; }
 
-    /// `pids` may be empty: the kernel's choice. `ns` is where the actor has gone by setns().
+    /// `pids` may be empty: the kernel chooses. `ns` is where the actor has gone with setns().
     int clone(int actor, bool sibling, bool new_ns, std::size_t ns, Pids pids)
     {
         need_alive(actor);
         refuse(!spaces.sees(at(actor).ns, ns), "setns to a namespace that isn't below");
-        refuse(new_ns && ns != at(actor).ns, "a new namespace below another than one's own");
+        refuse(new_ns && ns != at(actor).ns, "a new namespace below another one than its own");
         refuse(!at(inits[ns]).alive, "clone in a dead namespace");
         refuse(sibling && (actor == 0 || init_of(actor) == actor), "CLONE_PARENT by an init");
         if (pids.empty()) {
@@ -77,7 +77,7 @@ public:
         at(actor).sid = at(actor).pgid = actor;
     }
 
-    /// Both numbers as in the actor's namespace.
+    /// Both numbers are in the actor's namespace.
     void setpgid(int actor, int pid, int pgid)
     {
         need_alive(actor);
@@ -98,7 +98,7 @@ public:
     {
         need_alive(actor);
         const int init = init_of(actor);
-        if (init == actor) { // takes the namespace's processes along
+        if (init == actor) { // ends the namespace's processes, too
             for (int i = static_cast<int>(tasks.size()); i-- > 0;)
                 if (i != actor && at(i).alive && spaces.sees(at(actor).ns, at(i).ns))
                     at(i).alive = false;
@@ -118,7 +118,7 @@ public:
                 task.parent = reaper;
     }
 
-    /// What a capture of `roots` and all below them would read.
+    /// What a capture of `roots` and everything below them would read.
     Tree capture(const std::vector<int> &roots)
     {
         Tree tree;
@@ -219,7 +219,7 @@ private:
     }
 };
 
-/// Carries out `plan` in a fresh kernel; returns what a capture shows then.
+/// Carries out `plan` in a new kernel; returns what a capture then shows.
 inline Tree carry_out(const Plan &plan, const Tree &tree)
 {
     Kernel kernel;
@@ -248,7 +248,7 @@ inline Tree carry_out(const Plan &plan, const Tree &tree)
             break;
         case Step::Kind::finish:
             if (kernel.at(index.at(step.node)).parent != actor) {
-                throw Refused("a helper is reaped by another than its parent");
+                throw Refused("a helper is not reaped by its parent");
             }
             kernel.exit(index.at(step.node));
             break;

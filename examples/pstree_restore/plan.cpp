@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A process can't choose its session or its pid namespace, it only inherits them; and a process
-// group has to exist before it can be joined. So the question is who creates whom, and when.
-// The rules used are those of setsid(2), setpgid(2), clone(2), setns(2) and of reparenting.
+// A process can't choose its session or pid namespace; it inherits them. A process group must exist
+// before a process can join it. So the question is which process creates which, and when. The rules
+// are those of setsid(2), setpgid(2), clone(2), setns(2) and of reparenting.
 
 #include "plan_draft.hpp"
 
@@ -61,9 +61,8 @@ Plan make_plan(const Tree &tree, const std::vector<int> &taken)
     self.born_in = 0;
     drafts.add(std::move(self));
     for (const Process &process : tree.processes) {
-        // A namespace's pid 1 ends once no other number is in use there. The number of a group
-        // that it is in itself always is: it would hang in its exit for good, not even killable
-        // (seen on 6.18).
+        // A namespace's pid 1 ends once no other number is in use there. The number of a group that
+        // it belongs to always is: pid 1 would hang in its exit forever, unkillable (seen on 6.18).
         if (process.is_init() && process.pgid.back() > 1) {
             throw Failure(who(process) + ": a pid namespace whose pid 1 is in another's process " +
                           "group could never end again");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A process joins a group by setpgid(), unless the group's number means nothing in its pid
-// namespace, because the leader is in an older one (or outside the tree). Then it must have the
-// group from birth: its creator was in it, or sees it and can move the newborn there.
+// A process joins a group with setpgid(), unless the group has no number in its pid namespace
+// because the leader is in an older one (or outside the tree). Then it must have the group from
+// birth: its creator was in the group, or sees it and can move the newborn there.
 
 #include "plan_draft.hpp"
 
@@ -25,7 +25,7 @@ void plan_groups(Drafts &drafts)
         const int group = draft.born_in;
         const bool after_setsid = draft.when == When::after_setsid;
         if (after_setsid && creator.id() == group) {
-            continue; // its creator leads it by then
+            continue; // its creator already leads it
         }
         if (drafts.sees(draft.creator, group)) {
             draft.given_group = group;

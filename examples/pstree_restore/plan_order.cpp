@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What has to happen before what, and from that one order.
+// Finds which steps must come before which, and from that one order.
 
 #include "plan_draft.hpp"
 
@@ -51,8 +51,8 @@ public:
 private:
     [[nodiscard]] const Draft &at(std::size_t index) const { return drafts_.list[index]; }
 
-    /// A leader that leaves the group with its own number needs someone to stay in it until all
-    /// members are there.
+    /// If a leader leaves the group with its own number, another process must stay in the group
+    /// until all members have joined.
     void add_holders()
     {
         std::set<int> joined;
@@ -78,7 +78,7 @@ private:
         return it != holders_.end() && it->second == index;
     }
 
-    /// Does it call setsid or setpgid(0, 0)?
+    /// Whether it calls setsid or setpgid(0, 0).
     [[nodiscard]] bool leads(std::size_t index) const
     {
         return at(index).leads_group() || holders_.contains(index);
@@ -91,7 +91,7 @@ private:
                (draft.born_in != draft.pgid || holders_.contains(index));
     }
 
-    /// Who makes it join: itself, or its parent where it can't see the group.
+    /// Which process makes it join: itself, or its parent if it can't see the group.
     [[nodiscard]] std::size_t joiner(std::size_t index) const
     {
         const Draft &draft = at(index);
@@ -135,7 +135,7 @@ private:
         if (joins(index)) {
             before(index, birth, index, join);
             if (joiner(index) == draft.parent) {
-                before(draft.parent, lead, index, join); // once it is in its session
+                before(draft.parent, lead, index, join); // after it is in its session
             }
             before(drafts_.by_id.at(draft.pgid), lead, index, join);
             ends_after(draft.pgid, index, join);
@@ -162,7 +162,7 @@ private:
         }
     }
 
-    /// Who keeps `group` must not end before `event` of `index`.
+    /// The process that keeps `group` must not end before `event` of `index`.
     void ends_after(int group, std::size_t index, Event event)
     {
         const std::size_t owner = drafts_.by_id.at(group);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Who creates whom. A process is born in its creator's session. So a child of P in another session
-// than P's was
-//  - created before P called setsid: P itself must then be born in that session; or
-//  - adopted by P: the leader of that session, somewhere below P, creates a temporary process that
-//    creates the child and exits, with P as the (sub)reaper.
+// Decides which process creates which. A process is born in its creator's session. So a child of P
+// in another session than P's was
+// - created before P called setsid: P itself must then be born in that session; or
+// - adopted by P: the leader of that session, somewhere below P, creates a temporary process that
+// creates the child and exits, with P as the (sub)reaper.
 
 #include "plan_draft.hpp"
 
@@ -56,7 +56,7 @@ private:
         return tree_.namespaces[init.node.ns];
     }
 
-    /// Is `above` an ancestor of the process, or the process itself?
+    /// Whether `above` is an ancestor of the process, or the process itself.
     [[nodiscard]] bool below(std::size_t above, std::size_t index) const
     {
         while (index != above && index != restorer) {
@@ -65,13 +65,14 @@ private:
         return index == above;
     }
 
-    /// Outside the tree: its children are then children of a process outside, as the restorer's.
+    /// Outside the tree: its children are then children of an outside process, like the restorer's.
     [[nodiscard]] bool outside(std::size_t index) const
     {
         return index == restorer || index > tree_.processes.size();
     }
 
-    /// Absent session leaders go below the lowest process that has all who need them below it.
+    /// An absent session leader goes below the lowest process that is an ancestor of all who need
+    /// it.
     void add_absent_leaders()
     {
         const std::map<int, AbsentLeader> absent = absent_leaders(tree_);
@@ -137,8 +138,8 @@ private:
         }
     }
 
-    /// CLONE_NEWPID makes a namespace below the creator's own, wherever its children are born. So
-    /// a pid 1 whose parent is outside gets one in the namespace around it.
+    /// CLONE_NEWPID creates a namespace below the creator's own, wherever its children are born. So
+    /// a pid 1 whose parent is outside gets a parent in the namespace around it.
     void add_relays()
     {
         for (std::size_t i = 1, count = drafts_.list.size(); i < count; i++) {
@@ -163,13 +164,13 @@ private:
         const std::size_t leader = drafts_.by_id.at(sid);
         const std::size_t init = drafts_.ns_inits[drafts_.ns_of(leader)];
         if (draft.parent == restorer && outside(init)) {
-            draft.parent = draft.creator = init; // outside as well, and can adopt there
+            draft.parent = draft.creator = init; // also outside, and can adopt there
         }
         Draft &parent = at(draft.parent);
-        // A process that entered a namespace by setns() has its orphans adopted by the init there.
+        // If a process entered a namespace with setns(), the init there adopts its orphans.
         const bool by_init =
             parent.node.is_init() && tree_.sees(drafts_.ns_of(leader), parent.node.ns);
-        // It may also be in a group that the init neither is in nor sees.
+        // It may also be in a group that the init neither belongs to nor sees.
         const bool strange_group = !draft.any_group && draft.pgid != parent.pgid &&
                                    !drafts_.sees(draft.parent, draft.pgid);
         const bool from_below =

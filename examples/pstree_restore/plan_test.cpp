@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#ifndef __clang_analyzer__ // it has complaints about doctest's own code
+#ifndef __clang_analyzer__ // it complains about doctest's own code
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #endif
 #include "json_io.hpp"
@@ -26,7 +26,7 @@ Tree flat(const std::vector<std::array<int, 4>> &rows)
     return tree;
 }
 
-/// Empty when the plan for `tree` leads to it, otherwise what went wrong.
+/// Empty if the plan for `tree` leads to it, otherwise what went wrong.
 std::string trouble(const Tree &tree)
 {
     try {
@@ -81,10 +81,10 @@ struct History {
             break;
         case 5:
         case 6:
-            if (actor != 0) // into a group that exists
+            if (actor != 0) // into an existing group
                 kernel.setpgid(actor, 0, pick(kernel.last_pid[kernel.at(actor).ns] + 1));
             break;
-        case 7: // a child, as shells do
+        case 7: // a child, like shells
             kernel.setpgid(actor, 2 + pick(30), pick(30));
             break;
         case 8:
@@ -112,13 +112,13 @@ struct History {
         }
     }
 
-    /// A tree as it may be found after some time; empty when everything has ended.
+    /// A tree as it may look after some time; empty if everything has ended.
     Tree tree(int steps)
     {
         while (steps-- > 0) {
             try {
                 step();
-            } catch (const model::Refused &) { // as a real program's call may be
+            } catch (const model::Refused &) { // like a real program's call
             }
         }
         std::vector<int> roots;
@@ -151,13 +151,13 @@ TEST_CASE("a child in its parent's old session")
         {{10, 0, 10, 10}, {11, 10, 11, 11}, {12, 11, 12, 12}, {13, 12, 10, 10}, {14, 11, 10, 10}});
 }
 
-TEST_CASE("leaders that are not there")
+TEST_CASE("absent leaders")
 {
     check({{10, 0, 9, 9}});
     check({{10, 0, 10, 9}, {11, 10, 8, 9}, {12, 10, 9, 9}});
-    check({{10, 0, 0, 0}, {11, 10, 9, 9}});    // a daemon, its session's leader has ended
+    check({{10, 0, 0, 0}, {11, 10, 9, 9}});    // a daemon whose session's leader has ended
     check({{10, 0, 9, 9}, {11, 0, 9, 9}});     // two trees of one session
-    check({{10, 0, 10, 10}, {11, 10, 9, 10}}); // a group's leader has ended
+    check({{10, 0, 10, 10}, {11, 10, 9, 10}}); // a group whose leader has ended
     check({{10, 0, 10, 10}, {11, 10, 9, 9}, {12, 11, 12, 12}, {13, 12, 9, 9}});
 }
 
@@ -188,7 +188,7 @@ TEST_CASE("nested pid namespaces")
         process.name = "n" + std::to_string(process.id());
     REQUIRE_NOTHROW(validate(tree));
     CHECK_EQ(trouble(tree), "");
-    tree.processes.erase(tree.processes.begin() + 1); // no pid 1: something stands in for it
+    tree.processes.erase(tree.processes.begin() + 1); // no pid 1: a helper replaces it
     tree.processes[1].ppid = 10;
     REQUIRE_NOTHROW(validate(tree));
     CHECK_EQ(trouble(tree), "");
@@ -196,7 +196,7 @@ TEST_CASE("nested pid namespaces")
 
 TEST_CASE("trees that are refused")
 {
-    Tree endless; // it could be made, but not ended
+    Tree endless; // it could be created but never ended
     endless.namespaces = {0, 0};
     endless.processes = {Process{{10, 1}, 0, {11, 2}, {0, 0}, 1, "n10", {}},
                          Process{{11, 2}, 10, {11, 2}, {0, 0}, 1, "n11", {}}};
@@ -221,7 +221,7 @@ TEST_CASE("whatever processes do, the plan leads back to it")
     }
 }
 
-TEST_CASE("with CLONE_PARENT there is a right plan or none")
+TEST_CASE("with CLONE_PARENT a plan is right or there is none")
 {
     int without = 0;
     int with = 0;
@@ -239,7 +239,7 @@ TEST_CASE("with CLONE_PARENT there is a right plan or none")
     CHECK_GT(with, 20 * without);
 }
 
-TEST_CASE("every tree of three processes has a right plan or none")
+TEST_CASE("for every tree of three processes a plan is right or there is none")
 {
     const int ids[] = {10, 11, 12};
     const int numbers[] = {0, 10, 11, 12, 20, 21};

@@ -20,7 +20,7 @@ std::string read_file(const std::string &path)
 {
     std::ifstream file("/proc/" + path, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (text.empty()) { // not there, or ESRCH
+    if (text.empty()) { // missing, or ESRCH
         throw Gone();
     }
     return text;
@@ -31,7 +31,7 @@ std::string read_file(const std::string &path)
 Stat read_stat(const std::string &task)
 {
     const std::string text = read_file(task + "/stat");
-    // The name is between parentheses and may itself hold parentheses, spaces and newlines.
+    // The name is in parentheses and may contain parentheses, spaces and newlines.
     std::istringstream fields(text.substr(text.rfind(')') + 1));
     Stat stat;
     std::string skipped;
@@ -46,7 +46,7 @@ Stat read_stat(const std::string &task)
 std::string read_comm(const std::string &task)
 {
     std::string text = read_file(task + "/comm");
-    text.pop_back(); // exactly one newline: the name may end in some of its own
+    text.pop_back(); // exactly one newline: the name may end with newlines
     return text;
 }
 
@@ -54,7 +54,8 @@ std::vector<int> read_status_line(const std::string &task, const std::string &ke
 {
     const std::string text = read_file(task + "/status");
     std::vector<int> numbers;
-    const std::size_t at = text.find("\n" + key + ":"); // a newline in the name is escaped here
+    const std::size_t at = text.find("\n" + key + ":"); // in status, a newline in the name is
+                                                        // escaped
     if (at != std::string::npos) {
         const std::size_t start = at + key.size() + 2;
         std::istringstream line(text.substr(start, text.find('\n', start) - start));

@@ -10,7 +10,7 @@ namespace pstree
 namespace
 {
 
-/// The lowest pid in each namespace, or in one below it: names a namespace whatever its number is.
+/// The lowest pid in each namespace or below it: identifies a namespace whatever its number.
 std::map<std::size_t, int> lowest_pids(const Tree &tree)
 {
     std::map<std::size_t, int> lowest;
@@ -23,7 +23,7 @@ std::map<std::size_t, int> lowest_pids(const Tree &tree)
     return lowest;
 }
 
-/// All that differences() compares, in words.
+/// Everything that differences() compares, in words.
 std::vector<std::string> features(const Tree &tree, const Process &process,
                                   const std::map<std::size_t, int> &lowest)
 {
@@ -159,7 +159,7 @@ Tree wrap_in_namespace(const Tree &tree, const std::vector<int> &taken)
         wrapped.namespaces.push_back(tree.namespaces[ns] + 1);
     }
     for (Process &process : wrapped.processes) {
-        process.ppid = outside[process.ppid]; // 0 where the parent is outside
+        process.ppid = outside[process.ppid]; // 0 if the parent is outside
         process.ns++;
         prepend(process.pids);
         prepend(process.pgid);

@@ -11,7 +11,7 @@ namespace pstree
 namespace
 {
 
-/// In this order: each check relies on those before it.
+/// Each check relies on those before it.
 class Checker
 {
 public:
@@ -116,7 +116,7 @@ private:
 
     void check_cycles() const
     {
-        std::map<int, int> walk_of; // id -> the walk that came by
+        std::map<int, int> walk_of; // id -> the walk that passed
         for (const Process &start : tree_.processes) {
             for (const Process *at = &start; at != nullptr; at = find(at->ppid)) {
                 const auto [it, fresh] = walk_of.emplace(at->id(), start.id());
