@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Peers that mean no good: each is closed and told of, and the others are served meanwhile."""
+"""Hostile peers: the agent closes and reports each, and serves the others in the meantime."""
 import contextlib
 import errno
 import fcntl
@@ -19,7 +19,7 @@ from agents import (NOTIF_RECV, NOTIF_SEND, PROCESS_VM_READV, TIMER_SETTIME, Age
                     ended)
 
 TOO_LONG = 1 << 20
-FEW = 16  # connections that may be silent for long
+FEW = 16  # connections that may stay silent for long
 
 
 class Hostile(harness.Case):
@@ -85,7 +85,7 @@ class Hostile(harness.Case):
         target = Target(self)
         text = agents.state()
         peer = agent.send(text[:9])
-        # Until it is read: what waits together is received together.
+        # Wait until it is read: pieces that wait together are received together.
         self.wait(lambda: self.unread(peer) == 0, "the first message's arrival")
         socket.send_fds(peer, [text[9:]], [target.listener])
         self.refused(agent, peer, "after the beginning of its message")
@@ -120,7 +120,7 @@ class Hostile(harness.Case):
 
     @staticmethod
     def lingering_socket(case):
-        """A socket whose last close waits for a peer who does not read."""
+        """A socket whose last close waits for a peer that does not read."""
         server = socket.create_server(("127.0.0.1", 0))
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         case.addCleanup(server.close)
@@ -136,7 +136,7 @@ class Hostile(harness.Case):
         return client
 
     def wrapped(self):
-        """A socket that has a lingering one in its queue: what it is closed with nobody sees."""
+        """A socket with a lingering one in its queue: from outside, its close looks harmless."""
         inner = self.lingering_socket(self)
         ours, theirs = socket.socketpair()
         socket.send_fds(theirs, [b"x"], [inner.fileno()])
@@ -154,7 +154,7 @@ class Hostile(harness.Case):
         return peer
 
     def test_socket_that_lingers(self):
-        # Its last close would wait for a peer who does not read: not in the agent.
+        # Its last close would wait for a peer that does not read. The agent must not make it wait.
         agent = Agent(self)
         before = agent.fds()
         peer = self.send_on_the_way(agent, agents.state(), [self.lingering_socket(self)])
@@ -162,7 +162,7 @@ class Hostile(harness.Case):
         self.wait(lambda: agent.fds() == before, "its end")
 
     def test_descriptors_that_are_not_received(self):
-        # In a connection that is closed with them in it, and behind a message.
+        # In a connection that is closed while it contains them, and after a message.
         self.need_root()
         agent = Agent(self)
         before = agent.fds()
@@ -183,7 +183,7 @@ class Hostile(harness.Case):
             self.wait(lambda: agent.fds() == before, "their end")
 
     def test_file_whose_close_hangs(self):
-        # A user's hanging closes are its own: they count as its descriptors, and others' are closed.
+        # A user's hanging closes count as its descriptors; others' descriptors are still closed.
         self.need_root()
         agent = Agent(self, "--allow-uid", str(harness.NOBODY), "--budget", "descriptors=64")
         hanging = self.wrapped()
@@ -193,7 +193,7 @@ class Hostile(harness.Case):
         self.wait(lambda: agent.is_in(3), "a close that waits")
         with self.user(harness.NOBODY), open("/dev/null") as null:
             for _ in range(10):
-                with contextlib.suppress(BrokenPipeError):  # refused as it comes
+                with contextlib.suppress(BrokenPipeError):  # it may be refused at once
                     ended(agent.send(agents.state(), [null.fileno()] * 4))
         agent.says("uid 65534 has used up its share of descriptors")
         self.assertTrue(agent.is_in(3))
@@ -265,7 +265,7 @@ class Hostile(harness.Case):
         peers = [agent.connect() for _ in range(1000)]
         agent.serves()
         agent.says("too many connections")
-        # Those that were let in are closed when their time is over, but for a few.
+        # Admitted connections are closed when their time is up, except a few.
         self.wait(lambda: agent.fds() == before + FEW, "the end of the connections")
         agent.serves()
         self.assertIn("it sent nothing", agent.err())
@@ -274,7 +274,7 @@ class Hostile(harness.Case):
         self.wait(lambda: agent.fds() == before, "the end of all connections")
 
     def test_connections_that_come_and_go(self):
-        # Nothing is left of one that has ended, no timer either.
+        # Nothing remains of a connection that has ended, not even a timer.
         agent = Agent(self)
         agent.serves()
         for _ in range(1000):
@@ -287,7 +287,7 @@ class Hostile(harness.Case):
         self.assertLess(agent.data_kib() - before, 1024)
 
     def test_few_silent_connections(self):
-        # A runtime that connects when it makes the container, and speaks when it starts it.
+        # A runtime that connects when it creates the container, and sends when it starts it.
         agent = Agent(self)
         before = agent.fds()
         target = Target(self)
@@ -306,7 +306,7 @@ class Hostile(harness.Case):
         return bool(poll.poll(0))
 
     def test_more_descriptors_than_there_are(self):
-        # A user's connections end before the agent has no descriptor left, the oldest first.
+        # A user's connections are closed, oldest first, before the agent runs out of descriptors.
         agent = Agent(self, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE,
                                                                  (64, 64)))
         peers = [agent.connect() for _ in range(100)]
@@ -318,11 +318,11 @@ class Hostile(harness.Case):
         agent.serves()
 
     def test_receiver_beside_the_agent(self):
-        # A peer that keeps its listener and takes calls away from the agent: others don't wait.
+        # A peer keeps its listener and takes calls away from the agent: others must not wait.
         self.steal(Agent(self))
 
     def test_receiver_beside_another_thread(self):
-        # As before, where the agent's first thread is held up by somebody else's call.
+        # The same while another caller's call holds up the agent's first thread.
         self.need_root()
         agent = Agent(self)
         held = Target(self)
@@ -336,7 +336,7 @@ class Hostile(harness.Case):
         stolen = os.dup(target.listener)
         target.give(agent)
         target.call(0)
-        # It has looked and is about to receive: then there is nothing more to be had.
+        # It has looked and is about to receive: then there is nothing left to receive.
         receiver = tracing.Before(agent.pid, TIMER_SETTIME, sleeping=PROCESS_VM_READV)
         target.ask(0)
         self.wait(receiver.reached, "the agent to receive")
