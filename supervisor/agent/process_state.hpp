@@ -23,7 +23,7 @@ struct Subject {
     std::map<std::string, std::string> annotations;
     std::optional<int> nr; ///< clone2's number in clone2-shim's filter
 
-    /// "container \"web\" (uid 0)", printable.
+    /// "container \"web\" (uid 0, pid 4711 there)", printable.
     [[nodiscard]] std::string name() const;
 };
 

@@ -74,7 +74,9 @@ class Budget(harness.Case):
         agent.serves()
         # When one ends there is room again.
         targets[0].close()
-        agent.says("its last process is gone")
+        # Not that of serves(), which is root's.
+        self.wait(lambda: any("uid 65534" in line and line.endswith("its last process is gone")
+                              for line in agent.err().splitlines()), "the listener's end")
         again = Target(self)
         self.give(agent, again)
         self.assertEqual(again.call(7001), 7001)

@@ -70,7 +70,7 @@ class Hostile(harness.Case):
         before = agent.fds()
         with open("/dev/null") as null:
             peer = agent.send(agents.state(), [null.fileno()] * 64)
-            self.refused(agent, peer, "64 descriptors, at most 16")
+            self.refused(agent, peer, "64 descriptors; at most 16")
         self.wait(lambda: agent.fds() == before, "their end")
 
     def test_other_number_of_descriptors(self):
