@@ -10,13 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-// The system call to make. arg[] is in the kernel's order of arguments and points into this very
-// structure: it can't be copied.
+// The system call to make. arg[] is in the kernel's argument order and points into this struct, so
+// the struct can't be copied.
 struct shim_kernel_call {
     uint64_t nr;
     uint64_t arg[5];
-    uint64_t child_sp; // the child's stack pointer, 0: as the parent's
-    bool clone3;       // the child has to set its stack pointer itself: clone3 takes ranges
+    uint64_t child_sp; // the child's stack pointer; 0: the parent's
+    bool clone3;       // the child must set its stack pointer itself: clone3 takes a range
     struct plan_call plan;
 };
 

@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-// rt_sigprocmask() with an invalid `how` reads 8 bytes and does nothing: EINVAL, or EFAULT.
+// rt_sigprocmask() with an invalid `how` only reads 8 bytes: EINVAL if readable, else EFAULT.
 static bool is_readable(uint64_t address)
 {
     return raw_call(SYS_rt_sigprocmask, ~0ULL, address, 0, 8) == -EINVAL;
@@ -28,7 +28,7 @@ static bool read_after_asking(uint64_t address, void *to, size_t size)
 
 bool shim_read(uint64_t address, void *to, size_t size)
 {
-    // The thread's id, not the process's: its first thread may have ended.
+    // The thread's id, because the process's first thread may have ended.
     const long self = raw_call(SYS_gettid);
     const struct iovec local = {to, size};
     const struct iovec remote = {(void *)(uintptr_t)address, size};

@@ -5,7 +5,7 @@
 
 #include "call.h"
 
-// An errno, or 0 and the system call in *call. facts may be NULL where they aren't needed.
+// Returns an errno, or 0 with the system call in *call. facts may be NULL if not needed.
 int shim_plan(const struct plan_request *request, const struct plan_facts *facts,
               struct shim_kernel_call *call);
 

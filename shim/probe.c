@@ -135,7 +135,7 @@ struct plan_facts shim_probe_facts(uint32_t nr_pids)
     if (n > PLAN_MAX_SET_TID) {
         if (!is_deepest())
             return (struct plan_facts){TOO_MANY, false};
-        n = PLAN_MAX_SET_TID; // the oldest of 33 is the initial one: owned as the one below it
+        n = PLAN_MAX_SET_TID; // the oldest of 33 is the initial one: same owner as the next
     }
     pid_t list[PLAN_MAX_SET_TID + 1];
     const pid_t first = state == UNBORN ? 1 : SURE_TO_BE_IN_RANGE;
@@ -144,7 +144,7 @@ struct plan_facts shim_probe_facts(uint32_t nr_pids)
         return guess();
     if (all == -EINVAL)
         return (struct plan_facts){TOO_MANY, false};
-    // One entry more at a time: the list must be free up to the last.
+    // Add one entry at a time: all before the last must be free.
     list[0] = first;
     for (uint32_t i = 0; i + 1 < n; i++) {
         long result = -EINVAL;
@@ -197,7 +197,7 @@ enum shim_picked shim_probe_pick(struct plan_call *call)
             pid_t hint = __atomic_load_n(&last_picked, __ATOMIC_RELAXED);
             if (hint == 0)
                 hint = (pid_t)raw_call(SYS_gettid);
-            // Other failures are the real call's to report.
+            // The real call reports other failures.
             if (!find_free(list, i, hint + 1, &result) && result == -EEXIST)
                 return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;
             __atomic_store_n(&last_picked, list[i], __ATOMIC_RELAXED);

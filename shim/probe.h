@@ -6,7 +6,7 @@
 
 #include "call.h"
 
-// Facts about the nr_pids (1 to PLAN_MAX_PIDS) youngest namespaces.
+// Facts about the innermost nr_pids (1 to PLAN_MAX_PIDS) namespaces.
 struct plan_facts shim_probe_facts(uint32_t nr_pids);
 
 enum shim_picked {
@@ -17,8 +17,8 @@ enum shim_picked {
 
 // Chooses call->set_tid[i] for each bit of call->to_pick.
 enum shim_picked shim_probe_pick(struct plan_call *call);
-// After EEXIST: whether all pids but the oldest namespace's (which is never ours to choose) can
-// still be had.
+// After EEXIST: whether all pids are still free, except the oldest namespace's, which we never
+// choose.
 bool shim_probe_still_free(const struct plan_call *call);
 
 #endif

@@ -44,7 +44,7 @@ static long pick(struct shim_call *call)
     return -EBUSY;
 }
 
-// Everything after args was read.
+// Runs after args has been read.
 static long decide(struct shim_call *call, uint64_t tls)
 {
     const struct clone_struct *args = &call->args;
@@ -111,7 +111,8 @@ long shim_judge(struct shim_call *call, long error)
         return error;
     const struct plan_facts facts = shim_probe_facts(nr_pids);
     const struct plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, (int)-error);
-    // Ours or the program's own? If our choice can still be had, it is the program's.
+    // Was it a pid of our choice or of the program's? If our choices are still free, it was the
+    // program's.
     if (refusal.reason == PLAN_PID_IN_USE && call->kernel.plan.to_pick &&
         !shim_probe_still_free(&call->kernel.plan))
         return pick(call);

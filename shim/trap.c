@@ -7,8 +7,6 @@
 // call happens in the program's own state, except for the instruction pointer.
 //
 // Runs in signal handlers, in any thread: raw system calls only, no errno.
-//
-// Runs in signal handlers, in any thread: raw system calls only, no errno.
 #include "trap.h"
 
 #include "arch/native.h"
@@ -133,7 +131,7 @@ static bool has_filter(void)
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
-// The fourth argument lets our own calls pass. Not the instruction pointer: the filter stays over
+// The fourth argument identifies our own calls. The instruction pointer can't: the filter survives
 // an exec, after which this library is elsewhere.
 static long install_filter(void)
 {
@@ -159,7 +157,7 @@ static long install_filter(void)
     filter_answer(&program, SECCOMP_RET_ERRNO | EINVAL);
     struct filter_options how = {.flags = SECCOMP_FILTER_FLAG_TSYNC, .may_set_no_new_privs = 1};
     const long result = filter_install(&program, &how);
-    return result > 0 ? -EBUSY : result; // a thread that couldn't be synchronised
+    return result > 0 ? -EBUSY : result; // a thread that could not be synchronised
 }
 
 long shim_trap_install(void)

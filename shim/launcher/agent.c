@@ -83,7 +83,7 @@ static long send_message(long socket, long listener, const struct text *message)
             return n;
         sent += (size_t)n;
     }
-    raw_call(SYS_shutdown, socket, SHUT_WR); // the agent sees the end without it
+    raw_call(SYS_shutdown, socket, SHUT_WR); // the agent finds the end without it
     return 0;
 }
 

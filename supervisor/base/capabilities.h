@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Capabilities that decide about pids. C and C++. Async-signal-safe and thread-safe. */
+/* The capabilities that decide about pids. C and C++. Async-signal-safe and thread-safe. */
 #ifndef CLONE2_CAPABILITIES_H
 #define CLONE2_CAPABILITIES_H
 
@@ -11,11 +11,11 @@
 #include <sys/types.h>
 
 #define CAPABILITY(name) (1ULL << (name))
-/* With one of these over a pid namespace, a caller may choose pids in it. CAP_CHECKPOINT_RESTORE
- * came with 5.9. */
+/* A caller with one of these over a pid namespace may choose pids in it. CAP_CHECKPOINT_RESTORE
+ * exists since 5.9. */
 #define PID_CAPABILITIES (CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_CHECKPOINT_RESTORE))
 
-/* A thread's effective capabilities in its own user namespace; tid 0 is the caller. None where
+/* A thread's effective capabilities in its own user namespace; tid 0 is the caller. Empty if
  * capget(2) fails. */
 static inline uint64_t effective_capabilities(pid_t tid)
 {

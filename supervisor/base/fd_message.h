@@ -17,8 +17,8 @@ enum {
     FDS_RECEIVED_MAX = 253 /* SCM_MAX_FD of include/net/scm.h: no message has more */
 };
 
-/* Sends with `count` descriptors, 0 to FDS_SENT_MAX, as sendmsg(2) does; raises no SIGPIPE. Bytes
- * sent, or -errno, never -EINTR. */
+/* Sends with `count` descriptors, 0 to FDS_SENT_MAX, like sendmsg(2); raises no SIGPIPE. Returns
+ * the bytes sent, or -errno, but never -EINTR. */
 static inline long send_with_fds(int socket, const void *bytes, size_t size, const int *fds,
                                  size_t count, int flags)
 {
@@ -47,13 +47,13 @@ static inline long send_with_fds(int socket, const void *bytes, size_t size, con
 }
 
 struct message_received {
-    ssize_t size;    /* in bytes, or -errno, never -EINTR */
-    size_t fd_count; /* how many descriptors came */
-    int flags;       /* MSG_CTRUNC: there was no room for all of them */
+    ssize_t size;    /* in bytes, or -errno, but never -EINTR */
+    size_t fd_count; /* how many descriptors arrived */
+    int flags;       /* MSG_CTRUNC: some were lost for lack of room */
 };
 
-/* Receives as recvmsg(2) does, with up to `room` (at most FDS_RECEIVED_MAX) descriptors, which are
- * close-on-exec. */
+/* Receives like recvmsg(2), with up to `room` (at most FDS_RECEIVED_MAX) descriptors, which are set
+ * to close-on-exec. */
 static inline struct message_received receive_with_fds(int socket, void *bytes, size_t size,
                                                        int *fds, size_t room, int flags)
 {
@@ -75,8 +75,7 @@ static inline struct message_received receive_with_fds(int socket, void *bytes, 
         received.size = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
         if (received.size >= 0)
             break;
-        /* ECONNRESET comes once, before what was sent, where the sender ended without having read
-         * all. */
+        /* ECONNRESET comes once, before the sent data, if the sender ended with unread input. */
         if (errno != EINTR && (errno != ECONNRESET || reset)) {
             received.size = -errno;
             return received;

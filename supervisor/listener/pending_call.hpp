@@ -12,8 +12,8 @@
 namespace clone2
 {
 
-/// A call that waits for our answer: a notification, and the source through which it is answered.
-/// A view, cheap to copy; both must outlive it. Thread-safe as NotificationSource is.
+/// A call that waits for our answer: a notification, and the source through which to answer it. A
+/// view, cheap to copy; both must outlive it. As thread-safe as NotificationSource.
 class PendingCall
 {
 public:
@@ -23,16 +23,16 @@ public:
     }
 
     [[nodiscard]] const Notification &notification() const { return *notification_; }
-    /// The caller, in our pid namespace. It means the same thread only while still_waits().
+    /// The caller's tid in our pid namespace. It names this thread only while still_waits().
     [[nodiscard]] pid_t tid() const { return notification_->tid; }
 
-    /// Ends the wait with `value`: >= 0 a result, < 0 a -errno. ENOENT: the target is gone.
+    /// Answers with `value`: >= 0 is a result, < 0 a -errno. ENOENT: the target is gone.
     [[nodiscard]] Result<void> answer(std::int64_t value) const
     {
         return source_->answer(notification_->id, value);
     }
-    /// The caller lives, and waits. Nothing else proves that it is gone: errors of ptrace(2) and
-    /// /proc may be made by a seccomp filter or an outer tracer.
+    /// Whether the caller lives and waits. Nothing else proves that it is gone: a seccomp filter or
+    /// an outer tracer may fake errors of ptrace(2) and /proc.
     [[nodiscard]] bool still_waits() const { return source_->still_valid(notification_->id); }
 
     /// See NotificationSource.

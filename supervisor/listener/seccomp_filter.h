@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Seccomp filters without libseccomp and without a C library: for what runs between fork() and
- * exec(), in signal handlers, or in clone2-shim. C and C++. Async-signal-safe. */
+/* Seccomp filters without libseccomp and without a C library: for code between fork() and exec(),
+ * in signal handlers, or in clone2-shim. C and C++. Async-signal-safe. */
 #ifndef CLONE2_SECCOMP_FILTER_H
 #define CLONE2_SECCOMP_FILTER_H
 
@@ -30,7 +30,8 @@ static inline void filter_add(struct sock_fprog *program, unsigned code, uint32_
     step->k = k;
 }
 
-/* Loads 32 bits of struct seccomp_data; of 64, the lower or the upper half (little-endian). */
+/* Loads 32 bits of struct seccomp_data; of a 64-bit member, the lower or upper half
+ * (little-endian). */
 #define filter_load(program, member) filter_load_at(program, offsetof(struct seccomp_data, member))
 #define filter_load_upper(program, member)                                                         \
     filter_load_at(program, offsetof(struct seccomp_data, member) + 4)
@@ -39,7 +40,7 @@ static inline void filter_load_at(struct sock_fprog *program, size_t offset)
     filter_add(program, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
 }
 
-/* Skips `yes` instructions where the loaded value is this one, else `no`. */
+/* Skips `yes` instructions if the loaded value equals this one, else `no`. */
 static inline void filter_if_equal(struct sock_fprog *program, uint32_t value, unsigned yes,
                                    unsigned no)
 {
@@ -53,9 +54,9 @@ static inline void filter_answer(struct sock_fprog *program, uint32_t action)
 
 enum { FILTER_NOTIFY_STEPS = 5 };
 
-/* Asks the listener for one system call of an architecture; goes on behind its FILTER_NOTIFY_STEPS
- * instructions for all others. It uses equality tests only, so that the kernel's constant-action
- * bitmap (5.11) handles the others. */
+/* Sends one system call of an architecture to the listener; for all others it skips its
+ * FILTER_NOTIFY_STEPS instructions. It uses equality tests only, so that the kernel's
+ * constant-action bitmap (5.11) handles the others. */
 static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number)
 {
     filter_load(program, arch);
@@ -66,14 +67,14 @@ static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch
 }
 
 struct filter_options {
-    unsigned long flags;    /* SECCOMP_FILTER_FLAG_*; in the end those that were used */
-    unsigned long optional; /* of these, the ones that an older kernel may lack */
+    unsigned long flags;    /* SECCOMP_FILTER_FLAG_*; on return, those that were used */
+    unsigned long optional; /* the subset that an older kernel may lack */
     int may_set_no_new_privs;
     int no_new_privs; /* had to be set: the caller lacks CAP_SYS_ADMIN */
 };
 
-/* Installs the filter on the calling thread, for it and all it becomes. seccomp(2)'s result, or
- * -errno. No-new-privs is set only where the kernel asks for that, so that set-user-ID programs
+/* Installs the filter on the calling thread; its descendants inherit it. Returns seccomp(2)'s
+ * result, or -errno. Sets no-new-privs only if the kernel requires it, so that set-user-ID programs
  * keep working for root. */
 static inline long filter_install(const struct sock_fprog *program, struct filter_options *how)
 {

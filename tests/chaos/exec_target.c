@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// "clone2-chaos-exec FILE SECONDS THREADS": threads that call clone2 without pause, and one of them
-// executes this program anew in their midst, again and again. FILE keeps the counters (see
-// `struct progress`; the first three as clone2-call has them). ENOSYS is a good answer; exit 1 and
-// a line on stdout for anything else that is wrong.
+// "clone2-chaos-exec FILE SECONDS THREADS": threads call clone2 without pause, and one of them
+// executes this program again in the middle of that, over and over. FILE keeps the counters (see
+// `struct progress`; the first three are clone2-call's). ENOSYS is acceptable; anything else that
+// is wrong gives exit status 1 and a line on stdout.
 #include "arch/native.h"
 #include "clone2.h"
 

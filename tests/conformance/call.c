@@ -186,7 +186,7 @@ void call_check_child(struct call *c)
     if (child_stack && c->regs.by_function)
         sp = arch_sp_after_return(&c->regs, sp);
     EXPECT(__atomic_load_n(&r->ran, __ATOMIC_SEQ_CST),
-           "%s: child %ld ended without running behind the call", call_text(c), c->result);
+           "%s: child %ld ended without running after the call", call_text(c), c->result);
     expect_long("the child's result", 0, arch_result(&c->regs, 1));
     uint64_t tls = flags & CLONE_SETTLS ? arch_tls_base(c->tls) : 0;
     if (arch_compare(&c->regs, 1, sp, tls, why, sizeof why) < 0)

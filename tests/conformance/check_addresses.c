@@ -213,7 +213,7 @@ static void settls(void)
     CALL_SET(c, SIGCHLD, 491);
     c->tls = 0xdeadbeefdeadbeefULL;
     call_ok(c, 491);
-    // A value that can't be a thread pointer: clone(2)'s error.
+    // An invalid thread pointer: clone(2)'s error.
     for (size_t i = 0; i < arch_bad_tls_count; i++) {
         call_set(c, SIGCHLD | CLONE_SETTLS, 0, NULL);
         c->tls = arch_bad_tls[i];

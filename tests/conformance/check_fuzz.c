@@ -82,7 +82,7 @@ static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
     if (random_below(20) == 0 && !(c->own_args.flags & CLONE_VM))
         c->own_args.child_stack = 8 + (interesting() >> 18);
     c->tls = arch_tls_argument(stack);
-    // Don't let a number at random hit memory of the program.
+    // A random number must not be the address of the program's memory.
     if (c->own_args.flags &
         (CLONE_PARENT_SETTID | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)) {
         c->own_args.parent_tid = (uint32_t)(uintptr_t)low;

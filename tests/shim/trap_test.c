@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Trap mode: bare instructions at unusual places. Runs in a pid namespace of its own with the
-// library preloaded and CLONE2_SHIM=trap (see test_shim.py).
+// Trap mode: bare instructions at unusual places. Runs in its own pid namespace with the library
+// preloaded and CLONE2_SHIM=trap (see test_shim.py).
 #include "arch/native.h"
 #include "clone2.h"
 #include "expect.h"
@@ -16,7 +16,8 @@
 #define VM_VFORK 0x4100ULL
 #define CLEAR_SIGHAND (1ULL << 32)
 
-// Inlined: a child that shares the stack can't return from a function that its parent is still in.
+// Inlined, because a child that shares the stack can't return from a function that its parent is
+// still in.
 static inline __attribute__((always_inline)) long call(uint64_t flags, pid_t pid)
 {
     struct clone_struct args;

@@ -33,7 +33,7 @@ constexpr std::uint64_t newpid = 0x20000000;
 constexpr std::uint64_t clear_sighand = 1ULL << 32U;
 constexpr std::uint64_t into_cgroup = 1ULL << 33U;
 
-/// x86-64, four-level page tables: the last page below 2^47 is not for user space.
+/// x86-64, four-level page tables: the last page below 2^47 is not available to user space.
 constexpr std::uint64_t user_end = (1ULL << 47U) - 4096;
 
 inline Plan plan(const Request &request, const std::optional<Facts> &facts)
@@ -41,7 +41,7 @@ inline Plan plan(const Request &request, const std::optional<Facts> &facts)
     return clone2::plan(request, facts, user_end);
 }
 
-/// What a call that is let through has to bring about.
+/// What an allowed call must do.
 struct Effect {
     std::uint64_t flags = 0;       ///< those that clone3 accepts and an untraced caller can observe
     std::uint64_t exit_signal = 0; ///< 0: none, or one that is never delivered

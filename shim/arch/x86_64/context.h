@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <stdint.h>
 
-#define SHIM_SA_RESTORER 0x04000000 // the kernel insists on one here
+#define SHIM_SA_RESTORER 0x04000000 // the kernel requires one on x86-64
 
 // The struct of rt_sigaction().
 struct shim_kernel_sigaction {

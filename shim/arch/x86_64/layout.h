@@ -15,7 +15,7 @@
 
 #define CALL_PROGRAM_NR 536
 
-// struct shim_slot, whose first member is the call
+// struct shim_slot; its first member is the call
 #define SLOT_SAVED 568
 #define SLOT_RESUME 616
 #define SLOT_RESULT 624

@@ -2,8 +2,8 @@
 #ifndef CLONE2_TEST_RAW_CHILD_H
 #define CLONE2_TEST_RAW_CHILD_H
 
-/* A call that makes a task, which ends at once: it has no need of a stack, a thread pointer or
- * memory of its own. tls: the register in which clone(2) takes it. */
+/* Makes a call that creates a task, which ends at once: it needs no stack, thread pointer or
+ * memory. tls: the register in which clone(2) takes it. */
 static inline long raw_child(long nr, const void *first, unsigned long second, unsigned long tls)
 {
     register unsigned long r8 __asm__("r8") = tls;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// clone2-refuse NR[:ARG@VALUE|:ARG&BITS]=ERRNO... -- PROGRAM [ARG...]: PROGRAM and its children get
-// this errno from these system calls: from all, or where argument ARG (0..5) has this VALUE or one
-// of these BITS. Simulates an older kernel (ENOSYS, EINVAL) or a container's policy (EPERM).
-// "kill" in place of ERRNO: the call ends its process.
+// clone2-refuse NR[:ARG@VALUE|:ARG&BITS]=ERRNO... -- PROGRAM [ARG...]: these system calls of
+// PROGRAM and its children get this errno, always, or if argument ARG (0..5) has this VALUE or one
+// of these BITS. Simulates an older kernel (ENOSYS, EINVAL) or a container's policy (EPERM). "kill"
+// instead of ERRNO: the call ends its process.
 #include "listener/seccomp_filter.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 enum { MAX_RULES = 64 };
 
-// False: not a rule.
+// Returns false if the text is not a rule.
 static int add_rule(struct sock_fprog *program, const char *rule)
 {
     char *end;
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
         }
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
-    // Without no_new_privs where that is possible, so that it is the wrapper's own that is seen.
+    // Without no_new_privs if possible, so that the test sees whether the wrapper sets it.
     struct filter_options how = {.may_set_no_new_privs = 1};
     if (filter_install(&program, &how) != 0) {
         fprintf(stderr, "clone2-refuse: no filter can be installed\n");

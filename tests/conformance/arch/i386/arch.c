@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// i386: patterns for all registers, and the comparison afterwards.
+// i386: patterns for all registers, and the comparison after the call.
 #include "arch.h"
 #include "offsets.h"
 
@@ -41,7 +41,7 @@ const uintptr_t arch_bad_addresses[] = {
 };
 const size_t arch_bad_addresses_count = sizeof arch_bad_addresses / sizeof arch_bad_addresses[0];
 
-// The first entry of the GDT is no one's.
+// The first entry of the GDT can't be used.
 static const struct user_desc no_entry = {.base_addr = 4096, .limit = 1, .seg_32bit = 1};
 const uintptr_t arch_bad_tls[] = {1, ARCH_USER_END, 0xffffffff, (uintptr_t)&no_entry};
 const size_t arch_bad_tls_count = sizeof arch_bad_tls / sizeof arch_bad_tls[0];
@@ -51,13 +51,13 @@ enum { eax, ebx, ecx, edx, esi, edi, ebp, esp };
 static const char *const gpr_name[8] = {"eax", "ebx", "ecx", "edx", "esi", "edi", "ebp", "esp"};
 static const char *const segment_name[4] = {"ds", "es", "fs", "gs"};
 
-// What a function may not change: ebx, esi, edi, ebp, esp, DF (which has to be 0), and the control
+// What a function must preserve: ebx, esi, edi, ebp, esp, DF (which must be 0), and the control
 // bits of x87 and mxcsr. __kernel_vsyscall() changes no more than the instruction.
 #define KEPT_BY_FUNCTIONS (1U << ebx | 1U << esi | 1U << edi | 1U << ebp | 1U << esp)
 #define DIRECTION_FLAG 0x400U
 #define MXCSR_CONTROL 0xffc0U
 
-// CF PF AF ZF SF DF OF: all that a program can set without side effects.
+// CF PF AF ZF SF DF OF: the flags that a program can set without side effects.
 #define FLAGS_MASK 0xcd5U
 
 static uint64_t next_random(uint64_t *state)
@@ -105,7 +105,7 @@ uint64_t arch_tls_argument(void *at)
     read_segments(&own);
     struct user_desc *d = (struct user_desc *)at + 2;
     memset(at, 0, 64);
-    *(uint32_t *)at = address(at); // what a thread pointer points at: itself
+    *(uint32_t *)at = address(at); // a thread pointer points to itself
     d->entry_number = own.tls[0];
     d->base_addr = address(at);
     d->limit = 0xfffff;
@@ -128,7 +128,7 @@ int arch_by_function(const char *name)
 }
 
 // fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
-// The x87 instruction and data pointers are left 0: some processors don't keep them.
+// The x87 instruction and data pointers stay 0: some processors don't preserve them.
 static void fill_fx(struct arch_state *s, uint64_t *seed)
 {
     memset(s->fx, 0, sizeof s->fx);
@@ -186,7 +186,8 @@ static int base_is_ebp(const struct arch_call *c)
     return c->in.gpr[ebp] == address(c);
 }
 
-// __kernel_vsyscall() ends with int $0x80, pop instructions, ret: what it pops is no ABI, so look.
+// __kernel_vsyscall() ends with int $0x80, pop instructions, ret. The ABI does not say what it
+// pops, so read the code.
 static const unsigned char *vsyscall_pops(const struct arch_call *c)
 {
     const unsigned char *p = (const unsigned char *)(uintptr_t)c->function;
@@ -197,7 +198,7 @@ static const unsigned char *vsyscall_pops(const struct arch_call *c)
 
 static int popped_register(unsigned char instruction)
 {
-    // As instructions number them.
+    // In the order in which instructions number them.
     static const int registers[8] = {eax, ecx, edx, ebx, esp, ebp, esi, edi};
     return instruction >> 3 == 0x58 >> 3 ? registers[instruction & 7] : -1;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the suite needs to know of the architecture: i386.
+// The suite's architecture-specific part: i386.
 #ifndef CONFORMANCE_ARCH_H
 #define CONFORMANCE_ARCH_H
 
@@ -14,7 +14,7 @@ struct arch_state {
     uint32_t eflags;
     uint32_t segment[4]; // ds es fs gs
     uint32_t tls[4];     // struct user_desc of the segment in gs
-    uint32_t scratch;    // stack to use once all is stored
+    uint32_t scratch;    // stack to use once everything is stored
     uint32_t padding[14];
     unsigned char fx[512];
     unsigned char ymm[8][32];
@@ -24,37 +24,37 @@ struct arch_call {
     struct arch_state in;
     struct arch_state out[2]; // [0]: parent, [1]: child
     uint32_t saved[6];
-    int (*child)(struct arch_call *c); // runs in the child; its value is the exit status
-    uint32_t function;                 // address of what is called instead of int $0x80
+    int (*child)(struct arch_call *c); // runs in the child and returns the exit status
+    uint32_t function;                 // the address of the function called instead of int $0x80
     uint32_t use_avx;
     uint32_t by_function;
 };
 
-// What makes the call: int $0x80, libc's syscall(), or __kernel_vsyscall(), which is sysenter or
-// syscall, whichever the processor has.
+// How to make the call: int $0x80, libc's syscall(), or __kernel_vsyscall(), which uses the
+// processor's sysenter or syscall.
 enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC, ARCH_BY_VDSO };
 
-// The six arguments of one system call, whatever its number.
+// The six arguments of a system call, whatever its number.
 struct arch_syscall {
     long nr;
     uint64_t arg[6];
-    uint64_t sp; // the caller's stack pointer during the call: any value will do
-    // ARCH_BY_*. With a function sp must be a stack with room below.
+    uint64_t sp; // the caller's stack pointer during the call: any value
+    // ARCH_BY_*. If it is a function, sp must be a stack with room below.
     int by_function;
 };
 
-// ARCH_BY_* for a value of CLONE2_VIA; -1: there is no such function here.
+// ARCH_BY_* for a value of CLONE2_VIA; -1: no such function here.
 int arch_by_function(const char *name);
-// Fills in->in with patterns made from seed and the call's own registers.
+// Fills in->in with patterns derived from seed, and with the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
-// For by_function, whose child returns on its new stack: what to pass as child_stack where the
-// words at `at` may be used, and what the child's stack pointer is afterwards.
+// For by_function, whose child returns on its new stack: returns the value for child_stack, if the
+// words at `at` may be used. *at becomes the child's later stack pointer.
 uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
 uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack);
-// Makes the call. The parent gets the result (-errno on failure).
+// Makes the call. Returns the result in the parent (-errno on failure).
 long arch_perform(struct arch_call *c);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
-// and the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
+// with the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
 int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
                  size_t size);
 static inline long arch_result(const struct arch_call *c, int who)
@@ -67,7 +67,7 @@ static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int
     return c->out[who].tls[1];
 }
 
-// What the kernel takes of child_stack: as wide as the register in which clone(2) has it.
+// The part of child_stack that the kernel uses: as wide as clone(2)'s register.
 static inline uint64_t arch_child_stack(uint64_t child_stack)
 {
     return (uint32_t)child_stack;
@@ -75,12 +75,12 @@ static inline uint64_t arch_child_stack(uint64_t child_stack)
 
 // The first address that no program has.
 #define ARCH_USER_END 0xffffe000ULL
-// Addresses at which nothing is ever readable.
+// Addresses that are never readable.
 extern const uintptr_t arch_bad_addresses[];
 extern const size_t arch_bad_addresses_count;
-// The argument of CLONE_SETTLS that makes `at` the thread pointer; its first 64 bytes are used.
+// The CLONE_SETTLS argument that makes `at` the thread pointer; its first 64 bytes are used.
 uint64_t arch_tls_argument(void *at);
-// The thread pointer (the base of the segment in gs) that an argument made so stands for.
+// The thread pointer (the base of the segment in gs) that results from such an argument.
 uint64_t arch_tls_base(uint64_t argument);
 // Arguments of CLONE_SETTLS that clone(2) refuses.
 extern const uintptr_t arch_bad_tls[];

@@ -4,14 +4,14 @@
 // long arch_vdso_edi(struct arch_call *c), long arch_vdso_ebp(struct arch_call *c)
 // long arch_libc_edi(struct arch_call *c), long arch_libc_ebp(struct arch_call *c)
 //
-// Load every register from c->in, execute `int $0x80` or call the function, store every register in
-// c->out[0] (parent, or the call failed) or c->out[1] (child). The parent returns the result; the
-// child runs c->child(c) on its own scratch stack and exits its task with the value.
+// Loads every register from c->in, executes `int $0x80` or calls the function, and stores every
+// register in c->out[0] (parent, or a failed call) or c->out[1] (child). The parent returns the
+// result; the child runs c->child(c) on its own scratch stack and exits its task with the value.
 //
-// Rules: after the system call only eax is free, nothing may touch the stack (it can be at the edge
-// of a page, or no memory at all) and nothing may touch the flags until they are stored. One
-// register must hold the address of c; there are two variants, so that between them every register
-// carries a pattern.
+// Rules: after the system call only eax is free. Nothing may touch the stack (it may be at the edge
+// of a page, or not be memory at all), and nothing may touch the flags until they are stored. One
+// register must hold the address of c; two variants use different ones, so that together they check
+// every register.
 #include "offsets.h"
 
 // ecx and eax have been exchanged.
@@ -61,7 +61,7 @@
     mov EDX(%eax), %edx
     mov ESI(%eax), %esi
     mov EDI(%eax), %edi
-    mov EBP(%eax), %ebp // c where it is the base
+    mov EBP(%eax), %ebp // c if ebp is the base
     mov ESP(%eax), %esp
     .ifc \by, libc
     pushl EBP(%eax)
@@ -93,7 +93,7 @@ arch_returned_\by\()_\base:
     .size \name, . - \name
 .endm
 
-// .rept counts in a symbol, a register name needs its value: hence the extra macro.
+// .rept counts with a symbol, but a register name needs its value: hence the extra macro.
 .altmacro
 .macro ymm_load n
     vmovdqu (YMM + 32 * \n)(%eax), %ymm\n
@@ -110,7 +110,7 @@ arch_returned_\by\()_\base:
     CHECKED_CALL arch_libc_edi, edi, libc
     CHECKED_CALL arch_libc_ebp, ebp, libc
 
-// ebx: where this task's registers are stored; esi: c. All general registers are stored.
+// ebx: where to store this task's registers; esi: c. All general registers have been stored.
     .type arch_call_finish, @function
 arch_call_finish:
     fxsave FX(%ebx)
@@ -145,7 +145,7 @@ arch_call_finish:
     je 2f
     mov EAX(%edi), %eax
     mov %esi, %ecx
-    // The stack slot of the return address may have been used by a child that shares the memory.
+    // A child that shares the memory may have overwritten the return address on the stack.
     mov SAVED_EIP(%ecx), %edx
     mov SAVED_EBX(%ecx), %ebx
     mov SAVED_ESI(%ecx), %esi
@@ -155,7 +155,7 @@ arch_call_finish:
     mov %edx, (%esp)
     ret
 2:
-    sub $8, %esp // aligned to 16 bytes with what was pushed, and what is now
+    sub $8, %esp // aligned to 16 bytes, counting past and next pushes
     pushl %esi
     call *CHILD(%esi)
     mov %eax, %ebx

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Offsets for call.S; arch.c compares them with the C structs at compile time.
+// Offsets for call.S; arch.c checks them against the C structs at compile time.
 #ifndef CONFORMANCE_ARCH_OFFSETS_H
 #define CONFORMANCE_ARCH_OFFSETS_H
 

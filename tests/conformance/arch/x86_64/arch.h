@@ -29,28 +29,28 @@ struct arch_call {
     uint32_t by_function;
 };
 
-// What makes the call: the bare instruction, or libc's syscall().
+// How to make the call: the bare instruction, or libc's syscall().
 enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC };
 
-// The six arguments of one system call, whatever its number.
+// The six arguments of a system call, whatever its number.
 struct arch_syscall {
     long nr;
     uint64_t arg[6];
-    uint64_t sp; // the caller's stack pointer during the call: any value will do
-    // ARCH_BY_*. With a function sp must be a stack with room below.
+    uint64_t sp; // the caller's stack pointer during the call: any value
+    // ARCH_BY_*. If it is a function, sp must be a stack with room below.
     int by_function;
 };
 
-// ARCH_BY_* for a value of CLONE2_VIA; -1: there is no such function here.
+// ARCH_BY_* for a value of CLONE2_VIA; -1: no such function here.
 int arch_by_function(const char *name);
 
-// Fills in->in with patterns made from seed and the call's own registers.
+// Fills in->in with patterns derived from seed, and with the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
 // For by_function, whose child returns on its new stack: returns the value for child_stack, if the
 // words at `at` may be used. *at becomes the child's later stack pointer.
 uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
 uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack);
-// Makes the call. The parent gets the result (-errno on failure).
+// Makes the call. Returns the result in the parent (-errno on failure).
 long arch_perform(struct arch_call *c);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
 // with the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
@@ -66,20 +66,20 @@ static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int
     return c->out[who].fs_base;
 }
 
-// What the kernel takes of child_stack: as wide as the register in which clone(2) has it.
+// The part of child_stack that the kernel uses: as wide as clone(2)'s register.
 static inline uint64_t arch_child_stack(uint64_t child_stack)
 {
     return child_stack;
 }
 
-// The first address that no program has (without asking for more by mmap).
+// The first address that no program has (unless it asks mmap for more).
 #define ARCH_USER_END (1ULL << 47)
-// Addresses at which nothing is ever readable.
+// Addresses that are never readable.
 extern const uintptr_t arch_bad_addresses[];
 extern const size_t arch_bad_addresses_count;
-// The argument of CLONE_SETTLS that makes `at` the thread pointer; its first 64 bytes are used.
+// The CLONE_SETTLS argument that makes `at` the thread pointer; its first 64 bytes are used.
 uint64_t arch_tls_argument(void *at);
-// The thread pointer that an argument made so stands for.
+// The thread pointer that results from such an argument.
 uint64_t arch_tls_base(uint64_t argument);
 // Arguments of CLONE_SETTLS that clone(2) refuses.
 extern const uintptr_t arch_bad_tls[];
