@@ -9,7 +9,6 @@
 # and the exit status are passed on. 124: the timeout (default 600 s) was exceeded; 125: this script
 # or the kernel failed. Standard input is empty. Environment variables that begin with CLONE2_ are
 # passed on.
-# passed on.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 

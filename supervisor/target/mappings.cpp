@@ -43,7 +43,7 @@ constexpr std::uint64_t vma_shared = 8;
 
 enum class Answer { found, none, not_known };
 
-/// not_known: a kernel without the request.
+/// not_known: the kernel lacks the request.
 Answer query(int maps, RemotePtr address, Mapping &mapping)
 {
     ProcmapQuery raw{};

@@ -7,7 +7,7 @@
 #include <optional>
 #include <sys/types.h>
 
-/// What a target has mapped. Thread-safe (no state).
+/// Finds out what a target has mapped. Thread-safe (no state).
 
 namespace clone2
 {
@@ -19,17 +19,17 @@ struct Mapping {
     bool readable = false;
     bool writable = false;
     bool executable = false;
-    bool shared = false; ///< writing to it would write to somebody else's memory, or to a file
+    bool shared = false; ///< writing to it would write to another process's memory, or to a file
 };
 
-/// The mapping that covers this address; nullopt: there is none, or the target is gone. Costs three
-/// system calls where mapping_query_is_cheap(), else it reads all of /proc/TID/maps up to there.
+/// The mapping that covers this address; nullopt: none, or the target is gone. Costs three system
+/// calls if mapping_query_is_cheap(), otherwise it reads /proc/TID/maps up to the address.
 [[nodiscard]] std::optional<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address);
 
-/// The same by reading an open /proc/TID/maps from its begin, as on kernels without that query.
+/// The same by reading an open /proc/TID/maps from its beginning, as on kernels without the query.
 [[nodiscard]] std::optional<Mapping> search_mappings(Fd maps, RemotePtr address);
 
-/// Whether the kernel answers for one address (PROCMAP_QUERY, 6.11).
+/// Whether the kernel can answer for one address (PROCMAP_QUERY, 6.11).
 [[nodiscard]] bool mapping_query_is_cheap();
 
 } // namespace clone2

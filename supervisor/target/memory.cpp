@@ -68,7 +68,7 @@ Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to, std::span<con
         return last_error("write(/proc/mem)", tid);
     }
     if (static_cast<std::size_t>(n) != from.size()) {
-        // Nothing is written where nobody has that address space any more.
+        // 0: no process has that address space any more.
         return Error{"write(/proc/mem)", tid, n == 0 ? ESRCH : EFAULT};
     }
     return {};
@@ -89,7 +89,7 @@ Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
         }
         at = mapping->end;
     }
-    // /proc/TID/mem would read PROT_NONE pages as well: hence the look at the mappings first.
+    // /proc/TID/mem would also read PROT_NONE pages, so check the mappings first.
     const Result<Fd> memory = procfs.open(tid, "mem", O_RDONLY);
     if (!memory) {
         return memory.error();

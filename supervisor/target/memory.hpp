@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <span>
 
-/// Reading and writing a target's memory. Thread-safe (no state).
+/// Reads and writes a target's memory. Thread-safe (no state).
 
 namespace clone2
 {
@@ -20,21 +20,21 @@ struct RemoteRange {
     std::span<std::byte> to;
 };
 
-/// process_vm_readv of all pieces in order; the number of bytes read up to the first unreadable
-/// one, which is an answer and not an error. Error: EPERM, ESRCH (target gone).
+/// Reads all pieces in order with process_vm_readv. Returns the number of bytes up to the first
+/// unreadable one; stopping there is not an error. Error: EPERM, ESRCH (target gone).
 [[nodiscard]] Result<std::size_t> read_memory(pid_t tid, std::span<const RemoteRange> pieces);
 
-/// Reads one object whole; EFAULT where any part of it can't be read.
+/// Reads one whole object; EFAULT if any part of it can't be read.
 [[nodiscard]] Result<void> read_exactly(pid_t tid, RemotePtr from, std::span<std::byte> to);
 
-/// Writes through an open /proc/TID/mem, also through page protections. The file is one address
-/// space for good, whatever becomes of the tid, which is for the error only. There is no writing by
-/// a tid alone: it can pass to another program.
+/// Writes through an open /proc/TID/mem, even to write-protected pages. The file always refers to
+/// the same address space, whatever happens to the tid, which is only for the error. Nothing is
+/// written by tid alone, because a tid can pass to another program.
 [[nodiscard]] Result<void> write_file(const Fd &memory, pid_t tid, RemotePtr to,
                                       std::span<const std::byte> from);
 
-/// Reads as the kernel's copy_from_user would where process_vm_readv does not: pages mapped
-/// writable but not readable are readable on x86. EFAULT for all others.
+/// Reads what the kernel's copy_from_user can read and process_vm_readv can't: on x86, pages mapped
+/// writable but not readable. EFAULT for all others.
 [[nodiscard]] Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
                                            std::span<std::byte> to);
 

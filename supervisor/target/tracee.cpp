@@ -30,15 +30,14 @@ int wait_again(idtype_t type, pid_t tid, siginfo_t &info, int options)
     }
 }
 
-/// waitid(2) for what happens to a tracee of the calling thread, or to a child. Not to be slept in:
-/// see Tracee.
+/// waitid(2) for events of the calling thread's tracee, or of a child. Must not sleep: see Tracee.
 int look_at(pid_t tid, siginfo_t &info, int options)
 {
     return wait_again(P_PID, tid, info, options | WNOHANG | __WALL);
 }
 
-/// Sleeps until something happens to the tracee of the calling thread. Not by its tid: see Tracee.
-/// __WCLONE leaves out children that are no tracees; tracees are waited for all the same (4.7).
+/// Sleeps until an event of the calling thread's tracee. Does not wait for a tid: see Tracee.
+/// __WCLONE excludes children that are not tracees; tracees are always included (4.7).
 int sleep_for_tracee(siginfo_t &info, int options)
 {
     return wait_again(P_ALL, 0, info, options | static_cast<int>(__WNOTHREAD | __WCLONE));
@@ -54,12 +53,12 @@ constexpr auto get_syscall_user_dispatch = static_cast<__ptrace_request>(0x4211)
 struct SyscallUserDispatch {
     std::uint64_t mode; ///< 0: off
     std::uint64_t selector;
-    std::uint64_t offset; ///< with length: where system calls are always the kernel's
+    std::uint64_t offset; ///< with length: the range whose system calls always go to the kernel
     std::uint64_t length;
 };
 constexpr std::uint8_t selector_allow = 0;
 
-/// A stop usually comes within 50 us of the answer: until then only let others run.
+/// A stop usually comes within 50 us of the answer: until then only yield the CPU.
 constexpr unsigned looks_before_sleep = 100;
 constexpr timespec sleep_between_looks{0, 100'000};
 
@@ -67,7 +66,7 @@ constexpr timespec sleep_between_looks{0, 100'000};
 
 Result<Tracee> Tracee::seize(pid_t tid, Waiting waiting)
 {
-    // Asked while it is not our tracee: then only a parent is answered.
+    // Asked before it is our tracee: so only a parent gets an answer.
     siginfo_t info{};
     const EndFor end = waiting == Waiting::shared && look_at(tid, info, WEXITED | WNOWAIT) == 0
                            ? EndFor::parent_here
@@ -102,7 +101,7 @@ Result<void> Tracee::interrupt()
 {
     if (::ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr) != 0) {
         const Error error = last_error("ptrace(PTRACE_INTERRUPT)", tid_);
-        state_ = State::interrupted; // dying: what remains is to take its end
+        state_ = State::interrupted; // dying: only its end remains to be taken
         return error;
     }
     state_ = State::interrupted;
@@ -119,14 +118,14 @@ Result<void> Tracee::wait_for_stop()
     return {};
 }
 
-// Our own stop, and a group-stop, have PTRACE_EVENT_STOP above the signal. Without it a signal was
-// being delivered, and is lost unless it is handed on.
+// In our own stop, and in a group-stop, PTRACE_EVENT_STOP is above the signal. Without it, a signal
+// was being delivered, and is lost unless it is passed on.
 
 bool Tracee::sleep_until_stop()
 {
     siginfo_t info{};
-    // WEXITED: a dead tracee stays a zombie that its parent can't see until its tracer has taken
-    // notice.
+    // WEXITED: a dead tracee stays a zombie, invisible to its parent, until its tracer has
+    // collected its end.
     if (sleep_for_tracee(info, WSTOPPED | WEXITED) != 0 || has_ended(info)) {
         return false;
     }
@@ -138,25 +137,25 @@ bool Tracee::look_for_stop()
 {
     for (unsigned looks = 0;; ++looks) {
         siginfo_t info{};
-        // WEXITED also where only a stop would do: without it a zombie is no child (ECHILD).
+        // WEXITED even if only a stop is wanted: without it a zombie counts as no child (ECHILD).
         if (look_at(tid_, info, WSTOPPED | WEXITED | WNOWAIT | __WNOTHREAD) != 0) {
-            return false; // somebody has taken its end
+            return false; // another thread has taken its end
         }
         if (info.si_pid == tid_ && has_ended(info)) {
             take_end();
             return false;
         }
-        // Works on stopped tracees only, and still when somebody else was told of the stop.
+        // Works only on stopped tracees, even if another thread has consumed the stop.
         if (::ptrace(PTRACE_GETSIGINFO, tid_, nullptr, &info) == 0) {
             signal_ = (info.si_code >> 8) == PTRACE_EVENT_STOP ? 0 : info.si_signo;
-            // Taken at once, so that hardly anybody else is.
+            // Take the stop at once, so that it reaches other waits as rarely as possible.
             (void)look_at(tid_, info, WSTOPPED | __WNOTHREAD);
             return true;
         }
         if (looks < looks_before_sleep) {
             ::sched_yield();
         } else if (!is_traced()) {
-            return false; // where the tid is a child's, the wait says nothing of that
+            return false; // if the tid is a child's, the wait does not show that
         } else {
             ::nanosleep(&sleep_between_looks, nullptr);
         }
@@ -181,8 +180,8 @@ void Tracee::take_end() const
 
 bool Tracee::is_traced() const
 {
-    // Of no effect on a tracee that is on its way to this stop, or in it: we detach from there. EIO
-    // where it is dead.
+    // No effect on a tracee on its way to this stop, or in it: we detach from there. EIO if it is
+    // dead.
     return ::ptrace(PTRACE_INTERRUPT, tid_, nullptr, nullptr) == 0 || errno != ESRCH;
 }
 
@@ -206,7 +205,7 @@ bool Tracee::dispatches_calls(RemotePtr begin, RemotePtr end) const
         config.mode == 0) {
         return false;
     }
-    // As the kernel compares: the range may wrap around.
+    // Compares like the kernel: the range may wrap around.
     if (begin.value() - config.offset < config.length &&
         end.value() - config.offset <= config.length) {
         return false;

@@ -11,33 +11,33 @@
 namespace clone2
 {
 
-/// Whether something else in this process waits for children (wait(2)).
+/// Whether other code in this process waits for children (wait(2)).
 enum class Waiting {
     alone, ///< no, and no target is a child of this process: we can sleep until a stop comes
-    /// Perhaps. Any wait of any thread of a tracer's process, even one for ends only, takes stops
-    /// of tracees (Linux: wait_task_stopped()) unless it has __WNOTHREAD, and even then those of
-    /// the process's own children. So a stop is looked for by ptrace itself, too, and the end of
-    /// a child of this process is left to whoever waits for it.
+    /// Perhaps. Any wait by any thread of the tracer's process, even one for ends only, consumes
+    /// stops of tracees (Linux: wait_task_stopped()), unless it has __WNOTHREAD; and even then
+    /// those of the process's own children. So stops are also looked for with ptrace itself, and
+    /// the end of a child of this process is left to the code that waits for it.
     shared
 };
 
 /// A thread that we trace for a moment (ptrace(2), PTRACE_SEIZE, 3.4).
 ///
-/// A tracee belongs to the *thread* that seized it: create, use and destroy on one thread, and one
-/// at a time. All waiting for tracees is in here, with __WNOTHREAD, so that no thread takes
+/// A tracee belongs to the *thread* that seized it: create, use and destroy it on one thread, one
+/// at a time. All waits for tracees are in here, with __WNOTHREAD, so that no thread takes
 /// another's stop.
 ///
-/// A thread group leader can lose its tid: when another thread of its process executes a program,
-/// the kernel gives the tid to that thread and discards the leader (de_thread()). ptrace(2) then
-/// answers ESRCH, as for any thread that we do not trace; a wait for the tid is not woken. So
-/// nothing here waits for a tid without an end.
+/// A thread group leader can lose its tid: if another thread of its process executes a program, the
+/// kernel gives the tid to that thread and discards the leader (de_thread()). ptrace(2) then fails
+/// with ESRCH, as for any thread that we do not trace, but a wait for the tid is not woken. So
+/// nothing here waits for a tid without a time limit.
 ///
-/// Destruction leaves the target running, whatever has happened: detached, or reaped as a dead
-/// tracee so that its real parent learns of the death.
+/// Destruction leaves the target running, whatever has happened: detached, or, if it is dead,
+/// reaped so that its real parent learns of the death.
 class Tracee
 {
 public:
-    /// PTRACE_SEIZE. EPERM: traced already (strace, gdb), or not permitted (Yama, privilege).
+    /// PTRACE_SEIZE. EPERM: already traced (strace, gdb), or not permitted (Yama, privilege).
     /// ESRCH: gone.
     static Result<Tracee> seize(pid_t tid, Waiting waiting = Waiting::alone);
 
@@ -47,24 +47,24 @@ public:
     Tracee &operator=(const Tracee &) = delete;
     ~Tracee();
 
-    /// Asks for a stop, which comes once the thread is on its way back to user mode.
+    /// Asks for a stop, which comes when the thread returns towards user mode.
     Result<void> interrupt();
-    /// Waits for that stop, as long as it takes (a frozen cgroup). ESRCH: died instead, or was
-    /// discarded by an exec of another thread.
+    /// Waits for that stop, without a time limit (a frozen cgroup). ESRCH: it died instead, or an
+    /// exec by another thread discarded it.
     Result<void> wait_for_stop();
-    /// Lets it run, with the signal whose delivery the stop was, if any. ESRCH: died.
+    /// Resumes it, with the signal whose delivery caused the stop, if any. ESRCH: it died.
     Result<void> detach();
 
     /// Whether system calls that the thread makes between these addresses would go to its own
-    /// SIGSYS handler instead of the kernel (prctl(2), PR_SET_SYSCALL_USER_DISPATCH). False also
-    /// where the kernel does not say (before 6.4). Only while stopped.
+    /// SIGSYS handler instead of the kernel (prctl(2), PR_SET_SYSCALL_USER_DISPATCH). Also false if
+    /// the kernel can't tell (before 6.4). Only while stopped.
     [[nodiscard]] bool dispatches_calls(RemotePtr begin, RemotePtr end) const;
 
-    /// Writes through page protections (FOLL_FORCE); only while stopped.
+    /// Writes even to write-protected pages (FOLL_FORCE); only while stopped.
     Result<void> poke_text(RemotePtr to, std::span<const std::byte> from);
 
-    /// Writes only the words that `there`, seen before and at least as long, holds otherwise: the
-    /// quickest way to write through ptrace(2), which takes a system call for each word.
+    /// Writes only the words that differ from `there`, the contents read before (at least as long).
+    /// This is the fastest way to write with ptrace(2), which needs a system call per word.
     Result<void> poke_changes(RemotePtr to, std::span<const std::byte> from,
                               std::span<const std::byte> there);
 
@@ -73,7 +73,7 @@ public:
 private:
     enum class State { attached, interrupted, stopped, gone };
 
-    /// Whose end is not ours to take.
+    /// Which process or thread must collect the end.
     enum class EndFor { tracer, parent_here };
 
     Tracee(pid_t tid, Waiting waiting, EndFor end) : tid_(tid), waiting_(waiting), end_for_(end) {}
@@ -88,7 +88,7 @@ private:
     Waiting waiting_;
     EndFor end_for_;
     State state_ = State::attached;
-    int signal_ = 0; ///< to be delivered when it goes on
+    int signal_ = 0; ///< to be delivered when it resumes
 };
 
 } // namespace clone2
