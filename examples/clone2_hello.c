@@ -6,9 +6,6 @@
 // It asks for a child with two pids: 77 in this process's pid namespace and 99 in a namespace
 // nested in it. CLONE2_NR=NUMBER in the environment replaces system call number 387.
 
-// The linter's rules on printf results and names with underscores don't fit here.
-// NOLINTBEGIN(cert-err33-c,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)
-
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -41,8 +38,9 @@ static long clone2_number(void)
     const char *text = getenv("CLONE2_NR");
     char *end;
 
-    if (!text || !*text)
+    if (!text || !*text) {
         return __NR_clone2;
+    }
     long number = strtol(text, &end, 0);
     if (*end || number < 0 || number > 0xffff) {
         fprintf(stderr, "clone2_hello: CLONE2_NR is not a system-call number\n");
@@ -88,8 +86,9 @@ static pid_t start_nested_namespace(void)
     }
     if (init == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;)
+        for (;;) {
             pause();
+        }
     }
     return init;
 }
@@ -108,8 +107,9 @@ static int pids_as_asked(pid_t pid)
         return 0;
     }
     while (fgets(line, sizeof(line), status)) {
-        if (strncmp(line, "NSpid:", 6) != 0)
+        if (strncmp(line, "NSpid:", 6) != 0) {
             continue;
+        }
         printf("parent: %s says %s", path, line);
         // If /proc is of an older namespace, the last two numbers count.
         for (char *word = strtok(line + 6, " \t\n"); word; word = strtok(NULL, " \t\n")) {
@@ -152,8 +152,9 @@ int main(void)
         printf("child:  clone2 returned 0, my pid in the nested namespace is %d\n", (int)getpid());
         fflush(stdout);
         close(hold[1]);
-        if (read(hold[0], &byte, 1) < 0) // ends when the parent closes its side
+        if (read(hold[0], &byte, 1) < 0) { // ends when the parent closes its side
             _exit(1);
+        }
         _exit(getpid() == 99 ? 0 : 1);
     }
 
@@ -169,5 +170,3 @@ int main(void)
     printf("%s\n", good ? "the child had the pids that were asked for" : "WRONG pids");
     return good ? 0 : 1;
 }
-
-// NOLINTEND(cert-err33-c,bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp)

@@ -31,8 +31,9 @@ static void on_event(void *user, const struct clone2_event *event)
     const struct clone2_request *request = event->request;
     fprintf(stderr, "embed_c: %d: clone2(flags 0x%llx, {", (int)request->tid,
             (unsigned long long)request->flags);
-    for (uint32_t i = 0; i < request->pids_count; i++)
+    for (uint32_t i = 0; i < request->pids_count; i++) {
         fprintf(stderr, "%s%d", i ? ", " : "", (int)request->pids[i]);
+    }
     fprintf(stderr, "}) = %lld%s%s%s <%lld us>\n", (long long)event->result,
             event->reason ? " (" : "", event->reason ? event->reason : "", event->reason ? ")" : "",
             (long long)event->latency_us);
@@ -44,11 +45,13 @@ static void become(char **program, int socket)
 {
     unsigned listener_flags = 0;
     int listener = clone2_install_filter(CLONE2_DEFAULT_NR, 0, &listener_flags);
-    if (listener < 0)
+    if (listener < 0) {
         die("clone2_install_filter", -listener);
+    }
     int sent = clone2_send_fd(socket, listener, listener_flags);
-    if (sent < 0)
+    if (sent < 0) {
         die("clone2_send_fd", -sent);
+    }
     /* The listener is close-on-exec. If a copy stayed open in a target, the target's calls would
      * not fail when the supervisor is gone. */
     execvp(program[0], program);
@@ -64,19 +67,23 @@ static int serve(struct clone2_supervisor *supervisor, pid_t child, int pidfd)
     struct pollfd polled[] = {{.fd = clone2_supervisor_fd(supervisor), .events = POLLIN},
                               {.fd = pidfd, .events = POLLIN}};
     for (;;) {
-        if (poll(polled, 2, -1) < 0 && errno != EINTR)
+        if (poll(polled, 2, -1) < 0 && errno != EINTR) {
             die("poll", errno);
+        }
         if (polled[0].revents) {
             int served = clone2_supervisor_dispatch(supervisor);
-            if (served < 0)
+            if (served < 0) {
                 die("clone2_supervisor_dispatch", -served);
+            }
         }
         /* Wait only after the child has ended, so that a stop is not mistaken for its end. */
         if (polled[1].revents) {
             int status = 0;
-            while (waitpid(child, &status, 0) < 0)
-                if (errno != EINTR)
+            while (waitpid(child, &status, 0) < 0) {
+                if (errno != EINTR) {
                     die("waitpid", errno);
+                }
+            }
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }
     }
@@ -92,28 +99,34 @@ int main(int argc, char **argv)
     options.event = on_event;
     struct clone2_supervisor *supervisor = NULL;
     int made = clone2_supervisor_new(&options, &supervisor);
-    if (made < 0)
+    if (made < 0) {
         die("clone2_supervisor_new", -made);
+    }
 
     int sockets[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
         die("socketpair", errno);
+    }
     pid_t child = fork();
-    if (child < 0)
+    if (child < 0) {
         die("fork", errno);
-    if (child == 0)
+    }
+    if (child == 0) {
         become(argv + 1, sockets[1]);
+    }
     close(sockets[1]);
 
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    if (pidfd < 0)
+    if (pidfd < 0) {
         die("pidfd_open", errno);
+    }
     uint32_t listener_flags = 0;
     int listener = clone2_recv_fd(sockets[0], &listener_flags);
     if (listener >= 0) {
         int added = clone2_supervisor_add_listener(supervisor, listener, NULL, listener_flags);
-        if (added < 0)
+        if (added < 0) {
             die("clone2_supervisor_add_listener", -added);
+        }
     } /* else the child has reported why, and ends */
     close(sockets[0]);
 

@@ -99,9 +99,11 @@ public:
         need_alive(actor);
         const int init = init_of(actor);
         if (init == actor) { // ends the namespace's processes, too
-            for (int i = static_cast<int>(tasks.size()); i-- > 0;)
-                if (i != actor && at(i).alive && spaces.sees(at(actor).ns, at(i).ns))
+            for (int i = static_cast<int>(tasks.size()); i-- > 0;) {
+                if (i != actor && at(i).alive && spaces.sees(at(actor).ns, at(i).ns)) {
                     at(i).alive = false;
+                }
+            }
             at(actor).alive = false;
             return;
         }
@@ -113,9 +115,11 @@ public:
             }
         }
         at(actor).alive = false;
-        for (Task &task : tasks)
-            if (task.alive && task.parent == actor)
+        for (Task &task : tasks) {
+            if (task.alive && task.parent == actor) {
                 task.parent = reaper;
+            }
+        }
     }
 
     /// What a capture of `roots` and everything below them would read.
@@ -136,9 +140,11 @@ public:
             process.ns = task.ns;
             process.name = "n" + std::to_string(task.pids[0]);
             tree.processes.push_back(process);
-            for (std::size_t i = 1; i < tasks.size(); i++)
-                if (tasks[i].alive && tasks[i].parent == index)
+            for (std::size_t i = 1; i < tasks.size(); i++) {
+                if (tasks[i].alive && tasks[i].parent == index) {
                     todo.push_back(static_cast<int>(i));
+                }
+            }
         }
         canonicalise(tree);
         return tree;
@@ -146,9 +152,11 @@ public:
 
     int find_group(std::size_t ns, int pgid)
     {
-        for (const Task &task : tasks)
-            if (task.alive && task.pgid >= 0 && number_of(task.pgid, ns) == pgid)
+        for (const Task &task : tasks) {
+            if (task.alive && task.pgid >= 0 && number_of(task.pgid, ns) == pgid) {
                 return task.pgid;
+            }
+        }
         return find(ns, pgid);
     }
 
@@ -174,28 +182,35 @@ private:
 
     int find(std::size_t ns, int pid)
     {
-        for (int i = 0; i < static_cast<int>(tasks.size()); i++)
-            if (at(i).alive && number_of(i, ns) == pid)
+        for (int i = 0; i < static_cast<int>(tasks.size()); i++) {
+            if (at(i).alive && number_of(i, ns) == pid) {
                 return i;
+            }
+        }
         return -1;
     }
 
     int group_session(int group)
     {
-        for (const Task &task : tasks)
-            if (task.alive && task.pgid == group)
+        for (const Task &task : tasks) {
+            if (task.alive && task.pgid == group) {
                 return task.sid;
+            }
+        }
         return no_group;
     }
 
     bool in_use(std::size_t ns, int pid)
     {
         for (int i = 0; i < static_cast<int>(tasks.size()); i++) {
-            if (!at(i).alive)
+            if (!at(i).alive) {
                 continue;
-            for (const int user : {i, at(i).sid, at(i).pgid})
-                if (user >= 0 && number_of(user, ns) == pid)
+            }
+            for (const int user : {i, at(i).sid, at(i).pgid}) {
+                if (user >= 0 && number_of(user, ns) == pid) {
                     return true;
+                }
+            }
         }
         return false;
     }
@@ -213,8 +228,9 @@ private:
     Pids seen_by(const Task &task, int leader)
     {
         Pids numbers;
-        for (std::size_t level = 0; level < task.pids.size(); level++)
+        for (std::size_t level = 0; level < task.pids.size(); level++) {
             numbers.push_back(leader < 0 ? 0 : number_of(leader, spaces.ancestor(task.ns, level)));
+        }
         return numbers;
     }
 };

@@ -175,9 +175,7 @@ private:
                                    !drafts_.sees(draft.parent, draft.pgid);
         const bool from_below =
             leader != restorer && leader != draft.parent && below(draft.parent, leader);
-        if (by_init && strange_group) {
-            adopt(index, leader);
-        } else if (parent.sid == sid) {
+        if (parent.sid == sid && !(by_init && strange_group)) {
             draft.when = parent.leads_session() ? When::after_setsid : When::any;
         } else if (from_below || by_init) {
             adopt(index, leader);

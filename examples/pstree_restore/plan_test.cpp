@@ -19,9 +19,10 @@ namespace
 Tree flat(const std::vector<std::array<int, 4>> &rows)
 {
     Tree tree;
-    for (const auto &[pid, ppid, pgid, sid] : rows)
+    for (const auto &[pid, ppid, pgid, sid] : rows) {
         tree.processes.push_back(
             Process{{pid}, ppid, {pgid}, {sid}, 0, "n" + std::to_string(pid), {}});
+    }
     canonicalise(tree);
     return tree;
 }
@@ -57,8 +58,9 @@ struct History {
     {
         for (;;) {
             const int index = pick(static_cast<int>(kernel.tasks.size()));
-            if (kernel.at(index).alive)
+            if (kernel.at(index).alive) {
                 return index;
+            }
         }
     }
 
@@ -71,18 +73,21 @@ struct History {
         case 0:
         case 1:
         case 2:
-            if (actor != 0)
+            if (actor != 0) {
                 kernel.setsid(actor);
+            }
             break;
         case 3:
         case 4:
-            if (actor != 0)
+            if (actor != 0) {
                 kernel.setpgid(actor, 0, 0);
+            }
             break;
         case 5:
         case 6:
-            if (actor != 0) // into an existing group
+            if (actor != 0) { // into an existing group
                 kernel.setpgid(actor, 0, pick(kernel.last_pid[kernel.at(actor).ns] + 1));
+            }
             break;
         case 7: // a child, like shells
             kernel.setpgid(actor, 2 + pick(30), pick(30));
@@ -90,8 +95,9 @@ struct History {
         case 8:
         case 9:
         case 10:
-            if (actor != 0)
+            if (actor != 0) {
                 kernel.exit(actor);
+            }
             break;
         case 11:
             kernel.at(actor).subreaper = actor == 0 || pick(2) == 0;
@@ -103,8 +109,9 @@ struct History {
             kernel.clone(actor, false, pick(4) == 0, static_cast<std::size_t>(pick(spaces)), {});
             break;
         case 14:
-            if (siblings)
+            if (siblings) {
                 kernel.clone(actor, true, false, own, {});
+            }
             break;
         default:
             kernel.clone(actor, false, false, own, {});
@@ -123,12 +130,15 @@ struct History {
         }
         std::vector<int> roots;
         const int root = pick_alive();
-        if (root != 0)
+        if (root != 0) {
             roots.push_back(root);
-        else
-            for (std::size_t i = 1; i < kernel.tasks.size(); i++)
-                if (kernel.tasks[i].alive && kernel.tasks[i].parent == 0)
+        } else {
+            for (std::size_t i = 1; i < kernel.tasks.size(); i++) {
+                if (kernel.tasks[i].alive && kernel.tasks[i].parent == 0) {
                     roots.push_back(static_cast<int>(i));
+                }
+            }
+        }
         return kernel.capture(roots);
     }
 };
@@ -184,8 +194,9 @@ TEST_CASE("nested pid namespaces")
         Process{{13, 8, 1}, 12, {12, 7, 0}, {12, 7, 0}, 2, "d", {}},
         Process{{14, 9}, 10, {10, 0}, {10, 0}, 1, "by setns", {}},
     };
-    for (Process &process : tree.processes)
+    for (Process &process : tree.processes) {
         process.name = "n" + std::to_string(process.id());
+    }
     REQUIRE_NOTHROW(validate(tree));
     CHECK_EQ(trouble(tree), "");
     tree.processes.erase(tree.processes.begin() + 1); // no pid 1: a helper replaces it
@@ -213,8 +224,9 @@ TEST_CASE("whatever processes do, the plan leads back to it")
     for (unsigned seed = 0; seed < 20000; seed++) {
         History history{{}, std::mt19937(seed), false};
         const Tree tree = history.tree(5 + static_cast<int>(seed % 60));
-        if (tree.processes.empty())
+        if (tree.processes.empty()) {
             continue;
+        }
         CAPTURE(seed);
         REQUIRE_NOTHROW(validate(tree));
         REQUIRE_MESSAGE(trouble(tree) == "", trouble(tree) << "\n" << draw(tree));
@@ -228,8 +240,9 @@ TEST_CASE("with CLONE_PARENT a plan is right or there is none")
     for (unsigned seed = 0; seed < 5000; seed++) {
         History history{{}, std::mt19937(seed), true};
         const Tree tree = history.tree(40);
-        if (tree.processes.empty())
+        if (tree.processes.empty()) {
             continue;
+        }
         CAPTURE(seed);
         REQUIRE_NOTHROW(validate(tree));
         const std::string text = trouble(tree);
@@ -258,14 +271,17 @@ TEST_CASE("for every tree of three processes a plan is right or there is none")
             REQUIRE_MESSAGE((text.empty() || text.starts_with("no plan:")), text << draw(tree));
             return;
         }
-        for (const int parent : {0, 10, 11, 12})
-            for (const int pgid : numbers)
+        for (const int parent : {0, 10, 11, 12}) {
+            for (const int pgid : numbers) {
                 for (const int sid : numbers) {
-                    if (parent == ids[row] || (pgid == 0 && sid != 0))
+                    if (parent == ids[row] || (pgid == 0 && sid != 0)) {
                         continue;
+                    }
                     rows[row] = {ids[row], parent, pgid, sid};
                     fill(row + 1);
                 }
+            }
+        }
     };
     fill(0);
     CHECK_GT(planned, 1000);

@@ -57,9 +57,13 @@ void not_parsed(const std::string &text, const std::string &words)
 std::string with(const std::string &field, const std::string &value)
 {
     std::string text = R"({"format": "pstree_restore 1", "processes": [{)";
-    for (const auto &[name, usual] : std::map<std::string, std::string>{
-             {"pids", "[10]"}, {"ppid", "0"}, {"pgid", "[10]"}, {"sid", "[10]"}, {"name", "\"x\""}})
+    for (const auto &[name, usual] : std::map<std::string, std::string>{{"pids", "[10]"},
+                                                                        {"ppid", "0"},
+                                                                        {"pgid", "[10]"},
+                                                                        {"sid", "[10]"},
+                                                                        {"name", "\"x\""}}) {
         text += "\"" + name + "\": " + (name == field ? value : usual) + ", ";
+    }
     return text + "\"threads\": " + (field == "threads" ? value : "[]") + "}]}";
 }
 
@@ -156,8 +160,9 @@ TEST_CASE("trees that contradict themselves are refused")
     cycle.processes = {process({10}, 11, {0}, {0}), process({11}, 10, {0}, {0})};
     refused(cycle, "its own ancestor");
     Tree deep;
-    for (std::size_t i = 0; i < max_depth; i++)
+    for (std::size_t i = 0; i < max_depth; i++) {
         deep.namespaces.push_back(i);
+    }
     deep.processes = {process({10}, 0, {0}, {0})};
     refused(deep, "deep");
 }
@@ -196,14 +201,16 @@ TEST_CASE("a parent that isn't in the tree is outside")
 
 TEST_CASE("names of any bytes can be written as text")
 {
-    for (int first = 1; first < 256; first++)
+    for (int first = 1; first < 256; first++) {
         for (int second = 1; second < 256; second++) {
             const std::string raw = {static_cast<char>(first), static_cast<char>(second), 'z'};
             const std::string text = escape_name(raw);
             REQUIRE_EQ(unescape_name(text), raw);
-            for (const char c : text)
+            for (const char c : text) {
                 REQUIRE_NE(static_cast<unsigned char>(c) < 0x20 || c == 0x7f, true);
+            }
         }
+    }
     CHECK_EQ(printable("a\n" + escape_name("\x1b\\")), "a\\x0a\\x1b\\\\");
 }
 
