@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,6 +302,46 @@ static void clear_sighand(void)
     call_expect(c, -EINVAL);
 }
 
+// CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE: no visible effect for an untraced caller, but they work.
+static void quiet_flags(void)
+{
+    struct call *c = call_new();
+    static const uint64_t quiet[] = {CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE, CLONE_SYSVSEM,
+                                     CLONE_IO | CLONE_UNTRACED | CLONE_PTRACE | CLONE_SYSVSEM};
+    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++) {
+        CALL_SET(c, SIGCHLD | quiet[i], 710);
+        call_ok(c, 710);
+    }
+}
+
+// /proc doesn't show a tracer outside the pid namespace; asking to be traced reveals it.
+static int is_traced(void)
+{
+    return ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 && errno == EPERM;
+}
+
+static int child_is_traced(struct call *c)
+{
+    (void)c;
+    return is_traced();
+}
+
+static void untraced_child(void)
+{
+    struct call *c = call_new();
+    pid_t pid = spawn();
+    if (pid == 0)
+        _exit(is_traced());
+    if (wait_status(pid) != 0)
+        skip("untraced: the suite itself runs under a tracer");
+    for (int i = 0; i < 50; i++) {
+        CALL_SET(c, SIGCHLD | (i & 1 ? CLONE_UNTRACED : 0), 720 + i);
+        c->child = child_is_traced;
+        call_ok(c, 720 + i);
+    }
+    EXPECT(!is_traced(), "after its calls the caller is traced");
+}
+
 const struct check flags_checks[] = {
     {"single-flags", "each flag of clone(2)", single_flags},
     {"pair-flags", "each pair of flags of clone(2)", pair_flags},
@@ -314,5 +354,7 @@ const struct check flags_checks[] = {
     {"detached", "0x400000 (CLONE_DETACHED) is ignored", detached},
     {"upper-flags", "unknown upper flags and CLONE_INTO_CGROUP: EINVAL", upper_flags},
     {"clear-sighand", "CLONE_CLEAR_SIGHAND", clear_sighand},
+    {"quiet-flags", "CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE", quiet_flags},
+    {"untraced-child", "the child isn't traced by anyone", untraced_child},
     {0},
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Signals: masks, pending signals, storms, SIGSTOP and SIGCONT.
+// Signals: masks, pending signals, alternate stacks, SIGSTOP and SIGCONT, fatal ones.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -8,10 +8,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 static const uint64_t thread_flags =
@@ -132,101 +130,6 @@ static void alternate_stack(void)
     expect_long("ss_size in the caller", 64 << 10, (long)stack.ss_size);
 }
 
-// Repeats a call that a handler without SA_RESTART interrupted. Only a provider outside the kernel
-// may return EINTR, and then nothing has happened.
-static long run_through_eintr(struct call *c, int restart, long *interrupted)
-{
-    for (;;) {
-        long got = call_run(c);
-        if (got != -EINTR)
-            return got;
-        EXPECT(!restart, "%s: EINTR although the handler has SA_RESTART", call_text(c));
-        EXPECT(!options.eintr_never, "%s: EINTR", call_text(c));
-        ++*interrupted;
-    }
-}
-
-static void storm(int restart, int all)
-{
-    int rounds = repetitions(all);
-    struct call *c = call_new();
-    long interrupted = 0;
-    struct sigaction action = {.sa_handler = count_signal,
-                               .sa_flags = SA_ONSTACK | (restart ? SA_RESTART : 0)};
-    // 5 kHz
-    struct itimerval timer = {{0, 200}, {0, 200}};
-    struct itimerval off = {{0, 0}, {0, 0}};
-    unsigned char *stack = guarded_pages(17, 0);
-    use_alternate_stack();
-    NEED(sigaction(SIGALRM, &action, NULL));
-    NEED(setitimer(ITIMER_REAL, &timer, NULL));
-    for (int i = 0; i < rounds; i++) {
-        pid_t want = 2000 + i % 1000;
-        int kind = i % 8;
-        call_set(c,
-                 kind == 1   ? SIGCHLD | CLONE_VM | CLONE_VFORK
-                 : kind == 2 ? thread_flags
-                             : SIGCHLD,
-                 kind != 3, &want);
-        if (kind == 2) {
-            // A thread has no alternate stack, so the handler needs a real one.
-            c->own_args.child_stack = (uint64_t)(uintptr_t)stack + 16 * page_size();
-        } else if (kind == 4) {
-            c->own_pids[0] = want = 1;
-        } else if (kind == 5) {
-            c->own_pids[0] = want = -1;
-        }
-        long got = run_through_eintr(c, restart, &interrupted);
-        long right = kind == 3 ? 0 : kind == 4 ? -EBUSY : kind == 5 ? -EINVAL : want;
-        EXPECT(right ? got == right : got > 0, "%s under a storm of signals: expected %s, got %s%s",
-               call_text(c), right ? result_text(right) : "a pid", result_text(got),
-               call_stray_text(c));
-        if (got > 0)
-            call_finish(c, (pid_t)got);
-    }
-    NEED(setitimer(ITIMER_REAL, &off, NULL));
-    EXPECT(signals_seen > 0, "no signal arrived");
-    note("%ld signals, %ld EINTR in %d calls", signals_seen, interrupted, rounds);
-    expect_no_children("after the storm");
-}
-
-static void storm_restart(void)
-{
-    storm(1, 2000);
-}
-
-static void storm_no_restart(void)
-{
-    storm(0, 2000);
-}
-
-// Without an alternate stack, handlers use the caller's stack, below the red zone.
-static void storm_on_stack(void)
-{
-    need_bare_instruction();
-    struct call *c = call_new();
-    struct sigaction action = {.sa_handler = count_signal, .sa_flags = SA_RESTART};
-    struct itimerval timer = {{0, 200}, {0, 200}};
-    struct itimerval off = {{0, 0}, {0, 0}};
-    unsigned char *stack = guarded_pages(16, 0);
-    NEED(sigaction(SIGALRM, &action, NULL));
-    NEED(setitimer(ITIMER_REAL, &timer, NULL));
-    uint64_t sp = (uint64_t)(uintptr_t)stack + 15 * page_size();
-    memset(stack + 15 * page_size() - ARCH_RED_ZONE, 0x21, ARCH_RED_ZONE + 64);
-    for (int i = 0; i < repetitions(500); i++) {
-        CALL_SET(c, SIGCHLD, i % 5 ? 2000 + i : 1);
-        c->sp = sp;
-        if (i % 5)
-            call_ok(c, 2000 + i);
-        else
-            call_expect(c, -EBUSY);
-        for (int j = -ARCH_RED_ZONE; j < 64; j++)
-            EXPECT(stack[15 * (long)page_size() + j] == 0x21, "%s: the stack was changed at sp%+d",
-                   call_text(c), j);
-    }
-    NEED(setitimer(ITIMER_REAL, &off, NULL));
-}
-
 // A helper stops and continues the caller at random moments.
 static void stopped_caller(void *arg)
 {
@@ -294,9 +197,6 @@ const struct check signals_checks[] = {
     {"signal-masks", "the signal mask of caller and child", masks},
     {"signals-pending", "pending signals stay with the caller", pending},
     {"alternate-stack", "sigaltstack of caller and child", alternate_stack},
-    {"storm-restart", "5 kHz of signals, SA_RESTART: never EINTR", storm_restart},
-    {"storm-no-restart", "5 kHz of signals without SA_RESTART", storm_no_restart},
-    {"storm-on-stack", "handlers on the caller's stack", storm_on_stack},
     {"stop-continue", "SIGSTOP and SIGCONT at random moments", stops},
     {"fatal-signal", "a fatal signal in the middle of calls", fatal_signal},
     {0},

@@ -21,7 +21,7 @@ extern char **environ;
 static const char report_variable[] = "CLONE2_REPORT_FD";
 
 static const struct inner *const tables[] = {life_inners, limits_inners, setting_inners,
-                                             signals_inners, threads_inners};
+                                             storms_inners, threads_inners};
 
 void exec_inner(const char *name)
 {

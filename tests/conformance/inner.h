@@ -10,7 +10,7 @@ struct inner {
 };
 
 // Each ends with an entry without a name.
-extern const struct inner life_inners[], limits_inners[], setting_inners[], signals_inners[],
+extern const struct inner life_inners[], limits_inners[], setting_inners[], storms_inners[],
     threads_inners[];
 
 // A few calls of each kind; the pids from first to first + 9 must be free.

@@ -4,13 +4,17 @@
 #include <stddef.h>
 
 extern const struct check basic_checks[], pids_checks[], pidmax_checks[], namespaces_checks[],
-    busy_checks[], order_checks[], args_checks[], setting_checks[], flags_checks[], flags2_checks[],
-    addresses_checks[], stack_checks[], vfork_checks[], threads_checks[], signals_checks[],
-    signals2_checks[], life_checks[], limits_checks[], fuzz_checks[];
+    busy_checks[], order_checks[], args_checks[], setting_checks[], flags_checks[],
+    sharing_checks[], addresses_checks[], stack_checks[], vfork_checks[], threads_checks[],
+    signals_checks[], storms_checks[], handlers_checks[], life_checks[], limits_checks[],
+    fuzz_checks[];
 
 const struct check *const check_tables[] = {
-    basic_checks,     pids_checks,  pidmax_checks,  namespaces_checks, busy_checks,
-    order_checks,     args_checks,  setting_checks, flags_checks,      flags2_checks,
-    addresses_checks, stack_checks, vfork_checks,   threads_checks,    signals_checks,
-    signals2_checks,  life_checks,  limits_checks,  fuzz_checks,       NULL,
+    basic_checks,      pids_checks,      pidmax_checks,
+    namespaces_checks, busy_checks,      order_checks,
+    args_checks,       setting_checks,   flags_checks,
+    sharing_checks,    addresses_checks, stack_checks,
+    vfork_checks,      threads_checks,   signals_checks,
+    storms_checks,     handlers_checks,  life_checks,
+    limits_checks,     fuzz_checks,      NULL,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What single flags do: shared files, file system information, namespaces.
+// What flags share between caller and child, or keep apart: files, handlers, semaphores, namespaces.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ipc.h>
-#include <sys/ptrace.h>
 #include <sys/sem.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -177,53 +176,11 @@ static void new_namespaces(void)
     }
 }
 
-// CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE: no visible effect for an untraced caller, but they work.
-static void quiet_flags(void)
-{
-    struct call *c = call_new();
-    static const uint64_t quiet[] = {CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE, CLONE_SYSVSEM,
-                                     CLONE_IO | CLONE_UNTRACED | CLONE_PTRACE | CLONE_SYSVSEM};
-    for (size_t i = 0; i < sizeof quiet / sizeof quiet[0]; i++) {
-        CALL_SET(c, SIGCHLD | quiet[i], 710);
-        call_ok(c, 710);
-    }
-}
-
-// /proc doesn't show a tracer outside the pid namespace; asking to be traced reveals it.
-static int is_traced(void)
-{
-    return ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0 && errno == EPERM;
-}
-
-static int child_is_traced(struct call *c)
-{
-    (void)c;
-    return is_traced();
-}
-
-static void untraced_child(void)
-{
-    struct call *c = call_new();
-    pid_t pid = spawn();
-    if (pid == 0)
-        _exit(is_traced());
-    if (wait_status(pid) != 0)
-        skip("untraced: the suite itself runs under a tracer");
-    for (int i = 0; i < 50; i++) {
-        CALL_SET(c, SIGCHLD | (i & 1 ? CLONE_UNTRACED : 0), 720 + i);
-        c->child = child_is_traced;
-        call_ok(c, 720 + i);
-    }
-    EXPECT(!is_traced(), "after its calls the caller is traced");
-}
-
-const struct check flags2_checks[] = {
+const struct check sharing_checks[] = {
     {"clone-files", "CLONE_FILES", files},
     {"clone-fs", "CLONE_FS", fs},
     {"clone-sighand", "CLONE_SIGHAND", sighand},
     {"clone-sysvsem", "CLONE_SYSVSEM", sysvsem},
     {"new-namespaces", "CLONE_NEWNS/UTS/IPC/NET/CGROUP/PID/USER", new_namespaces},
-    {"quiet-flags", "CLONE_IO, CLONE_UNTRACED, CLONE_PTRACE", quiet_flags},
-    {"untraced-child", "the child isn't traced by anyone", untraced_child},
     {0},
 };
