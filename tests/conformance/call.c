@@ -24,11 +24,13 @@ struct call *call_new(void)
 {
     struct call *c =
         mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (c == MAP_FAILED)
+    if (c == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
+    }
     c->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (c->stack == MAP_FAILED)
+    if (c->stack == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
+    }
     for (size_t i = 0; i < STACK_SIZE / 8; i++) {
         uint64_t word = stack_word(i);
         memcpy(c->stack + 8 * i, &word, 8);
@@ -52,8 +54,9 @@ void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids)
     c->own_args.reserved1 = (uint32_t)random_u64();
     c->own_args.reserved2 = random_u64();
     memset(c->own_pids, 0x7f, sizeof c->own_pids);
-    if (nr && nr <= sizeof c->own_pids / sizeof c->own_pids[0])
+    if (nr && nr <= sizeof c->own_pids / sizeof c->own_pids[0]) {
         memcpy(c->own_pids, pids, nr * sizeof(pid_t));
+    }
     c->args = &c->own_args;
     c->pids = c->own_pids;
     c->sp = (uint64_t)(uintptr_t)(c->stack + STACK_BELOW);
@@ -72,16 +75,19 @@ static int stack_is_damaged(const struct call *c, long *where)
     size_t sp = (size_t)(c->sp - start);
     size_t from = 0;
     size_t to = STACK_SIZE;
-    if (c->check == STACK_NONE)
+    if (c->check == STACK_NONE) {
         return 0;
+    }
     if (c->check == STACK_NEAR) {
-        if (c->sp < start + NEAR_BELOW || c->sp > start + STACK_SIZE - NEAR_ABOVE)
+        if (c->sp < start + NEAR_BELOW || c->sp > start + STACK_SIZE - NEAR_ABOVE) {
             return 0; // a stack of the check's own
+        }
         from = sp - NEAR_BELOW;
         to = sp + NEAR_ABOVE;
     }
-    if (options.by_function) // what is below belongs to the functions that were called there
+    if (options.by_function) { // what is below belongs to the functions that were called there
         from = (sp + 7) / 8 * 8;
+    }
     for (size_t i = from / 8; i < to / 8; i++) {
         uint64_t want = stack_word(i);
         uint64_t got;
@@ -134,19 +140,23 @@ static long call_perform(struct call *c, const struct arch_syscall *s)
     c->regs.out[1].scratch = stack_top(c->scratch[1]);
     c->regs.child = child_main;
     c->result = arch_perform(&c->regs);
-    if (arch_compare(&c->regs, 0, s->sp, 0, why, sizeof why) < 0)
+    if (arch_compare(&c->regs, 0, s->sp, 0, why, sizeof why) < 0) {
         fail("%s: register of the caller after result %s: %s", call_text(c), result_text(c->result),
              why);
-    if (stack_is_damaged(c, &where))
+    }
+    if (stack_is_damaged(c, &where)) {
         fail("%s: the caller's stack was changed at sp%+ld after result %s", call_text(c), where,
              result_text(c->result));
-    if (args_are_changed(c))
+    }
+    if (args_are_changed(c)) {
         fail("%s: the arguments were changed after result %s", call_text(c),
              result_text(c->result));
+    }
     EXPECT(c->result >= -4095 && c->result != 0, "%s: result %ld is neither an error nor a pid",
            call_text(c), c->result);
-    if (c->result < 0 && __atomic_load_n(&c->child_report.ran, __ATOMIC_SEQ_CST))
+    if (c->result < 0 && __atomic_load_n(&c->child_report.ran, __ATOMIC_SEQ_CST)) {
         fail("%s: failed with %s, but a child ran", call_text(c), result_text(c->result));
+    }
     return c->result;
 }
 
@@ -183,14 +193,16 @@ void call_check_child(struct call *c)
     uint64_t flags = c->own_args.flags;
     uint64_t child_stack = arch_child_stack(c->own_args.child_stack);
     uint64_t sp = child_stack ? child_stack : c->sp;
-    if (child_stack && c->regs.by_function)
+    if (child_stack && c->regs.by_function) {
         sp = arch_sp_after_return(&c->regs, sp);
+    }
     EXPECT(__atomic_load_n(&r->ran, __ATOMIC_SEQ_CST),
            "%s: child %ld ended without running after the call", call_text(c), c->result);
     expect_long("the child's result", 0, arch_result(&c->regs, 1));
     uint64_t tls = flags & CLONE_SETTLS ? arch_tls_base(c->tls) : 0;
-    if (arch_compare(&c->regs, 1, sp, tls, why, sizeof why) < 0)
+    if (arch_compare(&c->regs, 1, sp, tls, why, sizeof why) < 0) {
         fail("%s: register of the child: %s", call_text(c), why);
+    }
     EXPECT(!r->stack_damaged, "%s: the stack was changed at sp%+ld, seen in the child",
            call_text(c), r->stack_damage);
     EXPECT(!r->args_changed, "%s: the arguments were changed, seen in the child", call_text(c));
@@ -215,15 +227,17 @@ const char *call_stray_text(const struct call *c)
     static __thread char text[300];
     char path[64];
     char status[600] = "no task";
-    if (c->result > 0)
+    if (c->result > 0) {
         return "";
+    }
     int n = 0;
     if (c->result == -EBUSY && c->own_args.nr_pids && c->pids == c->own_pids) {
         pid_t pid = c->own_pids[c->own_args.nr_pids - 1];
         snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
         if (read_file(path, status, sizeof status) > 0) {
-            for (char *p = status; *p; p++)
+            for (char *p = status; *p; p++) {
                 *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+            }
         }
         n = snprintf(text, sizeof text, " (%d: %.120s)", (int)pid, status);
     }
@@ -237,12 +251,13 @@ const char *call_stray_text(const struct call *c)
 pid_t call_expect(struct call *c, long want)
 {
     long got = call_run(c);
-    if (want == 0)
+    if (want == 0) {
         EXPECT(got > 0, "%s: expected a pid, got %s%s", call_text(c), result_text(got),
                call_stray_text(c));
-    else
+    } else {
         EXPECT(got == want, "%s: expected %s, got %s%s", call_text(c), result_text(want),
                result_text(got), call_stray_text(c));
+    }
     return (pid_t)got;
 }
 
@@ -287,16 +302,18 @@ const char *call_text(const struct call *c)
     }
     int n = snprintf(text, sizeof text, "clone2({flags 0x%llx, child_stack 0x%llx, nr_pids %u",
                      (unsigned long long)a->flags, (unsigned long long)a->child_stack, a->nr_pids);
-    if (a->parent_tid || a->child_tid)
+    if (a->parent_tid || a->child_tid) {
         n += snprintf(text + n, sizeof text - (size_t)n, ", parent_tid 0x%x, child_tid 0x%x",
                       a->parent_tid, a->child_tid);
+    }
     if (c->pids != c->own_pids) {
         snprintf(text + n, sizeof text - (size_t)n, "}, pids at %p)", c->pids);
         return text;
     }
     n += snprintf(text + n, sizeof text - (size_t)n, "}, {");
-    for (unsigned i = 0; i < a->nr_pids && i < 64 && n < (int)sizeof text - 16; i++)
+    for (unsigned i = 0; i < a->nr_pids && i < 64 && n < (int)sizeof text - 16; i++) {
         n += snprintf(text + n, sizeof text - (size_t)n, "%s%d", i ? "," : "", c->own_pids[i]);
+    }
     snprintf(text + n, sizeof text - (size_t)n, "})");
     return text;
 }

@@ -118,8 +118,9 @@ static void cleartid(void)
         call_expect(c, want);
         expect_long("parent_tid", want, word[2]);
         // The kernel wakes a shared futex.
-        while (__atomic_load_n(&word[0], __ATOMIC_SEQ_CST) != 0)
+        while (__atomic_load_n(&word[0], __ATOMIC_SEQ_CST) != 0) {
             arch_raw(SYS_futex, (uint64_t)(uintptr_t)&word[0], FUTEX_WAIT, (uint64_t)want, 0, 0, 0);
+        }
         call_check_child(c);
         expect_long("gettid() in the thread", want, c->child_report.tid);
     }
@@ -162,8 +163,9 @@ static void pidfd_errors(void)
     static const uint32_t bad[] = {0, 16, 0xfffffffc};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int lowest = fcntl(0, F_DUPFD_CLOEXEC, 3);
-        if (lowest >= 0)
+        if (lowest >= 0) {
             close(lowest);
+        }
         call_set(c, SIGCHLD | CLONE_PIDFD, 0, NULL);
         c->own_args.parent_tid = bad[i];
         c->child = child_is_bad;
@@ -174,8 +176,9 @@ static void pidfd_errors(void)
         c->own_args.parent_tid = bad[i];
         call_expect(c, want);
         int now = fcntl(0, F_DUPFD_CLOEXEC, 3);
-        if (now >= 0)
+        if (now >= 0) {
             close(now);
+        }
         expect_long("the lowest free descriptor", lowest, now);
     }
     expect_no_children("after errors");
@@ -203,8 +206,9 @@ static void settls(void)
         CALL_SET(c, CLONE_SETTLS | (thread ? CLONE_VM | CLONE_SIGHAND | CLONE_THREAD : SIGCHLD),
                  490);
         c->tls = tls;
-        if (thread)
+        if (thread) {
             c->own_args.child_stack = (uint64_t)(uintptr_t)guarded_pages(2, 0) + 4096;
+        }
         call_finish(c, call_expect(c, 490));
         expect_long("the child's thread pointer", (long)(uintptr_t)middle,
                     (long)arch_stored_thread_pointer(&c->regs, 1));

@@ -50,10 +50,11 @@ static void args_at_page_edge(void)
         size_t n = missing < 40 ? 40 - missing : 0;
         memcpy(at, &c->own_args, n);
         c->args = at;
-        if (missing == 0)
+        if (missing == 0) {
             call_ok(c, 500);
-        else
+        } else {
             call_expect(c, -EFAULT);
+        }
     }
     // It begins before the page.
     for (size_t missing = 1; missing <= 40; missing++) {
@@ -90,10 +91,11 @@ static void pids_at_page_edge_inside(void *arg)
         CALL_SET(c, SIGCHLD, 500, 501);
         memcpy(at, pids, missing < 8 ? 8 - missing : 0);
         c->pids = at;
-        if (missing == 0)
+        if (missing == 0) {
             call_ok(c, 501);
-        else
+        } else {
             call_expect(c, -EFAULT);
+        }
     }
     // Across two pages, also unaligned.
     for (size_t i = 0; i < 8; i++) {

@@ -31,8 +31,9 @@ static void registers(void)
     for (int i = 0; i < 300; i++) {
         pid_t pids[1] = {1000 + i};
         call_set(c, SIGCHLD, i & 1, pids);
-        if (!options.by_function)
+        if (!options.by_function) {
             c->sp += (uint64_t)random_below(64) - 32; // odd stack pointers, too
+        }
         c->check = i % 16 ? STACK_NEAR : STACK_ALL;
         call_ok(c, i & 1 ? 1000 + i : 0);
     }
@@ -45,14 +46,18 @@ static void registers_on_failure(void)
         static const long want[6] = {-EINVAL, -EBUSY, -EINVAL, -EFAULT, -EINVAL, -EFAULT};
         int kind = i % 6;
         CALL_SET(c, SIGCHLD, kind == 1 ? 1 : kind == 0 ? -5 : 1234);
-        if (kind == 2)
+        if (kind == 2) {
             c->own_args.flags |= 1ULL << 40;
-        if (kind == 3)
+        }
+        if (kind == 3) {
             c->pids = (void *)16;
-        if (kind == 4)
+        }
+        if (kind == 4) {
             c->own_args.flags |= CLONE_THREAD;
-        if (kind == 5)
+        }
+        if (kind == 5) {
             c->args = (void *)24;
+        }
         c->check = i % 16 ? STACK_NEAR : STACK_ALL;
         call_expect(c, want[kind]);
     }
@@ -130,8 +135,9 @@ static void without_capabilities(void *arg)
     (void)arg;
     struct call *c = call_new();
     keep_capabilities(0);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         call_ok(c, 0);
+    }
 }
 
 static void no_pids_no_privilege(void)
@@ -156,8 +162,9 @@ static int child_checks_memory(struct call *c)
 {
     const unsigned char *p = c->user;
     for (size_t i = 0; i < 64 * 4096; i++) {
-        if (p[i] != (unsigned char)(i * 7))
+        if (p[i] != (unsigned char)(i * 7)) {
             return 1;
+        }
     }
     return 0;
 }
@@ -168,8 +175,9 @@ static void private_copy(void)
     unsigned char *p =
         mmap(NULL, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     EXPECT(p != MAP_FAILED, "mmap failed");
-    for (size_t i = 0; i < 64 * 4096; i++)
+    for (size_t i = 0; i < 64 * 4096; i++) {
         p[i] = (unsigned char)(i * 7);
+    }
     CALL_SET(c, SIGCHLD, 0);
     c->child = child_checks_memory;
     c->user = p;
@@ -208,8 +216,9 @@ static void libc_syscall(void)
         pid_t pid = 620 + i;
         struct clone_struct args = {.flags = SIGCHLD, .nr_pids = 1, .reserved1 = 3};
         long got = syscall(options.nr, &args, &pid);
-        if (got == 0)
+        if (got == 0) {
             _exit(getpid() == pid ? 5 : 6);
+        }
         expect_long("syscall()", pid, got);
         expect_long("waitpid", pid, waitpid(pid, &status, 0));
         expect_long("the child's status", 5 << 8, status);

@@ -35,8 +35,9 @@ static void task(void)
     CALL_SET(living, SIGCHLD, 400);
     living->child = child_waits_for_go;
     call_expect(living, 400);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         expect_busy(c, 400);
+    }
     call_go(living);
     call_join(living, 400);
     expect_free(c, 400);
@@ -69,10 +70,12 @@ static void thread(void)
     struct call *c = call_new();
     struct call *other = call_new();
     pthread_t t;
-    if (pthread_create(&t, NULL, waiting_thread, other) != 0)
+    if (pthread_create(&t, NULL, waiting_thread, other) != 0) {
         broken("pthread_create");
-    while (!__atomic_load_n(&other->value[1], __ATOMIC_SEQ_CST))
+    }
+    while (!__atomic_load_n(&other->value[1], __ATOMIC_SEQ_CST)) {
         sleep_us(1000);
+    }
     expect_busy(c, (pid_t)other->value[0]);
     call_go(other);
     pthread_join(t, NULL);
@@ -83,8 +86,9 @@ static void thread(void)
 // value[0]: the process whose group to join, or 0 to lead a new one; value[1]: stage.
 static int child_joins_group(struct call *c)
 {
-    if (setpgid(0, (pid_t)c->value[0]) < 0)
+    if (setpgid(0, (pid_t)c->value[0]) < 0) {
         return 1;
+    }
     c->value[1] = 1;
     raw_futex_wait(&c->go, 0);
     return 0;
@@ -95,8 +99,9 @@ static void wait_for_value(struct call *c, int index)
     while (!__atomic_load_n(&c->value[index], __ATOMIC_SEQ_CST)) {
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
-            !__atomic_load_n(&c->value[index], __ATOMIC_SEQ_CST))
+            !__atomic_load_n(&c->value[index], __ATOMIC_SEQ_CST)) {
             broken("a helper child ended early");
+        }
         sleep_us(1000);
     }
 }
@@ -129,12 +134,14 @@ static void process_group(void)
 static int child_leads_session(struct call *c)
 {
     struct call *member = c->user;
-    if (setsid() < 0)
+    if (setsid() < 0) {
         return 1;
+    }
     CALL_SET(member, SIGCHLD, 401);
     member->child = child_joins_group;
-    if (call_run(member) != 401)
+    if (call_run(member) != 401) {
         return 1;
+    }
     wait_for_value(member, 1);
     return 0;
 }
@@ -155,8 +162,9 @@ static void session(void)
     expect_busy(c, 400);
     call_go(member);
     // Its new parent, pid 1, reaps it.
-    while (kill(401, 0) == 0)
+    while (kill(401, 0) == 0) {
         sleep_us(1000);
+    }
     CALL_SET(c, SIGCHLD, 400);
     call_join(c, call_expect_soon(c, 400));
 }
@@ -171,12 +179,14 @@ static void each_level_inside(void *arg)
     call_expect(living, 402);
     for (int mask = 1; mask < 8; mask++) {
         pid_t pids[3];
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             pids[i] = mask & (1 << i) ? 400 + i : 500 + i;
+        }
         call_set(c, SIGCHLD, 3, pids);
         call_expect(c, -EBUSY);
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3; i++) {
             pids[i] = mask & (1 << i) ? 400 + i : 0;
+        }
         call_set(c, SIGCHLD, 3, pids);
         call_expect(c, -EBUSY);
     }

@@ -44,19 +44,22 @@ static void make_trial(void *arg)
     call_set(c, t->flags, t->nr_pids, &pid);
     c->own_args.parent_tid = (uint32_t)(uintptr_t)t->low;
     c->own_args.child_tid = (uint32_t)(uintptr_t)t->low + 64;
-    if (t->flags & CLONE_VM)
+    if (t->flags & CLONE_VM) {
         c->own_args.child_stack = (uint64_t)(uintptr_t)t->stack + 4096;
+    }
     c->tls = arch_tls_argument(t->stack);
     c->child = child_sets_go;
     t->result = t->use_clone2 ? call_run(c) : call_run_clone(c);
-    if (t->result < 0)
+    if (t->result < 0) {
         return;
+    }
     // Even a child that can't be waited for (CLONE_THREAD, CLONE_PARENT) must have run.
     raw_futex_wait(&c->go, 0);
-    if (!(t->flags & (CLONE_THREAD | CLONE_PARENT)))
+    if (!(t->flags & (CLONE_THREAD | CLONE_PARENT))) {
         call_join(c, (pid_t)t->result);
-    else
+    } else {
         call_check_child(c);
+    }
 }
 
 static struct trial *new_trial(void)
@@ -101,8 +104,9 @@ static void pair_flags(void)
 {
     struct trial *t = new_trial();
     for (int a = 8; a < 32; a++) {
-        for (int b = a + 1; b < 32; b++)
+        for (int b = a + 1; b < 32; b++) {
             compare_with_clone(t, (1ULL << a) | (1ULL << b) | SIGCHLD, (unsigned)(a + b) & 1);
+        }
     }
 }
 
@@ -125,8 +129,9 @@ static void random_flags(void)
         uint32_t flags = (uint32_t)(random_u64() & random_u64() & random_u64());
         // The kernel sets SIGCHLD to SIG_IGN for a pid 1 that ends: keep that out of our table of
         // handlers.
-        if (flags & CLONE_SIGHAND)
+        if (flags & CLONE_SIGHAND) {
             flags &= ~(uint32_t)CLONE_NEWPID;
+        }
         // Exit signals that don't end the caller.
         static const uint32_t harmless[] = {0, SIGCHLD, SIGURG, SIGCONT, 65, 0x80, 0xff};
         flags = (flags & ~0xffu) | harmless[random_below(7)];
@@ -170,8 +175,9 @@ static void exit_signals(void)
 static void exit_signal_none(void)
 {
     struct call *c = call_new();
-    for (int number = 1; number < 65; number++)
+    for (int number = 1; number < 65; number++) {
         signal(number, count_signal); // some can't be caught; that's fine
+    }
     // 0, and numbers that are not signals: accepted, but nothing is delivered. For clone3, 0x80 is
     // CLONE_NEWTIME: the provider must not confuse them.
     static const int none[] = {0, 65, 0x7f, 0x80, 0x80 | SIGCHLD, 0xff, 0xc0};
@@ -187,17 +193,19 @@ static void exit_signal_none(void)
         call_check_child(c);
         NEED(readlink("/proc/self/ns/time_for_children", after, sizeof after - 1));
         EXPECT(strcmp(before, after) == 0, "exit signal 0x%x changed the time namespace", none[i]);
-        for (int number = 1; number < 65; number++)
+        for (int number = 1; number < 65; number++) {
             EXPECT(signal_count[number] == 0, "exit signal 0x%x: signal %d was delivered", none[i],
                    number);
+        }
     }
 }
 
 static int child_same_time_namespace(struct call *c)
 {
     char own[64] = "";
-    if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0)
+    if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0) {
         return 0;
+    }
     return strcmp(own, c->user) != 0;
 }
 
@@ -205,8 +213,9 @@ static void exit_signal_0x80(void)
 {
     struct call *c = call_new();
     char own[64] = "";
-    if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0)
+    if (readlink("/proc/self/ns/time", own, sizeof own - 1) < 0) {
         skip("proc: /proc/self/ns/time");
+    }
     CALL_SET(c, 0x80, 333);
     c->child = child_same_time_namespace;
     c->user = own;
@@ -223,8 +232,9 @@ static void parent_inside(void *arg)
     call_expect(c, 345);
     expect_no_children("after CLONE_PARENT");
     // Another process waits for the child, so wait only for the child's report.
-    while (!__atomic_load_n(&c->child_report.ran, __ATOMIC_SEQ_CST))
+    while (!__atomic_load_n(&c->child_report.ran, __ATOMIC_SEQ_CST)) {
         sleep_us(1000);
+    }
     expect_long("getppid() in the child", getppid(), c->child_report.ppid);
 }
 
@@ -330,10 +340,12 @@ static void untraced_child(void)
 {
     struct call *c = call_new();
     pid_t pid = spawn();
-    if (pid == 0)
+    if (pid == 0) {
         _exit(is_traced());
-    if (wait_status(pid) != 0)
+    }
+    if (wait_status(pid) != 0) {
         skip("untraced: the suite itself runs under a tracer");
+    }
     for (int i = 0; i < 50; i++) {
         CALL_SET(c, SIGCHLD | (i & 1 ? CLONE_UNTRACED : 0), 720 + i);
         c->child = child_is_traced;

@@ -18,8 +18,9 @@ static const int allowed[] = {EFAULT, EINVAL, EPERM, EBUSY, EAGAIN, ENOMEM, ENOS
 static int is_allowed(long result)
 {
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++) {
-        if (result == -allowed[i])
+        if (result == -allowed[i]) {
             return 1;
+        }
     }
     return 0;
 }
@@ -55,32 +56,38 @@ static uint64_t tame(uint64_t flags)
     static const uint64_t signals[] = {0, SIGCHLD, SIGURG, SIGWINCH, 65, 0x80, 0xff};
     flags = (flags & ~0xffULL) | signals[random_below(7)];
     // The kernel takes milliseconds to end a new namespace.
-    if (random_below(50))
+    if (random_below(50)) {
         flags &= ~(uint64_t)CLONE_NEWNET;
-    if (random_below(8))
+    }
+    if (random_below(8)) {
         flags &= ~(uint64_t)(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWPID);
+    }
     // When the new namespace's pid 1 ends, the kernel sets its SIGCHLD to SIG_IGN. With a shared
     // table of handlers the caller ignores it, too, and can't wait for its children.
-    if (flags & CLONE_SIGHAND)
+    if (flags & CLONE_SIGHAND) {
         flags &= ~(uint64_t)CLONE_NEWPID;
-    if (random_below(10))
+    }
+    if (random_below(10)) {
         flags &= 0xffffffffULL;
+    }
     return flags;
 }
 
 static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
 {
     pid_t pids[8];
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         pids[i] = random_below(3) ? (pid_t)random_below(3000) : (pid_t)interesting();
+    }
     call_set(c, tame(interesting()), 8, pids);
     c->own_args.nr_pids = random_below(4) ? random_below(3) : (uint32_t)interesting();
     c->own_args.parent_tid = random_below(2) ? (uint32_t)(uintptr_t)low : (uint32_t)interesting();
     c->own_args.child_tid =
         random_below(2) ? (uint32_t)(uintptr_t)low + 64 : (uint32_t)interesting();
     c->own_args.child_stack = random_below(2) ? 0 : (uint64_t)(uintptr_t)stack + 4096;
-    if (random_below(20) == 0 && !(c->own_args.flags & CLONE_VM))
+    if (random_below(20) == 0 && !(c->own_args.flags & CLONE_VM)) {
         c->own_args.child_stack = 8 + (interesting() >> 18);
+    }
     c->tls = arch_tls_argument(stack);
     // A random number must not be the address of the program's memory.
     if (c->own_args.flags &
@@ -90,25 +97,29 @@ static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
     }
     c->child = child_sets_go;
     int bad_pids = random_below(16) == 0;
-    if (bad_pids)
+    if (bad_pids) {
         c->pids = (void *)(uintptr_t)interesting();
+    }
     long got = call_run(c);
     if (got < 0) {
         EXPECT(is_allowed(got), "%s: error %s is not in the specification", call_text(c),
                result_text(got));
         return;
     }
-    while (!__atomic_load_n(&c->go, __ATOMIC_SEQ_CST))
+    while (!__atomic_load_n(&c->go, __ATOMIC_SEQ_CST)) {
         sleep_us(20);
+    }
     if (c->own_args.flags & CLONE_PARENT && !(c->own_args.flags & CLONE_THREAD)) {
         call_check_child(c);
-        while (kill((pid_t)got, 0) == 0) // its parent reaps it
+        while (kill((pid_t)got, 0) == 0) { // its parent reaps it
             sleep_us(50);
+        }
     } else {
         call_finish(c, (pid_t)got);
     }
-    if (c->own_args.flags & CLONE_PIDFD)
+    if (c->own_args.flags & CLONE_PIDFD) {
         close(*(int *)(void *)low);
+    }
 }
 
 enum { ROUNDS = 10000, BATCH = 250 };
@@ -118,8 +129,9 @@ static void fuzz_batch(void)
     struct call *c = call_new();
     unsigned char *low = low_page(1);
     unsigned char *stack = guarded_pages(2, 0);
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < BATCH; i++) {
         fuzz_one(c, low, stack);
+    }
     expect_no_children("after a batch");
 }
 
@@ -136,12 +148,15 @@ static void fuzz(void)
         for (;;) {
             int status;
             pid_t dead = waitpid(-1, &status, __WALL);
-            if (dead < 0 && errno == ECHILD)
+            if (dead < 0 && errno == ECHILD) {
                 break;
-            if (report->claimed)
+            }
+            if (report->claimed) {
                 _exit(1);
-            if (dead == pid)
+            }
+            if (dead == pid) {
                 EXPECT(status == 0, "the caller ended with status 0x%x", status);
+            }
         }
     }
 }
@@ -152,8 +167,9 @@ static void fuzz_bytes(void)
     struct call *c = call_new();
     for (int i = 0; i < repetitions(3000); i++) {
         uint64_t words[5];
-        for (int j = 0; j < 5; j++)
+        for (int j = 0; j < 5; j++) {
             words[j] = random_u64();
+        }
         call_set(c, 0, 0, NULL);
         memcpy(&c->own_args, words, sizeof words);
         c->own_args.flags |= 1ULL << (33 + random_below(31));

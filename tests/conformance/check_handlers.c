@@ -90,8 +90,9 @@ static void handler_jumps(void)
         // The child's existence may be unknown to anyone.
         int status;
         pid_t dead;
-        while ((dead = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR)
+        while ((dead = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
             EXPECT(dead < 0 || status == 0, "child %d ended with status 0x%x", (int)dead, status);
+        }
     }
     start_timer(0, 0);
     note("%d jumps out of 1500 calls", (int)jumps);

@@ -19,8 +19,9 @@
 static int child_descends(struct call *c)
 {
     struct call **next = c->user;
-    if (!*next)
+    if (!*next) {
         return 0;
+    }
     call_expect(*next, (*next)->own_pids[0]);
     call_join(*next, (*next)->own_pids[0]);
     expect_long("getppid() in the child", getpid(), (*next)->child_report.ppid);
@@ -54,15 +55,18 @@ static void inherited(void)
         for (int i = 0; i < 8; i++) {
             pids[i] = spawn();
             if (pids[i] == 0) {
-                for (int j = 0; j < 10; j++)
+                for (int j = 0; j < 10; j++) {
                     forked_children(&i);
+                }
                 _exit(0);
             }
         }
-        if (round == 0)
+        if (round == 0) {
             basic_calls(3000);
-        for (int i = 0; i < 8; i++)
+        }
+        for (int i = 0; i < 8; i++) {
             join(pids[i]);
+        }
     }
 }
 
@@ -83,8 +87,9 @@ static void chain_of_execs(void)
 {
     int left = getenv("CLONE2_CHAIN") ? atoi(getenv("CLONE2_CHAIN")) : 10;
     char text[16] = "0";
-    if (left == 0)
+    if (left == 0) {
         return;
+    }
     basic_calls(2000);
     text[0] = (char)('0' + left - 1);
     setenv("CLONE2_CHAIN", text, 1);
@@ -119,8 +124,9 @@ static void daemonise(void)
     pid_t pid = spawn();
     if (pid == 0) {
         NEED(setsid());
-        if (spawn() != 0)
+        if (spawn() != 0) {
             _exit(0);
+        }
         EXPECT(chdir("/") == 0, "chdir");
         close(0);
         close(1);
@@ -135,8 +141,9 @@ static void daemonise(void)
     }
     join(pid);
     while (!__atomic_load_n(done, __ATOMIC_SEQ_CST)) {
-        if (__atomic_load_n(&report->claimed, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&report->claimed, __ATOMIC_SEQ_CST)) {
             _exit(1);
+        }
         sleep_us(2000);
     }
 }
@@ -170,20 +177,23 @@ static void start_loopers(int threads, pid_t base)
     for (int i = 0; i < threads; i++) {
         pthread_t t;
         struct looper *l = malloc(sizeof *l);
-        if (!l)
+        if (!l) {
             broken("malloc");
+        }
         *l = (struct looper){call_new(), i & 1 ? SIGCHLD | CLONE_VM | CLONE_VFORK : SIGCHLD,
                              base + 100 * i};
-        if (pthread_create(&t, NULL, loop, l) != 0)
+        if (pthread_create(&t, NULL, loop, l) != 0) {
             broken("pthread_create");
+        }
     }
 }
 
 static void wait_until_gone(pid_t base)
 {
     for (pid_t pid = base; pid < base + 500; pid++) {
-        while (kill(pid, 0) == 0)
+        while (kill(pid, 0) == 0) {
             sleep_us(500);
+        }
     }
 }
 
@@ -191,8 +201,9 @@ static void wait_until_gone(pid_t base)
 static void life_reaps(void)
 {
     int status;
-    while (waitpid(-1, &status, __WALL) > 0)
+    while (waitpid(-1, &status, __WALL) > 0) {
         EXPECT(status == 0, "a child of the old image ended with status 0x%x", status);
+    }
     basic_calls(20000);
     _exit(23);
 }
@@ -207,8 +218,9 @@ static void exec_in_mid_call(void)
             exec_inner("reaps");
         }
         int status = wait_status(pid);
-        if (report->claimed)
+        if (report->claimed) {
             _exit(1);
+        }
         EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 23,
                "exec by another thread in the middle of calls: status 0x%x", status);
         wait_until_gone(round_base(i));
@@ -225,8 +237,9 @@ static void exit_in_mid_call(void)
             _exit(24);
         }
         int status = wait_status(pid);
-        if (report->claimed)
+        if (report->claimed) {
             _exit(1);
+        }
         EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 24,
                "exit by another thread in the middle of calls: status 0x%x", status);
         wait_until_gone(round_base(i));
@@ -235,8 +248,9 @@ static void exit_in_mid_call(void)
 
 static __attribute__((noreturn)) void call_for_ever(int i)
 {
-    if (i % 3)
+    if (i % 3) {
         start_loopers(i % 3, round_base(i));
+    }
     struct looper l = {call_new(), i % 5 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK,
                        round_base(i) + 400};
     loop(&l);
@@ -247,16 +261,19 @@ static void kill_a_caller(void *arg)
 {
     int i = *(int *)arg;
     // Half of them are pid 1 of their own namespace, which must end with them.
-    if (i & 1)
+    if (i & 1) {
         NEED(unshare(CLONE_NEWPID));
+    }
     pid_t pid = spawn();
-    if (pid == 0)
+    if (pid == 0) {
         call_for_ever(i);
+    }
     sleep_us(random_below(6000));
     NEED(kill(pid, SIGKILL));
     int status = wait_status(pid);
-    if (report->claimed)
+    if (report->claimed) {
         _exit(1);
+    }
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
            "killed in the middle of calls: status 0x%x", status);
 }

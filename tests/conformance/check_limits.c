@@ -35,20 +35,24 @@ static void alive(void)
 {
     enum { CHILDREN = 500 };
     struct call **c = calloc(CHILDREN, sizeof(struct call *));
-    if (!c)
+    if (!c) {
         broken("calloc");
+    }
     for (int i = 0; i < CHILDREN; i++) {
         c[i] = call_new();
         CALL_SET(c[i], SIGCHLD, 5000 + i);
         c[i]->child = child_waits_for_go;
         call_expect(c[i], 5000 + i);
     }
-    for (int i = 0; i < CHILDREN; i++)
+    for (int i = 0; i < CHILDREN; i++) {
         EXPECT(kill(5000 + i, 0) == 0, "child %d is not there", 5000 + i);
-    for (int i = 0; i < CHILDREN; i++)
+    }
+    for (int i = 0; i < CHILDREN; i++) {
         call_go(c[i]);
-    for (int i = 0; i < CHILDREN; i++)
+    }
+    for (int i = 0; i < CHILDREN; i++) {
         call_join(c[i], 5000 + i);
+    }
     expect_no_children("at the end");
 }
 
@@ -56,8 +60,9 @@ static int child_checks_big(struct call *c)
 {
     const uint64_t *p = c->user;
     for (size_t i = 0; i < (size_t)c->value[0]; i += 512) {
-        if (p[i] != mix(i))
+        if (p[i] != mix(i)) {
             return 1;
+        }
     }
     return 0;
 }
@@ -67,10 +72,12 @@ static void big_process(void)
     size_t size = 200UL << 20;
     uint64_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct call *c = call_new();
-    if (p == MAP_FAILED)
+    if (p == MAP_FAILED) {
         skip("memory: 200 MiB");
-    for (size_t i = 0; i < size / 8; i += 512)
+    }
+    for (size_t i = 0; i < size / 8; i += 512) {
         p[i] = mix(i);
+    }
     for (int i = 0; i < 3; i++) {
         CALL_SET(c, SIGCHLD, 600 + i);
         c->child = child_checks_big;
@@ -99,8 +106,9 @@ static void no_descriptors_inner(void)
 {
     struct call *c = call_new();
     struct rlimit limit = {3, 3};
-    for (int fd = 3; fd < 64; fd++)
+    for (int fd = 3; fd < 64; fd++) {
         close(fd);
+    }
     while (open("/dev/null", O_RDWR) >= 0 && fcntl(2, F_GETFD) < 0)
         ;
     NEED(setrlimit(RLIMIT_NOFILE, &limit));
@@ -114,8 +122,9 @@ static void no_descriptors_inner(void)
 
 static void all_closed_inner(void)
 {
-    for (int fd = 0; fd < 256; fd++)
+    for (int fd = 0; fd < 256; fd++) {
         close(fd);
+    }
     struct call *c = call_new();
     plain_calls(c);
     int fd = open("/", O_RDONLY);
@@ -158,8 +167,9 @@ static void other_limits_inner(void)
 static void locked_memory_inner(void)
 {
     struct call *c = call_new();
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
         skip("mlockall");
+    }
     plain_calls(c);
 }
 
@@ -167,8 +177,9 @@ static void no_processes_inner(void)
 {
     struct call *c = call_new();
     struct rlimit none = {0, 0};
-    if (setresuid(65533, 65533, 65533) < 0)
+    if (setresuid(65533, 65533, 65533) < 0) {
         skip("users");
+    }
     NEED(setrlimit(RLIMIT_NPROC, &none));
     for (int i = 0; i < 10; i++) {
         call_set(c, SIGCHLD, 0, NULL);
@@ -179,8 +190,9 @@ static void no_processes_inner(void)
 
 static void no_processes(void)
 {
-    if (!options.privileged)
+    if (!options.privileged) {
         skip("root");
+    }
     run_inner("no-processes");
 }
 

@@ -27,10 +27,12 @@ static void deep_inside(void *arg)
     int want[64] = {0};
     int n = d->below + 1;
     // All levels that the check owns, each with its own pid.
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         want[i] = pids[i] = 3000 + 10 * i;
-    if (n == LEVELS_MAX)
+    }
+    if (n == LEVELS_MAX) {
         want[0] = pids[0] = 0; // clone3 accepts at most 32
+    }
     call_set(c, SIGCHLD, (unsigned)n, pids);
     pid_t pid = call_ok(c, pids[n - 1]);
     expect_nspid(c, n, want);
@@ -38,8 +40,9 @@ static void deep_inside(void *arg)
     // Only the innermost, and with gaps.
     CALL_SET(c, SIGCHLD, 4000);
     call_ok(c, 4000);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         want[i] = pids[i] = i % 3 == 1 || i == 0 ? 0 : 3005 + 10 * i;
+    }
     call_set(c, SIGCHLD, (unsigned)n, pids);
     call_ok(c, pids[n - 1]);
     expect_nspid(c, n, want);
@@ -54,8 +57,9 @@ static void depth_to(int wanted_level)
 {
     int level = nesting_level();
     int below = wanted_level - level;
-    if (below < 0)
+    if (below < 0) {
         skip("nesting: the suite itself runs at level %d", level);
+    }
     struct depth d = {wanted_level, below};
     in_nested(below, deep_inside, &d);
 }
@@ -87,8 +91,9 @@ static void full_depth_inside(void *arg)
     pids[n - 1] = 4100;
     call_set(c, SIGCHLD, (unsigned)n, pids);
     call_ok(c, 4100);
-    for (int i = 1; i < n - 1; i++)
+    for (int i = 1; i < n - 1; i++) {
         pids[i] = 20000 + i;
+    }
     call_set(c, SIGCHLD, (unsigned)n, pids);
     call_ok(c, 4100);
     expect_nspid(c, shown, pids + n - shown);
@@ -97,8 +102,9 @@ static void full_depth_inside(void *arg)
 static void full_depth(void)
 {
     int level = nesting_level();
-    if (levels_owned(level) < level + 1)
+    if (levels_owned(level) < level + 1) {
         skip("root: the initial pid namespace belongs to others");
+    }
     in_nested(LEVELS_MAX - 1 - level, full_depth_inside, &level);
 }
 
@@ -243,8 +249,9 @@ static void unshared_first_zero_inside(void *arg)
 
 static void unshared_first_zero(void)
 {
-    for (unsigned nr = 0; nr <= 2; nr++)
+    for (unsigned nr = 0; nr <= 2; nr++) {
         in_child(unshared_first_zero_inside, &nr);
+    }
 }
 
 static int open_pid_namespace(pid_t pid)
@@ -252,8 +259,9 @@ static int open_pid_namespace(pid_t pid)
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         skip("proc: no /proc/PID/ns");
+    }
     return fd;
 }
 

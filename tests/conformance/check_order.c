@@ -35,18 +35,24 @@ enum fault {
 
 static int expected_error(int faults)
 {
-    if (faults & BAD_ARGS)
+    if (faults & BAD_ARGS) {
         return EFAULT;
-    if (faults & (UPPER_FLAG | TOO_MANY_PIDS))
+    }
+    if (faults & (UPPER_FLAG | TOO_MANY_PIDS)) {
         return EINVAL;
-    if (faults & BAD_PIDS)
+    }
+    if (faults & BAD_PIDS) {
         return EFAULT;
-    if (faults & NO_PRIVILEGE)
+    }
+    if (faults & NO_PRIVILEGE) {
         return EPERM;
-    if (faults & (CLONE_EINVAL | NEGATIVE_INNER))
+    }
+    if (faults & (CLONE_EINVAL | NEGATIVE_INNER)) {
         return EINVAL;
-    if (faults & BUSY_INNER)
+    }
+    if (faults & BUSY_INNER) {
         return EBUSY;
+    }
     return faults & NEGATIVE_OUTER ? EINVAL : EBUSY;
 }
 
@@ -63,24 +69,30 @@ static void all_faults(int level, int privilege_fault)
     unsigned char *low = low_page(1);
     memset(low, 0x33, 64);
     for (int faults = 1; faults < FAULTS; faults++) {
-        if (!(faults & NO_PRIVILEGE) != !privilege_fault || contradicts(faults))
+        if (!(faults & NO_PRIVILEGE) != !privilege_fault || contradicts(faults)) {
             continue;
+        }
         pid_t inner = faults & BUSY_INNER ? 401 : faults & NEGATIVE_INNER ? -1 : 511;
         pid_t outer = faults & BUSY_OUTER ? 400 : faults & NEGATIVE_OUTER ? -1 : 510;
         CALL_SET(c, SIGCHLD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, outer, inner);
         c->own_args.parent_tid = (uint32_t)(uintptr_t)low;
         c->own_args.child_tid = (uint32_t)(uintptr_t)low + 32;
-        if (faults & UPPER_FLAG)
+        if (faults & UPPER_FLAG) {
             c->own_args.flags |= 1ULL << (34 + random_below(30));
-        if (faults & TOO_MANY_PIDS)
+        }
+        if (faults & TOO_MANY_PIDS) {
             c->own_args.nr_pids = (uint32_t)level + 2 + (random_below(4) ? 0 : random_below(1000));
-        if (faults & CLONE_EINVAL)
+        }
+        if (faults & CLONE_EINVAL) {
             c->own_args.flags |= random_below(2) ? CLONE_SIGHAND : CLONE_NEWNS | CLONE_FS;
-        if (faults & BAD_PIDS)
+        }
+        if (faults & BAD_PIDS) {
             c->pids = random_below(2) ? NULL : (void *)-64L;
+        }
         c->child = child_is_bad;
-        if (faults & BAD_ARGS)
+        if (faults & BAD_ARGS) {
             c->args = random_below(2) ? (void *)8 : (void *)-4096L;
+        }
         long got = call_run(c);
         EXPECT(got == -expected_error(faults),
                "args%s%s%s%s%s%s%s%s%s%s, nesting level %d: expected -%s, got %s",
@@ -94,9 +106,10 @@ static void all_faults(int level, int privilege_fault)
                faults & BUSY_OUTER ? " +outer pid in use" : "",
                faults & NEGATIVE_OUTER ? " +outer pid negative" : "", level,
                errno_name(expected_error(faults)), result_text(got));
-        for (int i = 0; i < 64; i++)
+        for (int i = 0; i < 64; i++) {
             EXPECT(low[i] == 0x33, "%s: failed, but wrote to parent_tid or child_tid",
                    call_text(c));
+        }
     }
 }
 
@@ -119,10 +132,11 @@ static void order_inside(void *arg)
     CALL_SET(living, SIGCHLD, 400, 401);
     living->child = child_waits_for_go;
     call_expect(living, 401);
-    if (o->privilege_fault)
+    if (o->privilege_fault) {
         in_child(without_privilege, o);
-    else
+    } else {
         all_faults(o->level, 0);
+    }
     call_go(living);
     call_join(living, 401);
     expect_no_children("after all failures");
@@ -147,8 +161,9 @@ static void order_eagain_inside(void *arg)
     struct call *c = call_new();
     struct rlimit none = {0, 0};
     NEED(prctl(PR_SET_KEEPCAPS, 1));
-    if (setresuid(65533, 65533, 65533) < 0)
+    if (setresuid(65533, 65533, 65533) < 0) {
         skip("users");
+    }
     keep_capabilities(privilege ? CAPABILITY(40) : 0); // CAP_CHECKPOINT_RESTORE
     NEED(setrlimit(RLIMIT_NPROC, &none));
     call_set(c, SIGCHLD, 0, NULL);
@@ -168,10 +183,12 @@ static void order_eagain_inside(void *arg)
 
 static void order_eagain(void)
 {
-    if (!options.privileged)
+    if (!options.privileged) {
         skip("root");
-    for (int privilege = 0; privilege < 2; privilege++)
+    }
+    for (int privilege = 0; privilege < 2; privilege++) {
         in_child(order_eagain_inside, &privilege);
+    }
 }
 
 // Flags for which clone(2) itself gives EPERM, with pids in use: EPERM.
@@ -201,8 +218,9 @@ static void clone_eperm(void)
 static int lowest_free_descriptor(void)
 {
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0)
+    if (fd >= 0) {
         close(fd);
+    }
     return fd;
 }
 
@@ -226,12 +244,14 @@ static void nothing_changes(void)
         CALL_SET(c, SIGCHLD | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, pids[i % 3]);
         c->own_args.parent_tid = (uint32_t)(uintptr_t)low;
         c->own_args.child_tid = (uint32_t)(uintptr_t)low + 64;
-        if (i % 3 == 2)
+        if (i % 3 == 2) {
             c->own_args.flags |= CLONE_SIGHAND;
+        }
         c->check = STACK_ALL;
         call_expect(c, i % 3 ? -EINVAL : -EBUSY);
-        for (int j = 0; j < 4096; j++)
+        for (int j = 0; j < 4096; j++) {
             EXPECT(low[j] == 0x44, "%s: failed, but changed memory", call_text(c));
+        }
     }
     expect_long("the lowest free descriptor", fd, lowest_free_descriptor());
     if (size > 0) {

@@ -14,8 +14,9 @@ static void own_pid_max_inside(void *arg)
 {
     int outer_max = *(int *)arg;
     struct call *c = call_new();
-    if (write_file("/proc/sys/kernel/pid_max", "5000") < 0 || pid_max() != 5000)
+    if (write_file("/proc/sys/kernel/pid_max", "5000") < 0 || pid_max() != 5000) {
         skip("pidns-pid-max: cannot be set");
+    }
     CALL_SET(c, SIGCHLD, 4999);
     call_ok(c, 4999);
     CALL_SET(c, SIGCHLD, 5000);
@@ -43,8 +44,10 @@ static void own_pid_max(void)
     int minor = 0;
     NEED(uname(&u));
     // Before 6.14, writing would change the whole machine.
-    if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < 6 || (major == 6 && minor < 14))
+    if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < 6 ||
+        (major == 6 && minor < 14)) {
         skip("pidns-pid-max: Linux 6.14");
+    }
     int outer_max = pid_max();
     in_nested(1, own_pid_max_inside, &outer_max);
     expect_long("the outer namespace's pid_max", outer_max, pid_max());
@@ -59,8 +62,9 @@ static void wraps_inside(void *arg)
     pid_t pid[N];
     int count = 0;
     (void)arg;
-    if (write_file("/proc/sys/kernel/pid_max", "320") < 0 || pid_max() != MAX)
+    if (write_file("/proc/sys/kernel/pid_max", "320") < 0 || pid_max() != MAX) {
         skip("pidns-pid-max: cannot be set");
+    }
     for (int i = 0; i < 60; i++) {
         struct call *turn = call_new();
         CALL_SET(turn, SIGCHLD, 700, 0);
@@ -74,8 +78,9 @@ static void wraps_inside(void *arg)
         CALL_SET(c[count], SIGCHLD, 750 + count, 0);
         c[count]->child = child_waits_for_go;
         long got = call_run(c[count]);
-        if (got == -EAGAIN)
+        if (got == -EAGAIN) {
             break; // like fork(): pids below 300 are not reused after the first round
+        }
         EXPECT(got > 0, "%s: expected a pid or -EAGAIN, got %s", call_text(c[count]),
                result_text(got));
         pid[count] = (pid_t)got;
@@ -93,8 +98,10 @@ static void wraps(void)
     int major = 0;
     int minor = 0;
     NEED(uname(&u));
-    if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < 6 || (major == 6 && minor < 14))
+    if (sscanf(u.release, "%d.%d", &major, &minor) != 2 || major < 6 ||
+        (major == 6 && minor < 14)) {
         skip("pidns-pid-max: Linux 6.14");
+    }
     in_nested(1, wraps_inside, NULL);
 }
 

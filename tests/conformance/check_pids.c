@@ -60,8 +60,9 @@ static void zero_positions_inside(void *arg)
         struct call *c = call_new();
         pid_t pids[3];
         int want[3];
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
             want[i] = pids[i] = mask & (1 << i) ? 500 + 10 * i + mask : 0;
+        }
         call_set(c, SIGCHLD, (unsigned)n, pids);
         pid_t pid = call_ok(c, pids[n - 1]);
         expect_nspid(c, n, want);
@@ -72,8 +73,9 @@ static void zero_positions_inside(void *arg)
 
 static void zero_positions(void)
 {
-    for (int n = 1; n <= 3; n++)
+    for (int n = 1; n <= 3; n++) {
         in_nested(2, zero_positions_inside, &n);
+    }
 }
 
 // 0 entries that the kernel (or provider) picks next to chosen ones must be free pids, and differ
@@ -89,8 +91,9 @@ static void zero_many_alive_inside(void *arg)
         CALL_SET(c[i], SIGCHLD, 600 + i, 0);
         c[i]->child = child_waits_for_go;
         pid[i] = call_expect(c[i], 0);
-        for (int j = 0; j < i; j++)
+        for (int j = 0; j < i; j++) {
             EXPECT(pid[i] != pid[j], "two living children have pid %d", (int)pid[i]);
+        }
     }
     for (int i = 0; i < N; i++) {
         call_go(c[i]);
@@ -114,9 +117,10 @@ static void zero_advances_inside(void *arg)
     for (int i = 0; i < N; i++) {
         CALL_SET(c, SIGCHLD, 600 + i, 0);
         seen[i] = call_ok(c, 0);
-        for (int j = 0; j < i; j++)
+        for (int j = 0; j < i; j++) {
             EXPECT(seen[i] != seen[j], "entry 0 gave pid %d again after %d calls", (int)seen[i],
                    i - j);
+        }
     }
 }
 
@@ -208,8 +212,9 @@ static void full_list_inside(void *arg)
     pid_t pids[64] = {0};
     pids[level] = 1717;
     call_set(c, SIGCHLD, (unsigned)level + 1, pids);
-    if (levels_owned(level) < level + 1)
+    if (levels_owned(level) < level + 1) {
         skip("root: the initial pid namespace belongs to others");
+    }
     call_ok(c, 1717);
 }
 
@@ -243,12 +248,14 @@ static void small_pids(void)
 {
     struct call *c = call_new();
     for (pid_t pid = 3; pid < 40; pid++) {
-        if (pid == getpid())
+        if (pid == getpid()) {
             continue;
+        }
         CALL_SET(c, SIGCHLD, pid);
         long got = call_run(c);
-        if (got == -EBUSY && kill(pid, 0) == 0)
+        if (got == -EBUSY && kill(pid, 0) == 0) {
             continue;
+        }
         EXPECT(got == pid, "%s: expected %d, got %s", call_text(c), (int)pid, result_text(got));
         call_join(c, pid);
     }
@@ -265,8 +272,9 @@ static void range_each_level_inside(void *arg)
             pids[i] = bad[j];
             call_set(c, SIGCHLD, 3, pids);
             call_expect(c, -EINVAL);
-            for (int k = 0; k < 3; k++)
+            for (int k = 0; k < 3; k++) {
                 pids[k] = k == i ? bad[j] : 800 + k;
+            }
             call_set(c, SIGCHLD, 3, pids);
             call_expect(c, -EINVAL);
         }

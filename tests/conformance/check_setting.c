@@ -32,12 +32,13 @@ static void with_capabilities(uint64_t mask, int allowed)
     for (int round = 0; round < 3; round++) {
         for (size_t i = 0; i < 4; i++) {
             CALL_SET(c, SIGCHLD, lists[i]);
-            if (!allowed)
+            if (!allowed) {
                 call_expect(c, -EPERM);
-            else if (errors[i] < 0)
+            } else if (errors[i] < 0) {
                 call_expect(c, errors[i]);
-            else
+            } else {
                 call_ok(c, errors[i]);
+            }
         }
     }
 }
@@ -202,8 +203,9 @@ static void new_user_namespace(void)
 static void other_user_inner(void)
 {
     struct call *c = call_new();
-    if (setgroups(0, NULL) < 0 || setresgid(65533, 65533, 65533) < 0)
+    if (setgroups(0, NULL) < 0 || setresgid(65533, 65533, 65533) < 0) {
         skip("users"); // a user namespace with one user
+    }
     NEED(setresuid(65533, 65533, 65533));
     for (int i = 0; i < 5; i++) {
         call_set(c, SIGCHLD, 0, NULL);
@@ -217,8 +219,9 @@ static void other_user_inner(void)
 
 static void other_user(void)
 {
-    if (!options.privileged)
+    if (!options.privileged) {
         skip("root");
+    }
     run_inner("other-user");
 }
 
@@ -234,14 +237,16 @@ static void not_dumpable_probe(void *arg)
     struct call *c = call_new();
     (void)arg;
     NEED(prctl(PR_SET_DUMPABLE, 0));
-    if (call_run(c) == -EPERM)
+    if (call_run(c) == -EPERM) {
         skip("rootless-nondumpable: the provider may not look into such a process");
+    }
 }
 
 static void not_dumpable(void)
 {
-    if (!options.privileged)
+    if (!options.privileged) {
         in_child(not_dumpable_probe, NULL);
+    }
     basic_calls(2100);
     run_inner("not-dumpable");
     NEED(prctl(PR_SET_DUMPABLE, 0));

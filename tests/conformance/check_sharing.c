@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What flags share between caller and child, or keep apart: files, handlers, semaphores, namespaces.
+// What flags share between caller and child, or keep apart: files, handlers, namespaces ...
+// namespaces.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -97,8 +98,9 @@ static void sysvsem(void)
 {
     struct call *c = call_new();
     int id = semget(IPC_PRIVATE, 1, 0600);
-    if (id < 0)
+    if (id < 0) {
         skip("sysvipc");
+    }
     for (int shared = 0; shared < 2; shared++) {
         semctl(id, 0, SETVAL, 0);
         CALL_SET(c, SIGCHLD | (shared ? CLONE_SYSVSEM : 0), 700);
@@ -147,16 +149,18 @@ static void new_namespaces_inside(void *arg)
     char own[KINDS * 64];
     c->user = own;
     child_reads_namespaces(c);
-    if (!own[0])
+    if (!own[0]) {
         skip("proc: /proc/self/ns");
+    }
     CALL_SET(c, SIGCHLD | flags, 700);
     c->user = low_page(1);
     c->child = child_reads_namespaces;
     call_ok(c, 700);
     for (int i = 0; i < KINDS; i++) {
         const char *theirs = (char *)c->user + 64 * i;
-        if (!own[64 * i])
+        if (!own[64 * i]) {
             continue;
+        }
         EXPECT((strcmp(own + 64 * i, theirs) != 0) == ((flags & kinds[i].flag) != 0),
                "flags 0x%llx: %s namespace: caller %s, child %s", (unsigned long long)flags,
                kinds[i].name, own + 64 * i, theirs);
@@ -168,8 +172,9 @@ static void new_namespaces(void)
     uint64_t all = 0;
     for (int i = 0; i < KINDS; i++) {
         uint64_t flag = kinds[i].flag;
-        if (flag == CLONE_NEWUSER)
+        if (flag == CLONE_NEWUSER) {
             need_user_namespaces();
+        }
         in_child(new_namespaces_inside, &flag);
         all |= flag;
         in_child(new_namespaces_inside, &all);

@@ -138,10 +138,11 @@ static void stopped_caller(void *arg)
     for (int i = 0; i < repetitions(400); i++) {
         pid_t want = i % 7 == 6 ? 1 : 2000 + i;
         call_set(c, i % 3 ? SIGCHLD : SIGCHLD | CLONE_VM | CLONE_VFORK, 1, &want);
-        if (want == 1)
+        if (want == 1) {
             call_expect(c, -EBUSY);
-        else
+        } else {
             call_ok(c, want);
+        }
     }
 }
 
@@ -187,8 +188,9 @@ static void fatal_signal(void)
                     status);
         // Its last child may still exist.
         for (pid_t pid = base; pid < base + 1000; pid++) {
-            while (kill(pid, 0) == 0)
+            while (kill(pid, 0) == 0) {
                 sleep_us(500);
+            }
         }
     }
 }

@@ -38,9 +38,10 @@ static void child_stack_edges(void)
             CALL_SET(c, kind(k), 520);
             c->own_args.child_stack = (uint64_t)(uintptr_t)p + offsets[i];
             call_finish(c, call_expect_soon(c, 520));
-            for (size_t j = 0; j < page; j++)
+            for (size_t j = 0; j < page; j++) {
                 EXPECT(p[j] == 0x66, "%s: the child's stack was written at sp%+ld", call_text(c),
                        (long)j - (long)offsets[i]);
+            }
         }
     }
 }
@@ -85,8 +86,9 @@ static int machine_takes(uint64_t sp)
            "clone(2) with child_stack 0x%llx: the child ended with status 0x%x",
            (unsigned long long)sp, status);
     call_free(c);
-    if (!takes)
+    if (!takes) {
         note("left out: this machine takes no stack pointer 0x%llx", (unsigned long long)sp);
+    }
     return takes;
 }
 
@@ -103,17 +105,19 @@ static void same_stack(void)
     memset(p, 0x66, page);
     for (size_t k = 0; k < 4; k++) {
         for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-            if (values[i] != 0 && !machine_takes(values[i]))
+            if (values[i] != 0 && !machine_takes(values[i])) {
                 continue;
+            }
             CALL_SET(c, kind(k), 540);
             c->sp = values[i];
             call_finish(c, call_expect_soon(c, 540));
             CALL_SET(c, kind(k), 1);
             c->sp = values[i];
             call_expect(c, -EBUSY);
-            for (size_t j = 0; j < page; j++)
+            for (size_t j = 0; j < page; j++) {
                 EXPECT(p[j] == 0x66, "%s, sp 0x%llx: the stack was written", call_text(c),
                        (unsigned long long)values[i]);
+            }
         }
     }
 }
@@ -127,10 +131,11 @@ static void memory_below(void)
         for (int i = 0; i < 10; i++) {
             CALL_SET(c, kind(k), i & 1 ? 1 : 550);
             c->check = STACK_ALL;
-            if (i & 1)
+            if (i & 1) {
                 call_expect(c, -EBUSY);
-            else
+            } else {
                 call_finish(c, call_expect_soon(c, 550));
+            }
         }
     }
 }
@@ -151,8 +156,9 @@ static void growing_stack(void)
         c->sp = (uint64_t)(uintptr_t)p + size - 64;
         call_ok(c, 560);
         NEED(mincore(p, size, present));
-        for (int j = 0; j < 62; j++)
+        for (int j = 0; j < 62; j++) {
             EXPECT(!(present[j] & 1), "the call touched the stack %d pages below sp", 63 - j);
+        }
     }
 }
 
@@ -164,18 +170,21 @@ static void child_stack_kernel(void)
     static const uint64_t values[] = {ARCH_USER_END, 1ULL << 63, 0xffff800000000000ULL,
                                       0xffffffffffffff00ULL, ~0ULL};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
-        if (!machine_takes(values[i]))
+        if (!machine_takes(values[i])) {
             continue;
+        }
         CALL_SET(c, SIGCHLD, 570);
         c->own_args.child_stack = values[i];
         long want = call_run_clone(c);
-        if (want > 0)
+        if (want > 0) {
             call_join(c, (pid_t)want);
+        }
         CALL_SET(c, SIGCHLD, 570);
         c->own_args.child_stack = values[i];
         long got = call_run(c);
-        if (got > 0)
+        if (got > 0) {
             call_join(c, (pid_t)got);
+        }
         // clone(2) accepts any number; a provider based on clone3 may find it out of range. Nothing
         // else may happen.
         EXPECT(got == 570 || got == want || got == -EINVAL,

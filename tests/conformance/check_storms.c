@@ -49,8 +49,9 @@ static long run_through_eintr(struct call *c, int restart, long *interrupted)
 {
     for (;;) {
         long got = call_run(c);
-        if (got != -EINTR)
+        if (got != -EINTR) {
             return got;
+        }
         EXPECT(!restart, "%s: EINTR although the handler has SA_RESTART", call_text(c));
         EXPECT(!options.eintr_never, "%s: EINTR", call_text(c));
         ++*interrupted;
@@ -92,8 +93,9 @@ static void storm(int restart, int all)
         EXPECT(right ? got == right : got > 0, "%s under a storm of signals: expected %s, got %s%s",
                call_text(c), right ? result_text(right) : "a pid", result_text(got),
                call_stray_text(c));
-        if (got > 0)
+        if (got > 0) {
             call_finish(c, (pid_t)got);
+        }
     }
     NEED(setitimer(ITIMER_REAL, &off, NULL));
     EXPECT(signals_seen > 0, "no signal arrived");
@@ -127,13 +129,15 @@ static void storm_on_stack(void)
     for (int i = 0; i < repetitions(500); i++) {
         CALL_SET(c, SIGCHLD, i % 5 ? 2000 + i : 1);
         c->sp = sp;
-        if (i % 5)
+        if (i % 5) {
             call_ok(c, 2000 + i);
-        else
+        } else {
             call_expect(c, -EBUSY);
-        for (int j = -ARCH_RED_ZONE; j < 64; j++)
+        }
+        for (int j = -ARCH_RED_ZONE; j < 64; j++) {
             EXPECT(stack[15 * (long)page_size() + j] == 0x21, "%s: the stack was changed at sp%+d",
                    call_text(c), j);
+        }
     }
     NEED(setitimer(ITIMER_REAL, &off, NULL));
 }
@@ -187,12 +191,14 @@ static void storm_threads(void)
     handle(nothing, SA_RESTART);
     for (int i = 0; i < THREADS; i++) {
         bases[i] = 2000 + 1000 * i;
-        if (pthread_create(&threads[i], NULL, calling_thread, &bases[i]) != 0)
+        if (pthread_create(&threads[i], NULL, calling_thread, &bases[i]) != 0) {
             broken("pthread_create");
+        }
     }
     start_timer(200, 200);
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
     start_timer(0, 0);
 }
 
@@ -217,8 +223,9 @@ const struct inner storms_inners[] = {
 
 static void storm_first(void)
 {
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 40; i++) {
         run_inner("storm-first");
+    }
 }
 
 // The same in forked children of a process that has never called.

@@ -32,8 +32,9 @@ static void thread_once(struct call *c, pid_t want, int nr)
 static void thread(void)
 {
     struct call *c = call_new();
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < 50; i++) {
         thread_once(c, 900 + i, i % 5 != 0);
+    }
     CALL_SET(c, thread_flags, getpid());
     c->child = child_is_bad;
     call_expect(c, -EBUSY);
@@ -129,11 +130,13 @@ static void run_workers(void)
     pthread_barrier_init(&barrier, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
         workers[i] = (struct worker){i, call_new(), &barrier};
-        if (pthread_create(&threads[i], NULL, work, &workers[i]) != 0)
+        if (pthread_create(&threads[i], NULL, work, &workers[i]) != 0) {
             broken("pthread_create");
+        }
     }
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
 }
 
 // Including the process's first calls: a provider must set itself up only once.
@@ -161,17 +164,20 @@ static void first_calls_inner(void)
     pthread_barrier_init(&barrier, NULL, THREADS);
     for (int i = 0; i < THREADS; i++) {
         workers[i] = (struct worker){i, call_new(), &barrier};
-        if (pthread_create(&threads[i], NULL, first_call, &workers[i]) != 0)
+        if (pthread_create(&threads[i], NULL, first_call, &workers[i]) != 0) {
             broken("pthread_create");
+        }
     }
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
 }
 
 static void threads_first_calls(void)
 {
-    for (int i = 0; i < repetitions(100); i++)
+    for (int i = 0; i < repetitions(100); i++) {
         run_inner("threads-first-calls");
+    }
 }
 
 const struct inner threads_inners[] = {
@@ -209,8 +215,9 @@ static void *race_counted(void *arg)
         int winners = 0;
         pthread_barrier_wait(workers->barrier);
         pthread_barrier_wait(workers->barrier);
-        for (int j = 0; j < THREADS; j++)
+        for (int j = 0; j < THREADS; j++) {
             winners += workers[j].call->result > 0;
+        }
         expect_long("threads that got the pid", 1, winners);
         pthread_barrier_wait(workers->barrier);
     }
@@ -223,15 +230,18 @@ static void threads_same_pid(void)
     struct worker workers[THREADS];
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
-    for (int i = 0; i < THREADS; i++)
-        workers[i] = (struct worker){i, call_new(), &barrier};
     for (int i = 0; i < THREADS; i++) {
-        if (pthread_create(&threads[i], NULL, race, &workers[i]) != 0)
+        workers[i] = (struct worker){i, call_new(), &barrier};
+    }
+    for (int i = 0; i < THREADS; i++) {
+        if (pthread_create(&threads[i], NULL, race, &workers[i]) != 0) {
             broken("pthread_create");
+        }
     }
     race_counted(workers);
-    for (int i = 0; i < THREADS; i++)
+    for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
+    }
 }
 
 // A thread created by clone2 makes calls itself.
@@ -239,8 +249,9 @@ static int thread_calls(struct call *c)
 {
     struct call *mine = c->user;
     c->value[0] = call_run(mine);
-    if (c->value[0] <= 0)
+    if (c->value[0] <= 0) {
         return 1;
+    }
     int status = -1;
     arch_raw(SYS_wait4, (uint64_t)c->value[0], (uint64_t)(uintptr_t)&status, 0, 0, 0, 0);
     c->value[1] = status;

@@ -105,12 +105,14 @@ enum { NEST = 40 };
 static int child_nests(struct call *c)
 {
     struct call **next = c->user;
-    if (!*next)
+    if (!*next) {
         return 0;
+    }
     long got = call_run(*next);
     int status = -1;
-    if (got <= 0 || got != (*next)->own_pids[0])
+    if (got <= 0 || got != (*next)->own_pids[0]) {
         return 90;
+    }
     // Not the C library's waitpid: it may be a cancellation point, with a foreign thread's state.
     long reaped = arch_raw(SYS_wait4, (uint64_t)got, pointer(&status), 0, 0, 0, 0);
     return reaped == got && status == 0 ? 0 : 91;

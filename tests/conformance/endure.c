@@ -65,23 +65,26 @@ static long run(struct call *c, int i)
         __atomic_add_fetch(&state->calls, 1, __ATOMIC_SEQ_CST);
         if (got == -ENOSYS) {
             if (__atomic_add_fetch(&state->missing, 1, __ATOMIC_SEQ_CST) > CALLS_AFTER_ENOSYS &&
-                !state->returns)
+                !state->returns) {
                 __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
+            }
             return got;
         }
         EXPECT(missing_before == 0 || state->returns, "%s: %s after ENOSYS had been seen",
                call_text(c), result_text(got));
-        if (got == -EINTR && !options.eintr_never)
+        if (got == -EINTR && !options.eintr_never) {
             continue;
-        if (failing)
+        }
+        if (failing) {
             EXPECT(got == -EBUSY || got == -EPERM, "%s: expected -EBUSY or -EPERM, got %s",
                    call_text(c), result_text(got));
-        else if (i % 8 == 5)
+        } else if (i % 8 == 5) {
             EXPECT(got == pid || got == -EBUSY || got == -EPERM,
                    "%s: expected %d, -EBUSY or -EPERM, got %s", call_text(c), (int)pid,
                    result_text(got));
-        else
+        } else {
             EXPECT(got > 0, "%s: expected a pid, got %s", call_text(c), result_text(got));
+        }
         return got;
     }
 }
@@ -92,8 +95,9 @@ static void *endure(void *arg)
     (void)arg;
     for (int i = 0; now() < state->end && !__atomic_load_n(&state->stop, __ATOMIC_SEQ_CST); i++) {
         long got = run(c, i);
-        if (got > 0)
+        if (got > 0) {
             call_finish(c, (pid_t)got);
+        }
     }
     return NULL;
 }
@@ -102,12 +106,14 @@ static void endure_all(int threads)
 {
     pthread_t thread[THREADS_MAX];
     for (int i = 1; i < threads; i++) {
-        if (pthread_create(&thread[i], NULL, endure, NULL) != 0)
+        if (pthread_create(&thread[i], NULL, endure, NULL) != 0) {
             broken("pthread_create");
+        }
     }
     endure(NULL);
-    for (int i = 1; i < threads; i++)
+    for (int i = 1; i < threads; i++) {
         pthread_join(thread[i], NULL);
+    }
     expect_no_children("at the end");
     _exit(0);
 }
@@ -128,15 +134,17 @@ int endure_main(int argc, char **argv)
         return 99;
     }
     state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (state == MAP_FAILED)
+    if (state == MAP_FAILED) {
         return 99;
+    }
     report = &state->report;
     state->returns = returns;
     random_seed(options.seed);
     state->end = now() + atoi(argv[0]);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
         endure_all(threads);
+    }
     int status = 0;
     signal(SIGTERM, stop);
     while (waitpid(pid, &status, WNOHANG) == 0) {

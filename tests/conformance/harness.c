@@ -48,8 +48,9 @@ void broken(const char *format, ...)
 
 void note(const char *format, ...)
 {
-    if (!options.verbose)
+    if (!options.verbose) {
         return;
+    }
     va_list ap;
     va_start(ap, format);
     fprintf(stderr, "  ");
@@ -64,8 +65,9 @@ int feature_is_absent(const char *feature)
     size_t length = strcspn(feature, ":");
     while (list && *list) {
         size_t n = strcspn(list, ",");
-        if (n == length && strncmp(list, feature, n) == 0)
+        if (n == length && strncmp(list, feature, n) == 0) {
             return 1;
+        }
         list += n + (list[n] == ',');
     }
     return 0;
@@ -73,8 +75,9 @@ int feature_is_absent(const char *feature)
 
 void need_feature(const char *feature, const char *why)
 {
-    if (feature_is_absent(feature))
+    if (feature_is_absent(feature)) {
         skip("%s: %s", feature, why);
+    }
 }
 
 int repetitions(int all)
@@ -84,14 +87,16 @@ int repetitions(int all)
 
 void need_bare_instruction(void)
 {
-    if (options.by_function)
+    if (options.by_function) {
         skip("bare-instruction: a function needs a stack of its own");
+    }
 }
 
 long need(long value, const char *call, const char *file, int line)
 {
-    if (value == -1)
+    if (value == -1) {
         broken("%s:%d: %s: %s", file, line, call, strerror(errno));
+    }
     return value;
 }
 
@@ -107,8 +112,9 @@ const char *errno_name(int error)
                  {ENOTTY, "ENOTTY"}};
     static __thread char other[16];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (names[i].value == error)
+        if (names[i].value == error) {
             return names[i].name;
+        }
     }
     snprintf(other, sizeof other, "errno %d", error);
     return other;
@@ -119,10 +125,11 @@ const char *result_text(long result)
     static __thread char buffer[4][32];
     static __thread unsigned next;
     char *text = buffer[next++ % 4];
-    if (result < 0 && result >= -4095)
+    if (result < 0 && result >= -4095) {
         snprintf(text, 32, "-%s", errno_name((int)-result));
-    else
+    } else {
         snprintf(text, 32, "%ld", result);
+    }
     return text;
 }
 
@@ -134,10 +141,12 @@ void expect_long(const char *what, long want, long got)
 pid_t spawn(void)
 {
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
         broken("fork: %s", strerror(errno));
-    if (pid == 0)
+    }
+    if (pid == 0) {
         random_seed(random_u64() ^ (uint64_t)getpid());
+    }
     return pid;
 }
 
@@ -145,8 +154,9 @@ int wait_status(pid_t pid)
 {
     int status;
     while (waitpid(pid, &status, __WALL) < 0) {
-        if (errno != EINTR)
+        if (errno != EINTR) {
             fail("waitpid(%d): %s", (int)pid, strerror(errno));
+        }
     }
     return status;
 }
@@ -154,11 +164,13 @@ int wait_status(pid_t pid)
 void join(pid_t pid)
 {
     int status = wait_status(pid);
-    if (__atomic_load_n(&report->claimed, __ATOMIC_SEQ_CST))
+    if (__atomic_load_n(&report->claimed, __ATOMIC_SEQ_CST)) {
         _exit(1);
-    if (WIFSIGNALED(status))
+    }
+    if (WIFSIGNALED(status)) {
         fail("process %d was killed by signal %d (%s)", (int)pid, WTERMSIG(status),
              strsignal(WTERMSIG(status)));
+    }
     EXPECT(status == 0, "process %d ended with status %d", (int)pid, WEXITSTATUS(status));
 }
 
@@ -213,20 +225,23 @@ void sleep_us(unsigned us)
 long read_file(const char *path, char *buffer, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
+    }
     ssize_t n = read(fd, buffer, size - 1);
     close(fd);
-    if (n >= 0)
+    if (n >= 0) {
         buffer[n] = '\0';
+    }
     return n;
 }
 
 int write_file(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return -1;
+    }
     ssize_t n = write(fd, text, strlen(text));
     int saved = errno;
     close(fd);

@@ -46,21 +46,25 @@ void exec_inner(const char *name)
 void run_inner(const char *name)
 {
     pid_t pid = spawn();
-    if (pid == 0)
+    if (pid == 0) {
         exec_inner(name);
+    }
     join(pid);
 }
 
 int inner_main(const char *name)
 {
     const char *fd = getenv(report_variable);
-    if (strcmp(name, "nothing") == 0)
+    if (strcmp(name, "nothing") == 0) {
         return 0;
-    if (!fd)
+    }
+    if (!fd) {
         return 99;
+    }
     report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED, atoi(fd), 0);
-    if (report == MAP_FAILED)
+    if (report == MAP_FAILED) {
         return 99;
+    }
     fcntl(report->fd, F_SETFD, FD_CLOEXEC);
     random_seed(options.seed);
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {

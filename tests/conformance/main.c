@@ -116,19 +116,22 @@ static int poll_job(struct job *job, struct tally *t)
 {
     int status;
     pid_t pid = job->runner < 0 ? -1 : waitpid(job->runner, &status, WNOHANG);
-    if (pid == 0 && now() < job->deadline)
+    if (pid == 0 && now() < job->deadline) {
         return 0;
+    }
     struct report *r = job->report;
     if (pid == 0) {
         const char *why = "timeout";
         pid_t init = __atomic_load_n(&r->init, __ATOMIC_SEQ_CST);
-        if (init > 0)
+        if (init > 0) {
             kill(init, SIGKILL);
-        else
+        } else {
             kill(job->runner, SIGKILL);
+        }
         double patience = now() + 10;
-        while ((pid = waitpid(job->runner, &status, WNOHANG)) == 0 && now() < patience)
+        while ((pid = waitpid(job->runner, &status, WNOHANG)) == 0 && now() < patience) {
             sleep_us(2000);
+        }
         if (pid == 0) {
             kill(job->runner, SIGKILL);
             why = "timeout, and SIGKILL does not end it";
@@ -179,15 +182,18 @@ static int run_checks(const struct check **list, int count, int jobs_wanted)
             }
         }
         struct timespec tick = {0, 100000000};
-        if (running == jobs_max || next == count)
+        if (running == jobs_max || next == count) {
             sigtimedwait(&chld, NULL, &tick);
+        }
     }
     printf("%d passed, %d failed, %d skipped, %d broken\n", t.passed, t.failed, t.skipped,
            t.broken);
-    if (t.broken)
+    if (t.broken) {
         return EXIT_BROKEN;
-    if (t.failed)
+    }
+    if (t.failed) {
         return EXIT_FAILURE;
+    }
     return count == 1 && t.skipped ? EXIT_SKIPPED : EXIT_SUCCESS;
 }
 
@@ -195,8 +201,9 @@ static const struct check *find_check(const char *name)
 {
     for (int i = 0; check_tables[i]; i++) {
         for (const struct check *c = check_tables[i]; c->name; c++) {
-            if (strcmp(c->name, name) == 0)
+            if (strcmp(c->name, name) == 0) {
                 return c;
+            }
         }
     }
     return NULL;
@@ -206,8 +213,9 @@ static int count_checks(void)
 {
     int n = 0;
     for (int i = 0; check_tables[i]; i++) {
-        for (const struct check *c = check_tables[i]; c->name; c++)
+        for (const struct check *c = check_tables[i]; c->name; c++) {
             n++;
+        }
     }
     return n;
 }
@@ -215,8 +223,9 @@ static int count_checks(void)
 static int list_checks(void)
 {
     for (int i = 0; check_tables[i]; i++) {
-        for (const struct check *c = check_tables[i]; c->name; c++)
+        for (const struct check *c = check_tables[i]; c->name; c++) {
             printf("%-28s %s\n", c->name, c->what);
+        }
     }
     return 0;
 }
@@ -229,19 +238,23 @@ static int probe_provider(void)
     const int libc = options.by_function == ARCH_BY_LIBC;
     long result = libc ? syscall(options.nr, &args, NULL)
                        : arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
-    if (result == -1 && libc)
+    if (result == -1 && libc) {
         result = -errno;
-    if (result == 0)
+    }
+    if (result == 0) {
         _exit(0);
+    }
     int status;
-    if (result > 0)
+    if (result > 0) {
         waitpid((pid_t)result, &status, 0);
-    if (result == -ENOSYS)
+    }
+    if (result == -ENOSYS) {
         printf("BROKEN provider: no provider of clone2 (ENOSYS): run under clone2-supervise\n");
-    else if (sandbox_probe() < 0)
+    } else if (sandbox_probe() < 0) {
         printf("BROKEN sandbox: no pid namespace, neither as root nor in a user namespace\n");
-    else
+    } else {
         return 0;
+    }
     printf("0 passed, 0 failed, 0 skipped, 1 broken\n");
     return -1;
 }
@@ -251,13 +264,15 @@ static int select_and_run(int argc, char **argv, int jobs)
     int all = argc == 1 && strcmp(argv[0], "all") == 0;
     int max = all ? count_checks() : argc;
     const struct check **list = calloc((size_t)max, sizeof(struct check *));
-    if (!list)
+    if (!list) {
         return EXIT_BROKEN;
+    }
     int count = 0;
     if (all) {
         for (int i = 0; check_tables[i]; i++) {
-            for (const struct check *c = check_tables[i]; c->name; c++)
+            for (const struct check *c = check_tables[i]; c->name; c++) {
                 list[count++] = c;
+            }
         }
     }
     for (int i = 0; !all && i < argc; i++) {
@@ -308,8 +323,9 @@ int main(int argc, char **argv)
             break;
         case 'e':
             options.percent = atoi(optarg);
-            if (options.percent < 1 || options.percent > 100)
+            if (options.percent < 1 || options.percent > 100) {
                 return usage(EXIT_BROKEN);
+            }
             break;
         case 'h':
             return usage(0);
@@ -323,13 +339,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s: CLONE2_VIA=%s: no such function here\n", options.program, via);
         return EXIT_BROKEN;
     }
-    if (argc < 1)
+    if (argc < 1) {
         return usage(EXIT_BROKEN);
-    if (strcmp(argv[0], "list") == 0)
+    }
+    if (strcmp(argv[0], "list") == 0) {
         return list_checks();
-    if (strcmp(argv[0], "endure") == 0)
+    }
+    if (strcmp(argv[0], "endure") == 0) {
         return endure_main(argc - 1, argv + 1);
-    if (strcmp(argv[0], "inner") == 0 && argc == 2)
+    }
+    if (strcmp(argv[0], "inner") == 0 && argc == 2) {
         return inner_main(argv[1]);
+    }
     return select_and_run(argc, argv, jobs);
 }

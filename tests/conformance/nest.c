@@ -28,19 +28,24 @@ int nesting_level(void)
     // EINVAL before anything else is checked.
     pid_t ones[LEVELS_MAX];
     struct clone3_args a = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)ones};
-    for (int i = 0; i < LEVELS_MAX; i++)
+    for (int i = 0; i < LEVELS_MAX; i++) {
         ones[i] = 1;
+    }
     for (int n = 1; n < LEVELS_MAX; n++) {
         a.set_tid_size = (uint64_t)n;
         long result = syscall(SYS_clone3, &a, sizeof a);
-        if (result == 0)
+        if (result == 0) {
             _exit(0);
-        if (result > 0)
+        }
+        if (result > 0) {
             broken("clone3 made a second pid 1");
-        if (errno == ENOSYS || errno == E2BIG)
+        }
+        if (errno == ENOSYS || errno == E2BIG) {
             skip("clone3: needed to learn the nesting level");
-        if (errno == EINVAL)
+        }
+        if (errno == EINVAL) {
             return n - 2;
+        }
     }
     return LEVELS_MAX - 2; // 31 or 32
 }
@@ -52,16 +57,20 @@ int levels_owned(int level)
     for (int n = 1; n <= level + 1 && n < LEVELS_MAX; n++) {
         pid_t pids[LEVELS_MAX];
         struct clone3_args a = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)pids};
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) {
             pids[i] = i == n - 1 ? 1 : 25000 + (pid_t)random_below(5000);
+        }
         a.set_tid_size = (uint64_t)n;
         long result = syscall(SYS_clone3, &a, sizeof a);
-        if (result == 0)
+        if (result == 0) {
             _exit(0);
-        if (result > 0)
+        }
+        if (result > 0) {
             broken("clone3 made a second pid 1");
-        if (errno == EPERM)
+        }
+        if (errno == EPERM) {
             return n - 1;
+        }
     }
     return level + 1;
 }
@@ -98,10 +107,12 @@ void in_nested(int depth, void (*fn)(void *), void *arg)
 void need_user_namespaces(void)
 {
     pid_t pid = spawn();
-    if (pid == 0)
+    if (pid == 0) {
         _exit(become_user_namespace_root() < 0);
-    if (wait_status(pid) != 0)
+    }
+    if (wait_status(pid) != 0) {
         skip("userns");
+    }
 }
 
 void in_user_namespace(void (*fn)(void *), void *arg)
@@ -119,8 +130,9 @@ void in_user_namespace(void (*fn)(void *), void *arg)
 int pid_max(void)
 {
     char text[32];
-    if (read_file("/proc/sys/kernel/pid_max", text, sizeof text) <= 0)
+    if (read_file("/proc/sys/kernel/pid_max", text, sizeof text) <= 0) {
         skip("proc: /proc/sys/kernel/pid_max is not readable");
+    }
     return atoi(text);
 }
 
@@ -130,8 +142,9 @@ void keep_capabilities(uint64_t mask)
     struct __user_cap_data_struct data[2];
     NEED(syscall(SYS_capget, &header, data));
     uint64_t permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
-    if (mask & ~permitted)
+    if (mask & ~permitted) {
         skip("capability: 0x%llx is not permitted", (unsigned long long)(mask & ~permitted));
+    }
     for (int i = 0; i < 2; i++) {
         data[i].effective = data[i].permitted = (uint32_t)(mask >> (32 * i));
         data[i].inheritable = 0;
@@ -144,21 +157,25 @@ void expect_nspid(const struct call *c, int n, const int *want)
     const struct child_report *r = &c->child_report;
     char text[300];
     int used = 0;
-    if (r->nspid_count == 0)
+    if (r->nspid_count == 0) {
         skip("proc: no NSpid");
+    }
     int bad = r->nspid_count < n;
     for (int i = 0; i < n && !bad; i++) {
         int got = r->nspid[r->nspid_count - n + i];
         bad = want[i] ? got != want[i] : got <= 0;
     }
-    if (!bad)
+    if (!bad) {
         return;
+    }
     text[0] = '\0';
-    for (int i = 0; i < n && used < 270; i++)
+    for (int i = 0; i < n && used < 270; i++) {
         used += snprintf(text + used, sizeof text - (size_t)used, " %d", want[i]);
+    }
     used += snprintf(text + used, sizeof text - (size_t)used, " (0: any), got");
-    for (int i = 0; i < r->nspid_count && used < 280; i++)
+    for (int i = 0; i < r->nspid_count && used < 280; i++) {
         used += snprintf(text + used, sizeof text - (size_t)used, " %d", r->nspid[i]);
+    }
     fail("%s: expected NSpid to end in%s", call_text(c), text);
 }
 
@@ -172,8 +189,9 @@ unsigned char *guarded_pages(size_t pages, int shared)
     size_t page = page_size();
     unsigned char *p = mmap(NULL, (pages + 2) * page, PROT_NONE,
                             (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    if (p == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
+    }
     NEED(mprotect(p + page, pages * page, PROT_READ | PROT_WRITE));
     return p + page;
 }
@@ -184,10 +202,12 @@ unsigned char *low_page(int shared)
         void *p =
             mmap((void *)at, page_size(), PROT_READ | PROT_WRITE,
                  (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-        if (p == (void *)at)
+        if (p == (void *)at) {
             return p;
-        if (p != MAP_FAILED)
+        }
+        if (p != MAP_FAILED) {
             munmap(p, page_size());
+        }
     }
     broken("no free page below 4 GiB");
 }
@@ -197,13 +217,15 @@ void use_alternate_stack(void)
     stack_t stack = {.ss_size = 64 << 10};
     stack.ss_sp =
         mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack.ss_sp == MAP_FAILED)
+    if (stack.ss_sp == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
+    }
     NEED(sigaltstack(&stack, NULL));
 }
 
 void wait_for_thread(pid_t tid)
 {
-    while (syscall(SYS_tgkill, getpid(), tid, 0) == 0)
+    while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) {
         sleep_us(100);
+    }
 }

@@ -23,25 +23,29 @@ long raw_nspid(int *values, int max)
     static const char path[] = "/proc/thread-self/status";
     char buffer[4096];
     long fd = arch_raw(SYS_openat, (uint64_t)AT_FDCWD, address(path), O_RDONLY, 0, 0, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return 0;
+    }
     long n = arch_raw(SYS_read, (uint64_t)fd, address(buffer), sizeof buffer - 1, 0, 0, 0);
     arch_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
-    if (n <= 0)
+    if (n <= 0) {
         return 0;
+    }
     buffer[n] = '\0';
     const char *p = strstr(buffer, "\nNSpid:");
     int count = 0;
-    if (!p)
+    if (!p) {
         return 0;
+    }
     for (p += 7; *p && *p != '\n' && count < max;) {
         if (*p < '0' || *p > '9') {
             p++;
             continue;
         }
         int value = 0;
-        while (*p >= '0' && *p <= '9')
+        while (*p >= '0' && *p <= '9') {
             value = value * 10 + (*p++ - '0');
+        }
         values[count++] = value;
     }
     return count;
@@ -57,8 +61,9 @@ void raw_report(struct child_report *r)
 
 void raw_futex_wait(int *word, int value)
 {
-    while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value)
+    while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == value) {
         arch_raw(SYS_futex, address(word), FUTEX_WAIT, (uint64_t)value, 0, 0, 0);
+    }
 }
 
 void raw_futex_wake(int *word)

@@ -122,8 +122,9 @@ uint64_t arch_tls_base(uint64_t argument)
 
 int arch_by_function(const char *name)
 {
-    if (strcmp(name, "libc") == 0)
+    if (strcmp(name, "libc") == 0) {
         return ARCH_BY_LIBC;
+    }
     return strcmp(name, "vdso") == 0 && getauxval(AT_SYSINFO) ? ARCH_BY_VDSO : -1;
 }
 
@@ -157,14 +158,16 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
 {
     memset(c->out, 0x5a, offsetof(struct arch_state, scratch));
     memset(&c->out[1], 0x5a, offsetof(struct arch_state, scratch));
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         c->in.gpr[i] = (uint32_t)next_random(&seed);
+    }
     c->in.gpr[eax] = (uint32_t)s->nr;
     c->in.gpr[ebx] = (uint32_t)s->arg[0];
     c->in.gpr[ecx] = (uint32_t)s->arg[1];
     for (int i = 2; i < 5; i++) {
-        if (s->arg[i])
+        if (s->arg[i]) {
             c->in.gpr[ebx + i] = (uint32_t)s->arg[i];
+        }
     }
     c->in.gpr[esp] = (uint32_t)s->sp;
     c->in.gpr[(seed & 1) || s->arg[4] ? ebp : edi] = address(c);
@@ -191,8 +194,9 @@ static int base_is_ebp(const struct arch_call *c)
 static const unsigned char *vsyscall_pops(const struct arch_call *c)
 {
     const unsigned char *p = (const unsigned char *)(uintptr_t)c->function;
-    while (p[0] != 0xcd || p[1] != 0x80)
+    while (p[0] != 0xcd || p[1] != 0x80) {
         p++;
+    }
     return p + 2;
 }
 
@@ -211,33 +215,38 @@ uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at)
         return address(at);
     }
     const unsigned char *p = vsyscall_pops(c);
-    for (int r; (r = popped_register(*p)) >= 0; p++)
+    for (int r; (r = popped_register(*p)) >= 0; p++) {
         *top++ = c->in.gpr[r];
+    }
     *top = address(base_is_ebp(c) ? arch_returned_vdso_ebp : arch_returned_vdso_edi);
     return address(at);
 }
 
 uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack)
 {
-    if (c->by_function == ARCH_BY_LIBC)
+    if (c->by_function == ARCH_BY_LIBC) {
         return child_stack + 4 + 28; // the arguments, too
-    for (const unsigned char *p = vsyscall_pops(c); popped_register(*p) >= 0; p++)
+    }
+    for (const unsigned char *p = vsyscall_pops(c); popped_register(*p) >= 0; p++) {
         child_stack += 4;
+    }
     return child_stack + 4;
 }
 
 long arch_perform(struct arch_call *c)
 {
     long result = functions[c->by_function][base_is_ebp(c)](c);
-    if (c->by_function == ARCH_BY_LIBC && result == -1)
+    if (c->by_function == ARCH_BY_LIBC && result == -1) {
         c->out[0].gpr[eax] = (uint32_t)(result = -errno);
+    }
     return result;
 }
 
 static int differ(char *why, size_t size, const char *name, uint32_t want, uint32_t got)
 {
-    if (want == got)
+    if (want == got) {
         return 0;
+    }
     snprintf(why, size, "%s: expected 0x%x, got 0x%x", name, want, got);
     return -1;
 }
@@ -245,8 +254,9 @@ static int differ(char *why, size_t size, const char *name, uint32_t want, uint3
 static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
                         const void *got, size_t n)
 {
-    if (memcmp(want, got, n) == 0)
+    if (memcmp(want, got, n) == 0) {
         return 0;
+    }
     uint64_t a = 0;
     uint64_t b = 0;
     memcpy(&a, want, n < 8 ? n : 8);
@@ -263,18 +273,22 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
     const struct arch_state *out = &c->out[who];
     const int libc = c->by_function == ARCH_BY_LIBC;
     for (int i = 0; i < 8; i++) {
-        if (i == eax || (libc && !(KEPT_BY_FUNCTIONS & (1U << i))))
+        if (i == eax || (libc && !(KEPT_BY_FUNCTIONS & (1U << i)))) {
             continue;
-        if (differ(why, size, gpr_name[i], i == esp ? (uint32_t)sp : in->gpr[i], out->gpr[i]))
+        }
+        if (differ(why, size, gpr_name[i], i == esp ? (uint32_t)sp : in->gpr[i], out->gpr[i])) {
             return -1;
+        }
     }
     const uint32_t flags = libc ? DIRECTION_FLAG : FLAGS_MASK;
     if (differ(why, size, "eflags", in->eflags & flags, out->eflags & flags) ||
-        differ(why, size, "gs base", tls ? (uint32_t)tls : in->tls[1], out->tls[1]))
+        differ(why, size, "gs base", tls ? (uint32_t)tls : in->tls[1], out->tls[1])) {
         return -1;
+    }
     for (int i = 0; i < 4; i++) {
-        if (differ(why, size, segment_name[i], in->segment[i], out->segment[i]))
+        if (differ(why, size, segment_name[i], in->segment[i], out->segment[i])) {
             return -1;
+        }
     }
     if (libc) {
         uint32_t want;
@@ -282,20 +296,23 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
         memcpy(&want, in->fx + 24, 4);
         memcpy(&got, out->fx + 24, 4);
         if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL))
+            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL)) {
             return -1;
+        }
         return 0;
     }
     if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
         differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
         differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
-        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4))
+        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4)) {
         return -1;
+    }
     for (int i = 0; i < 8; i++) {
         if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10) ||
             differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16) ||
-            (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32)))
+            (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32))) {
             return -1;
+        }
     }
     return 0;
 }

@@ -148,19 +148,24 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
 {
     memset(c->out, 0x5a, offsetof(struct arch_state, scratch));
     memset(&c->out[1], 0x5a, offsetof(struct arch_state, scratch));
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 16; i++) {
         c->in.gpr[i] = next_random(&seed);
+    }
     c->in.gpr[rax] = (uint64_t)s->nr;
     c->in.gpr[rdi] = s->arg[0];
     c->in.gpr[rsi] = s->arg[1];
-    if (s->arg[2])
+    if (s->arg[2]) {
         c->in.gpr[rdx] = s->arg[2];
-    if (s->arg[3])
+    }
+    if (s->arg[3]) {
         c->in.gpr[r10] = s->arg[3];
-    if (s->arg[4])
+    }
+    if (s->arg[4]) {
         c->in.gpr[r8] = s->arg[4];
-    if (s->arg[5])
+    }
+    if (s->arg[5]) {
         c->in.gpr[r9] = s->arg[5];
+    }
     c->in.gpr[rsp] = s->sp;
     c->in.gpr[(seed & 1) ? rbx : r14] = (uint64_t)(uintptr_t)c;
     c->in.rflags = 0x202 | (next_random(&seed) & FLAGS_MASK);
@@ -194,15 +199,17 @@ uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack)
 
 long arch_perform(struct arch_call *c)
 {
-    if (base_is_rbx(c))
+    if (base_is_rbx(c)) {
         return c->by_function ? arch_function_rbx(c) : arch_call_rbx(c);
+    }
     return c->by_function ? arch_function_r14(c) : arch_call_r14(c);
 }
 
 static int differ(char *why, size_t size, const char *name, uint64_t want, uint64_t got)
 {
-    if (want == got)
+    if (want == got) {
         return 0;
+    }
     snprintf(why, size, "%s: expected 0x%llx, got 0x%llx", name, (unsigned long long)want,
              (unsigned long long)got);
     return -1;
@@ -211,8 +218,9 @@ static int differ(char *why, size_t size, const char *name, uint64_t want, uint6
 static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
                         const void *got, size_t n)
 {
-    if (memcmp(want, got, n) == 0)
+    if (memcmp(want, got, n) == 0) {
         return 0;
+    }
     uint64_t a = 0;
     uint64_t b = 0;
     memcpy(&a, want, n < 8 ? n : 8);
@@ -228,42 +236,51 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
     const struct arch_state *in = &c->in;
     const struct arch_state *out = &c->out[who];
     for (int i = 0; i < 16; i++) {
-        if (i == rax || i == rcx || i == r11)
+        if (i == rax || i == rcx || i == r11) {
             continue; // any system call may change these
-        if (c->by_function && !(KEPT_BY_FUNCTIONS & (1U << i)))
+        }
+        if (c->by_function && !(KEPT_BY_FUNCTIONS & (1U << i))) {
             continue;
-        if (differ(why, size, gpr_name[i], i == rsp ? sp : in->gpr[i], out->gpr[i]))
+        }
+        if (differ(why, size, gpr_name[i], i == rsp ? sp : in->gpr[i], out->gpr[i])) {
             return -1;
+        }
     }
     const uint64_t flags = c->by_function ? DIRECTION_FLAG : FLAGS_MASK;
     if (differ(why, size, "rflags", in->rflags & flags, out->rflags & flags) ||
         differ(why, size, "fs base", tls ? tls : in->fs_base, out->fs_base) ||
-        differ(why, size, "gs base", in->gs_base, out->gs_base))
+        differ(why, size, "gs base", in->gs_base, out->gs_base)) {
         return -1;
+    }
     if (c->by_function) {
         uint32_t want;
         uint32_t got;
         memcpy(&want, in->fx + 24, 4);
         memcpy(&got, out->fx + 24, 4);
         if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL))
+            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL)) {
             return -1;
+        }
         return 0;
     }
     if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
         differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
         differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
-        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4))
+        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4)) {
         return -1;
+    }
     for (int i = 0; i < 8; i++) {
-        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10))
+        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10)) {
             return -1;
+        }
     }
     for (int i = 0; i < 16; i++) {
-        if (differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16))
+        if (differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16)) {
             return -1;
-        if (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32))
+        }
+        if (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32)) {
             return -1;
+        }
     }
     return 0;
 }
