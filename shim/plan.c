@@ -9,10 +9,9 @@
 int shim_plan(const struct plan_request *request, const struct plan_facts *facts,
               struct shim_kernel_call *call)
 {
-    const struct plan_host host = {.user_end = SHIM_USER_END, .makes_plain = true};
     struct plan_call *plan = &call->plan;
     *call = (struct shim_kernel_call){0};
-    const int error = clone2_plan(request, facts, &host, plan).err;
+    const int error = clone2_plan(request, facts, SHIM_USER_END, plan).err;
     if (error)
         return error;
     call->child_sp = request->child_stack;

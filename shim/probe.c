@@ -58,9 +58,9 @@ static bool answers(long result)
     return result == -EEXIST || result == -EPERM || result == -EINVAL;
 }
 
-// For failures of clone3 before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM). A caller without
-// any of the capabilities has no privilege. A caller with one is assumed to have it over all
-// namespaces, and gets the earlier error.
+// For clone3 that is forbidden, or fails before it looks at pids (EAGAIN at RLIMIT_NPROC, ENOMEM).
+// A caller without any of the capabilities has no privilege. A caller with one is assumed to have
+// it over all namespaces, and gets the earlier error.
 static struct plan_facts guess(void)
 {
     return (struct plan_facts){FITS, effective_capabilities(0) & PID_CAPABILITIES};
@@ -124,8 +124,16 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
     return false;
 }
 
+// A filter refuses clone3 whatever its arguments are. The kernel gives EINVAL for so small a size.
+static bool is_forbidden(void)
+{
+    return raw_call(SYS_clone3, 0, 0) != -EINVAL;
+}
+
 struct plan_facts shim_probe_facts(uint32_t nr_pids)
 {
+    if (is_forbidden())
+        return guess();
     const enum innermost state = innermost_state();
     if (state == UNKNOWN)
         return guess();

@@ -62,7 +62,8 @@ struct SlotCall {
     bool report_success = false; ///< the target reports a success, too (for the log)
     std::uint64_t return_address = 0;
     std::uint64_t nr = 0;
-    std::array<std::uint64_t, 2> saved_args{}; ///< argument registers that clone3 takes away
+    /// The argument registers, for those that the code has to restore.
+    std::array<std::uint64_t, 6> saved_args{};
     std::int64_t started_ns = 0;               ///< CLOCK_MONOTONIC at RECV
     std::uint32_t attempts = 0;                ///< picks of pids tried so far
     std::uint64_t request_flags = 0;

@@ -365,7 +365,7 @@ void CallHandler::serve_report(const Call &call, Report report)
                 facts = target->facts(report.call.nr_pids);
             }
         }
-        Refusal refusal = judge_failure(report.call.request_flags, report.call.nr_pids, facts, err);
+        Refusal refusal = judge_failure(report.call.call, report.call.nr_pids, facts, err);
         if (refusal.err == EBUSY && !changed && try_other_pids(call, report, refusal)) {
             return;
         }

@@ -176,7 +176,7 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     SlotCall call = slot_call(order, tid, observed.slot->index());
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
-    call.saved_args = {notification.args[0], notification.args[1]};
+    call.saved_args = notification.args;
     const std::vector<std::byte> bytes = arch.encode_slot(call, slot);
     return redirect(pending, observed.image->code, arch.call_entry(), slot, [&](Tracee &tracee) {
         return tracee.poke_changes(slot, bytes, observed.in_slot);
@@ -261,7 +261,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     SlotCall call = slot_call(order, tid, lease->index());
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
-    call.saved_args = {report.call.args[0], report.call.args[1]};
+    call.saved_args = report.call.args;
     const AreaHeader header{images_.signature(arch), report.image.code.value()};
     const std::vector<std::byte> bytes = arch.encode_slot(call, lease->slot());
     // Also, for a successor of ours: where the area is, and that the boot slot is free.
@@ -329,7 +329,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     call.report_success = true; // we have to see its end
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
-    call.saved_args = {report.call.args[0], report.call.args[1]};
+    call.saved_args = report.call.args;
     const std::vector<std::byte> bytes = arch.encode_slot(call, *slot);
     const std::int32_t nobody = 0;
     const std::array<WaitingWrite, 2> writes{
@@ -357,7 +357,7 @@ Result<void> Executor::refuse_boot(const PendingCall &pending, const BootReport 
 {
     SlotCall call;
     call.return_address = report.call.return_address;
-    call.saved_args = {report.call.args[0], report.call.args[1]};
+    call.saved_args = report.call.args;
     return leave(pending, call, report.slot,
                  architecture_of(pending.notification()).boot_owner_offset(), -err);
 }

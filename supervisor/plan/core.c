@@ -171,7 +171,7 @@ static void set_pids(const struct plan_request *request, struct plan_call *call)
 }
 
 struct plan_refusal clone2_plan(const struct plan_request *request, const struct plan_facts *facts,
-                                const struct plan_host *host, struct plan_call *call)
+                                uint64_t user_end, struct plan_call *call)
 {
     const struct plan_refusal bad_form = check_form(request);
     if (bad_form.err)
@@ -190,14 +190,14 @@ struct plan_refusal clone2_plan(const struct plan_request *request, const struct
     start(request, call);
     // Without pids it is clone(2), whatever its flags mean there; and sandboxes that forbid clone3
     // (its arguments can't be filtered) know clone(2).
-    if (host->makes_plain && needed_entries(request) == 0 && clone_can_say(request)) {
+    if (needed_entries(request) == 0 && clone_can_say(request)) {
         call->plain = true;
         call->flags = request->flags;
         call->child_sp = request->child_stack;
         return not_refused;
     }
     set_flags(request, call);
-    set_stack(request, host->user_end, call);
+    set_stack(request, user_end, call);
     set_pids(request, call);
     return not_refused;
 }

@@ -42,12 +42,6 @@ struct plan_facts {
     bool privileged; // may choose pids in each namespace asked for
 };
 
-// Where the call will be made.
-struct plan_host {
-    uint64_t user_end; // end of user addresses: beyond it clone3 may refuse what clone(2) takes
-    bool makes_plain;  // can make a plain clone(2)
-};
-
 enum plan_reason {
     PLAN_NO_REASON, // not refused
     PLAN_UNKNOWN_FLAGS,
@@ -95,9 +89,10 @@ struct plan_call {
 bool clone2_plan_needs_facts(const struct plan_request *request);
 
 // Decides about the call. Where it is not refused, *call is what to do. facts may be NULL where
-// they are not needed.
+// they are not needed. user_end: the end of user addresses, beyond which clone3 may refuse a stack
+// that clone(2) takes.
 struct plan_refusal clone2_plan(const struct plan_request *request, const struct plan_facts *facts,
-                                const struct plan_host *host, struct plan_call *call);
+                                uint64_t user_end, struct plan_call *call);
 
 // The call's errno where the kernel's failed with err: the kernel decides in another order, so what
 // comes before is looked at again.

@@ -13,28 +13,29 @@ namespace
 constexpr std::uint64_t new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
-std::string kernel_refused(std::uint64_t flags, std::uint32_t nr_pids, int err)
+std::string kernel_refused(const CloneCall &call, std::uint32_t nr_pids, int err)
 {
+    const std::string name = call.plain ? "clone" : "clone3";
     switch (err) {
     case EINVAL:
         return nr_pids > 0 ? "flags or pids out of range (see clone(2))" : "flags (see clone(2))";
     case EPERM:
-        if ((flags & new_namespaces) != 0) {
-            return "flags need a privilege (see clone(2)), or another seccomp filter refuses "
-                   "clone3 to the target";
+        if ((call.flags & new_namespaces) != 0) {
+            return "flags need a privilege (see clone(2)), or another seccomp filter refuses " +
+                   name + " to the target";
         }
-        return "clone3 is refused to the target, by another seccomp filter or a security module";
+        return name + " is refused to the target, by another seccomp filter or a security module";
     case EAGAIN:
         return "too many processes (see clone(2))";
     case ENOSYS:
-        return "clone3 is refused to the target, by a kernel before 5.5 or by another seccomp "
-               "filter";
+        return name + " is refused to the target, by " +
+               (call.plain ? "" : "a kernel before 5.5 or by ") + "another seccomp filter";
     default:
-        return "clone3 failed in the target";
+        return name + " failed in the target";
     }
 }
 
-std::string why(const plan_refusal &refusal, std::uint64_t flags, std::uint32_t nr_pids,
+std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint32_t nr_pids,
                 unsigned level)
 {
     switch (refusal.reason) {
@@ -62,7 +63,7 @@ std::string why(const plan_refusal &refusal, std::uint64_t flags, std::uint32_t 
     case PLAN_NO_REASON:
         break;
     }
-    return kernel_refused(flags, nr_pids, refusal.err);
+    return kernel_refused(call, nr_pids, refusal.err);
 }
 
 } // namespace
@@ -74,21 +75,18 @@ bool needs_facts(const Request &request)
 
 Plan plan(const Request &request, const std::optional<Facts> &facts, std::uint64_t user_end)
 {
-    const plan_host host{user_end, false};
     CloneCall call;
-    const plan_refusal refusal = clone2_plan(&request, facts ? &*facts : nullptr, &host, &call);
+    const plan_refusal refusal = clone2_plan(&request, facts ? &*facts : nullptr, user_end, &call);
     if (refusal.err != 0) {
-        return Refusal{refusal.err,
-                       why(refusal, request.flags, request.nr_pids, facts ? facts->level : 0)};
+        return Refusal{refusal.err, why(refusal, call, request.nr_pids, facts ? facts->level : 0)};
     }
     return call;
 }
 
-Refusal judge_failure(std::uint64_t flags, std::uint32_t nr_pids, const Facts &facts,
-                      int clone3_err)
+Refusal judge_failure(const CloneCall &call, std::uint32_t nr_pids, const Facts &facts, int err)
 {
-    const plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, clone3_err);
-    return {refusal.err, why(refusal, flags, nr_pids, facts.level)};
+    const plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, err);
+    return {refusal.err, why(refusal, call, nr_pids, facts.level)};
 }
 
 } // namespace clone2

@@ -39,9 +39,9 @@ using Plan = std::variant<Refusal, CloneCall>;
 [[nodiscard]] Plan plan(const Request &request, const std::optional<Facts> &facts,
                         std::uint64_t user_end);
 
-/// The call's errno where clone3 failed with `clone3_err`: the kernel decides in another order
-/// than clone2, so what comes first there is looked at again.
-[[nodiscard]] Refusal judge_failure(std::uint64_t flags, std::uint32_t nr_pids, const Facts &facts,
-                                    int clone3_err);
+/// The call's errno where the kernel's failed with `err`: the kernel decides in another order than
+/// clone2, so what comes first there is looked at again.
+[[nodiscard]] Refusal judge_failure(const CloneCall &call, std::uint32_t nr_pids,
+                                    const Facts &facts, int err);
 
 } // namespace clone2

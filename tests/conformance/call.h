@@ -89,6 +89,8 @@ long call_run(struct call *c);
 long call_run_raw(struct call *c, const struct arch_syscall *s);
 // clone(2) with the same flags, stack and addresses.
 long call_run_clone(struct call *c);
+// Whether this machine can return to a program with such a stack pointer.
+int machine_takes(uint64_t sp);
 // Verifies what the child stored. Call it after the child has ended (or has set ran).
 void call_check_child(struct call *c);
 // call_run() whose result must be want: -errno, a pid, or 0 for any pid.

@@ -69,9 +69,8 @@ static void child_stack_values(void)
     }
 }
 
-// Whether this machine can return to a program with such a stack pointer: on AMD CPUs a
-// non-canonical one ends the program, as plain clone(2) shows.
-static int machine_takes(uint64_t sp)
+// On AMD CPUs a non-canonical one ends the program, as plain clone(2) shows.
+int machine_takes(uint64_t sp)
 {
     struct call *c = call_new();
     int status;

@@ -197,10 +197,10 @@ static int run_checks(const struct check **list, int count, int jobs_wanted)
     return count == 1 && t.skipped ? EXIT_SKIPPED : EXIT_SUCCESS;
 }
 
-static const struct check *find_check(const char *name)
+static const struct check *find_check(const struct check *const *tables, const char *name)
 {
-    for (int i = 0; check_tables[i]; i++) {
-        for (const struct check *c = check_tables[i]; c->name; c++) {
+    for (int i = 0; tables[i]; i++) {
+        for (const struct check *c = tables[i]; c->name; c++) {
             if (strcmp(c->name, name) == 0) {
                 return c;
             }
@@ -220,14 +220,13 @@ static int count_checks(void)
     return n;
 }
 
-static int list_checks(void)
+static void list_checks(const struct check *const *tables)
 {
-    for (int i = 0; check_tables[i]; i++) {
-        for (const struct check *c = check_tables[i]; c->name; c++) {
+    for (int i = 0; tables[i]; i++) {
+        for (const struct check *c = tables[i]; c->name; c++) {
             printf("%-28s %s\n", c->name, c->what);
         }
     }
-    return 0;
 }
 
 // One line in advance instead of the same failure a hundred times.
@@ -276,7 +275,10 @@ static int select_and_run(int argc, char **argv, int jobs)
         }
     }
     for (int i = 0; !all && i < argc; i++) {
-        list[count] = find_check(argv[i]);
+        list[count] = find_check(check_tables, argv[i]);
+        if (!list[count]) {
+            list[count] = find_check(named_tables, argv[i]);
+        }
         if (!list[count++]) {
             fprintf(stderr, "%s: no check \"%s\"; see \"list\"\n", options.program, argv[i]);
             free(list);
@@ -343,7 +345,9 @@ int main(int argc, char **argv)
         return usage(EXIT_BROKEN);
     }
     if (strcmp(argv[0], "list") == 0) {
-        return list_checks();
+        list_checks(check_tables);
+        list_checks(named_tables);
+        return 0;
     }
     if (strcmp(argv[0], "endure") == 0) {
         return endure_main(argc - 1, argv + 1);

@@ -5,6 +5,7 @@ The call is refused to both the wrapper and PROGRAM. Whatever is missing, the wr
 works or ends with 125 and one line; and --check agrees with what then happens."""
 import errno
 import os
+import signal
 
 import harness
 
@@ -15,6 +16,11 @@ PIDFD_SEND_SIGNAL, IO_URING_SETUP, PIDFD_OPEN, CLONE3, CLOSE_RANGE, PIDFD_GETFD 
 
 # From the conformance suite: each kind of call, threads, processes that die, reuse.
 CHECKS = ("plain", "registers", "thread", "vfork-own-stack", "zero-positions", "threads-at-once", "children-alive")
+
+WITHOUT_PIDS = ("without-pids", "without-pids-settings", "without-pids-stacks",
+                "without-pids-errors")
+MMAP, AREA_SIZE = 9, 256 << 10
+VFORK = 0x4100  # CLONE_VM | CLONE_VFORK
 
 
 class Refused(harness.Case):
@@ -72,6 +78,22 @@ class Refused(harness.Case):
             self.assertEqual(harness.calls(result.out), ["ENOSYS"] * 3, result)
         check = self.under({CLONE3: errno.ENOSYS}, "--check")
         self.assertEqual(check.status, 1, check)
+
+    def test_without_pids_it_is_clone(self):
+        """Sandboxes forbid clone3, whose arguments they can't see. Without pids nobody needs it."""
+        for error in (errno.ENOSYS, errno.EPERM):
+            with self.subTest(error=error):
+                refuse = [harness.REFUSE, f"{CLONE3}={error}", "--"]
+                result = harness.supervise("--", *refuse, harness.CONFORMANCE, *WITHOUT_PIDS)
+                self.expect(result, 0, out="4 passed, 0 failed, 0 skipped")
+                # Nor does a target that has no memory for the calls' data.
+                refuse.insert(1, f"{MMAP}:1@{AREA_SIZE}={errno.ENOMEM}")
+                for call in ([], ["-f", str(VFORK | signal.SIGCHLD)], ["0"]):
+                    result = harness.supervise("--", *refuse, harness.CALL, "-r", "3", *call)
+                    self.assertEqual([type(c) for c in harness.calls(result.out)], [int] * 3,
+                                     result)
+                result = harness.supervise("--", *refuse, harness.CALL, "600")
+                self.assertEqual(harness.calls(result.out), [errno.errorcode[error]], result)
 
     def serves_without(self, feature, rules, *checks):
         """--check names what is missing, calls work, and so do these checks of the suite."""

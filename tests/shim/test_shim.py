@@ -199,6 +199,17 @@ class Preloaded(harness.Case):
         result = harness.run([harness.REFUSE, rule, "--", harness.CALL], env=trap())
         self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
 
+    def test_without_pids_it_is_clone(self):
+        """As by a supervisor: see test_kernels.py."""
+        for error in (errno.ENOSYS, errno.EPERM):
+            for env, checks in ((trap(), 4), (preload(CLONE2_VIA="libc"), 3)):
+                with self.subTest(error=error, checks=checks):
+                    result = harness.run([harness.REFUSE, f"{CLONE3}={error}", "--",
+                                          harness.CONFORMANCE, "without-pids",
+                                          "without-pids-settings", "without-pids-stacks",
+                                          "without-pids-errors"], env=env)
+                    self.expect(result, 0, out=f"{checks} passed, 0 failed, {4 - checks} skipped")
+
     def test_calls_it_cannot_make_reach_a_supervisor(self):
         log = self.path("log")
         rule = f"{CLONE3}={errno.ENOSYS}"

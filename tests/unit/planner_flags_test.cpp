@@ -29,9 +29,17 @@ Request request_of(std::uint64_t flags)
     return request;
 }
 
+/// The same with a pid, so that it takes a clone3.
+Request chosen(Request request)
+{
+    request.nr_pids = 1;
+    request.pids[0] = 77;
+    return request;
+}
+
 CloneCall call_of(std::uint64_t flags)
 {
-    const Plan planned = plan(request_of(flags), std::nullopt);
+    const Plan planned = plan(chosen(request_of(flags)), std::nullopt);
     REQUIRE(std::holds_alternative<CloneCall>(planned));
     return std::get<CloneCall>(planned);
 }
@@ -52,6 +60,7 @@ TEST_CASE("planner: every exit signal with and without CLONE_THREAD and CLONE_PA
         for (const std::uint64_t flags : {std::uint64_t{0}, vm | vfork_flag, parent, thread,
                                           vm | sighand | thread, thread | parent}) {
             tally.compare(request_of(flags | signal), {0, true});
+            tally.compare(chosen(request_of(flags | signal)), {0, true});
         }
     }
     INFO(tally.first());
@@ -124,6 +133,46 @@ TEST_CASE("planner: random flags agree with SPEC.md")
     CHECK(tally.wrong() == 0);
 }
 
+TEST_CASE("planner: without pids it is clone(2), as it was asked for")
+{
+    for (unsigned bit = 0; bit < 32; ++bit) {
+        CAPTURE(bit);
+        Request request = request_of(1ULL << bit | parent_settid);
+        request.child_stack = 0xffffffffffffff00;
+        for (const std::uint32_t nr_pids : {0U, 3U}) { // {0, 0, 0}: nothing is chosen either
+            request.nr_pids = nr_pids;
+            const Plan planned = plan(request, Facts{2, true});
+            if (bit == 12) { // CLONE_PIDFD, too, stores at parent_tid
+                CHECK(disagreement(request, {2, true}).empty());
+                continue;
+            }
+            REQUIRE(std::holds_alternative<CloneCall>(planned));
+            const auto &call = std::get<CloneCall>(planned);
+            CHECK(call.plain);
+            CHECK(call.flags == request.flags);
+            CHECK(call.child_sp == request.child_stack);
+            CHECK(call.parent_tid == request.parent_tid);
+            CHECK(call.child_tid == request.child_tid);
+            CHECK(call.tls == request.tls);
+        }
+    }
+    CHECK_FALSE(call_of(sigchld).plain);
+    // What clone(2) has no words for.
+    const auto is_plain = [](const Request &request) {
+        return std::get<CloneCall>(plan(request, std::nullopt)).plain;
+    };
+    Request request = request_of(clear_sighand | sigchld);
+    CHECK_FALSE(is_plain(request));
+    request = request_of(sigchld);
+    request.child_stack = 0x10000;
+    request.stack_size = 0x1000;
+    CHECK_FALSE(is_plain(request));
+    request = request_of(pidfd | sigchld);
+    CHECK(is_plain(request));
+    request.pidfd += 8;
+    CHECK_FALSE(is_plain(request));
+}
+
 TEST_CASE("planner: CLONE_DETACHED")
 {
     CHECK(call_of(detached | sigchld).flags == 0);
@@ -138,7 +187,9 @@ TEST_CASE("planner: CLONE_PIDFD")
     CHECK(call.flags == pidfd);
     CHECK(call.pidfd == 0xfffff000);
     // Both store at parent_tid: EINVAL, even if only clone3 reports it.
-    CHECK(disagreement(request_of(pidfd | parent_settid | sigchld), {0, true}).empty());
+    const Request both = request_of(pidfd | parent_settid | sigchld);
+    CHECK(disagreement(both, {0, true}).empty());
+    CHECK(disagreement(chosen(both), {0, true}).empty());
     const CloneCall other = call_of(parent_settid | sigchld);
     CHECK(other.parent_tid == 0xfffff000);
 }

@@ -18,6 +18,13 @@ constexpr std::size_t most_set_tid = 32; // MAX_PID_NS_LEVEL, linux/pid_namespac
 constexpr pid_t pid_max = 1 << 22U;      // the kernel's own limit on 64-bit machines
 constexpr pid_t free_pid = 4242;
 
+/// clone(2) looks at less: it ignores, or means something else.
+int clone_argument_error(const CloneCall &call)
+{
+    const bool both = (call.flags & pidfd) != 0 && (call.flags & (parent_settid | detached)) != 0;
+    return both ? EINVAL : 0;
+}
+
 int clone3_argument_error(const CloneCall &call)
 {
     if ((call.flags & ~(lower_flags | 0x80 | clear_sighand | into_cgroup)) != 0 ||
@@ -79,8 +86,9 @@ Verdict final_verdict(const Plan &planned, const Request &request, const Facts &
         return refusal->err;
     }
     const auto &call = std::get<CloneCall>(planned);
-    if (const int err = clone3_refusal(call, request, facts); err != 0) {
-        return judge_failure(request.flags, request.nr_pids, facts, err).err;
+    const int err = call.plain ? clone_argument_error(call) : clone3_refusal(call, request, facts);
+    if (err != 0) {
+        return judge_failure(call, request.nr_pids, facts, err).err;
     }
     return effect_of(call);
 }
@@ -91,6 +99,10 @@ std::string check_form(const Plan &planned)
         return refusal->err <= 0 || refusal->why.empty() ? "a refusal without errno or reason" : "";
     }
     const auto &call = std::get<CloneCall>(planned);
+    if (call.plain && (call.flags >> 32U != 0 || call.set_tid_size != 0 || call.exit_signal != 0 ||
+                       call.stack != 0 || call.stack_size != 0 || call.pidfd != 0)) {
+        return "a clone(2) with what only clone3 knows";
+    }
     if (call.set_tid_size > std::size(call.set_tid)) {
         return "set_tid_size beyond set_tid";
     }
@@ -120,7 +132,7 @@ Verdict spec_verdict(const Request &request, const Facts &facts)
     if (request.nr_pids > 0 && !facts.privileged) {
         return EPERM;
     }
-    // 6: clone(2)'s own rules that clone3 does not have.
+    // 6: clone(2)'s own rules.
     const std::uint64_t flags = request.flags;
     if ((flags & pidfd) != 0 && (flags & (parent_settid | detached)) != 0) {
         return EINVAL;
@@ -193,6 +205,13 @@ Effect effect_of(const CloneCall &call)
     effect.exit_signal = call.exit_signal;
     effect.stack_pointer = call.child_sp != 0 ? call.child_sp : call.stack + call.stack_size;
     effect.pidfd = (call.flags & pidfd) != 0 ? call.pidfd : 0;
+    if (call.plain) {
+        const std::uint64_t signal = call.flags & exit_signal_mask;
+        effect.flags &= lower_flags & ~detached;
+        effect.exit_signal =
+            (call.flags & (thread | parent)) == 0 && signal <= highest_signal ? signal : 0;
+        effect.pidfd = (call.flags & pidfd) != 0 ? call.parent_tid : 0;
+    }
     effect.parent_tid = (call.flags & parent_settid) != 0 ? call.parent_tid : 0;
     effect.child_tid = (call.flags & (child_settid | child_cleartid)) != 0 ? call.child_tid : 0;
     effect.tls = (call.flags & settls) != 0 ? call.tls : 0;

@@ -120,7 +120,7 @@ TEST_CASE("planner: the arrangements that SPEC.md names")
     }
     SUBCASE("all zero: the kernel's pids, but privilege is needed")
     {
-        CHECK(call_of(request_of({0, 0})).set_tid_size == 0);
+        CHECK(call_of(request_of({0, 0})).plain);
         CHECK(refused_with(plan(request_of({0, 0}), Facts{1, false})) == EPERM);
         CHECK(needs_facts(request_of({0, 0})));
     }
@@ -246,7 +246,7 @@ TEST_CASE("judge_failure: every errno, in the order of SPEC.md")
                 if (nr_pids > 2) {
                     wanted = EINVAL;
                 }
-                const Refusal refusal = judge_failure(0, nr_pids, facts, err);
+                const Refusal refusal = judge_failure({}, nr_pids, facts, err);
                 CHECK(refusal.err == wanted);
                 CHECK_FALSE(refusal.why.empty());
             }
@@ -257,9 +257,18 @@ TEST_CASE("judge_failure: every errno, in the order of SPEC.md")
 TEST_CASE("judge_failure: flags explain EPERM only if they need a privilege")
 {
     const Facts facts{1, true};
-    const auto why = [&](std::uint64_t flags) { return judge_failure(flags, 1, facts, EPERM).why; };
+    CloneCall call;
+    const auto why = [&](std::uint64_t flags) {
+        call.flags = flags;
+        return judge_failure(call, 1, facts, EPERM).why;
+    };
     CHECK(why(0x00000011).find("flags") == std::string::npos);
     CHECK(why(0x00000011).find("seccomp filter") != std::string::npos);
     CHECK(why(0x20000011).find("flags") != std::string::npos); // CLONE_NEWPID
     CHECK(why(0x20000011).find("seccomp filter") != std::string::npos);
+    // The reason names the system call that was made.
+    CHECK(why(0x00000011).find("clone3 ") != std::string::npos);
+    call.plain = true;
+    CHECK(why(0x00000011).find("clone ") != std::string::npos);
+    CHECK(why(0x00000011).find("clone3") == std::string::npos);
 }

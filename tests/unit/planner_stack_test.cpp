@@ -20,6 +20,8 @@ CloneCall call_of(std::uint64_t child_stack, std::uint64_t flags)
     Request request;
     request.flags = flags;
     request.child_stack = child_stack;
+    request.nr_pids = 1; // so that it takes a clone3
+    request.pids[0] = 77;
     const Plan planned = plan(request, std::nullopt);
     REQUIRE(std::holds_alternative<CloneCall>(planned));
     return std::get<CloneCall>(planned);
@@ -55,6 +57,9 @@ TEST_CASE("planner: any stack pointer is preserved, in a form that clone3 accept
             Request request;
             request.flags = flags;
             request.child_stack = pointer;
+            tally.compare(request, {0, true});
+            request.nr_pids = 1;
+            request.pids[0] = 77;
             tally.compare(request, {0, true});
         }
     }

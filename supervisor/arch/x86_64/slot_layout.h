@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Offsets shared by the code in the target (trampoline.S) and the supervisor (trampoline.cpp,
+ * Offsets shared by the code in the target (trampoline.S) and the supervisor (x86_64.cpp,
  * which asserts each of them against the C++ structs). Included by assembly: macros only.
  */
 #ifndef CLONE2_ARCH_X86_64_SLOT_LAYOUT_H
 #define CLONE2_ARCH_X86_64_SLOT_LAYOUT_H
 
 /* Raised with each change of what a field means that the code itself does not show. */
-#define LAYOUT_VERSION 1
+#define LAYOUT_VERSION 2
 
 /* In front of the code. */
 #define CODE_AREA 16
@@ -16,13 +16,20 @@
 #define SLOT_PARENT_BUSY 0
 #define SLOT_CHILD_BUSY 4
 #define SLOT_OWNER 8
-#define SLOT_REPORT 12
+#define SLOT_REPORT 12 /* 16 bits */
+#define SLOT_PLAIN 14  /* 16 bits */
 #define SLOT_RET 16
 #define SLOT_RDI 24
 #define SLOT_RSI 32
 #define SLOT_CHILD_SP 40
 #define SLOT_NR 48
 #define SLOT_CLONE_ARGS 88
+#define SLOT_FLAGS 88
+#define SLOT_CHILD_TID 104
+#define SLOT_PARENT_TID 112
+#define SLOT_RDX 296
+#define SLOT_R10 304
+#define SLOT_R9 312
 
 /* A boot slot, behind the code. */
 #define BOOT_RDI 0
@@ -40,6 +47,7 @@
 #define AREA_SIZE 262144
 
 #define CLONE_ARGS_SIZE 80 /* CLONE_ARGS_SIZE_VER1, 5.5: with set_tid, without cgroup */
+#define NR_CLONE 56
 #define NR_CLONE3 435
 #define NR_MMAP 9
 #define PROT_READ_WRITE 3

@@ -34,11 +34,36 @@ clone2_trampoline_begin:
 
         /* One call. In: r11 = the call's slot. All else as the program left it. */
 clone2_trampoline_call:
+        movzx   ecx, word ptr [r11 + SLOT_PLAIN]
+        jrcxz   .Lclone3
+        /* clone(2) takes the program's registers: kept in the slot, in a spare one by the
+         * supervisor, which writes nothing here else. r8 has the thread pointer, as the program's
+         * own call has it there. */
+        mov     ecx, [r11 + SLOT_PARENT_BUSY]
+        jrcxz   .Lkept
+        mov     [r11 + SLOT_RDX], rdx
+        mov     [r11 + SLOT_R10], r10
+        mov     [r11 + SLOT_R9], r9
+.Lkept:
+        mov     r9, r11
+        mov     rdi, [r9 + SLOT_FLAGS]
+        mov     rsi, [r9 + SLOT_CHILD_SP]
+        mov     rdx, [r9 + SLOT_PARENT_TID]
+        mov     r10, [r9 + SLOT_CHILD_TID]
+        mov     eax, NR_CLONE
+        syscall
+        lea     rdi, [r9 + SLOT_CLONE_ARGS]
+        mov     rdx, [r9 + SLOT_RDX]
+        mov     r10, [r9 + SLOT_R10]
+        mov     r9, [r9 + SLOT_R9]
+        jmp     .Lmade
+.Lclone3:
         lea     rdi, [r11 + SLOT_CLONE_ARGS]
         mov     esi, CLONE_ARGS_SIZE
 .Lretry:
         mov     eax, NR_CLONE3
         syscall
+.Lmade:
         mov     rcx, rax
         jrcxz   .Lchild
         /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
@@ -77,7 +102,7 @@ clone2_trampoline_report_mark:
         jmp     .Lparent_end
 
 .Lparent:
-        mov     ecx, [rdi + (SLOT_REPORT - SLOT_CLONE_ARGS)]
+        movzx   ecx, word ptr [rdi + (SLOT_REPORT - SLOT_CLONE_ARGS)]
         jrcxz   .Lparent_end
         jmp     .Lreport
 .Lparent_end:
@@ -91,7 +116,8 @@ clone2_trampoline_report_mark:
         jmp     rcx
 
 .Lchild:
-        /* A stack pointer that clone3 can't express (see planner): set here. */
+        /* A stack pointer that clone3 can't express (see plan/core.h). After clone(2) it is the
+         * same as before. */
         mov     rcx, [rdi + (SLOT_CHILD_SP - SLOT_CLONE_ARGS)]
         jrcxz   .Lchild_stack_done
         mov     rsp, rcx

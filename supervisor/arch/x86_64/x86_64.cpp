@@ -36,7 +36,8 @@ struct Slot {
     std::uint32_t parent_busy;
     std::uint32_t child_busy;
     std::int32_t owner;
-    std::uint32_t report;
+    std::uint16_t report;
+    std::uint16_t plain;
     std::uint64_t ret;
     std::uint64_t rdi;
     std::uint64_t rsi;
@@ -60,18 +61,29 @@ struct Slot {
     std::uint64_t set_tid_address;
     std::uint64_t set_tid_size;
     std::array<pid_t, PLAN_MAX_SET_TID> set_tid;
+    // Written by the code itself, except for a spare slot.
+    std::uint64_t rdx;
+    std::uint64_t r10;
+    std::uint64_t r9;
 };
 static_assert(offsetof(CodeHeader, area) == CODE_AREA);
 static_assert(offsetof(Slot, parent_busy) == SLOT_PARENT_BUSY);
 static_assert(offsetof(Slot, child_busy) == SLOT_CHILD_BUSY);
 static_assert(offsetof(Slot, owner) == SLOT_OWNER);
 static_assert(offsetof(Slot, report) == SLOT_REPORT);
+static_assert(offsetof(Slot, plain) == SLOT_PLAIN);
 static_assert(offsetof(Slot, ret) == SLOT_RET);
 static_assert(offsetof(Slot, rdi) == SLOT_RDI);
 static_assert(offsetof(Slot, rsi) == SLOT_RSI);
 static_assert(offsetof(Slot, child_sp) == SLOT_CHILD_SP);
 static_assert(offsetof(Slot, nr) == SLOT_NR);
 static_assert(offsetof(Slot, flags) == SLOT_CLONE_ARGS);
+static_assert(offsetof(Slot, flags) == SLOT_FLAGS);
+static_assert(offsetof(Slot, child_tid) == SLOT_CHILD_TID);
+static_assert(offsetof(Slot, parent_tid) == SLOT_PARENT_TID);
+static_assert(offsetof(Slot, rdx) == SLOT_RDX);
+static_assert(offsetof(Slot, r10) == SLOT_R10);
+static_assert(offsetof(Slot, r9) == SLOT_R9);
 static_assert(offsetof(Slot, set_tid) - offsetof(Slot, flags) == CLONE_ARGS_SIZE);
 static_assert(sizeof(Slot) <= SLOT_SIZE);
 static_assert(CLONE_ARGS_SIZE == CLONE_ARGS_SIZE_VER1);
@@ -263,6 +275,7 @@ public:
         raw.child_busy = !call.spare && (call.call.flags & CLONE_VM) != 0 ? 1 : 0;
         raw.owner = call.state.owner;
         raw.report = call.report_success ? 1 : 0;
+        raw.plain = call.call.plain ? 1 : 0;
         raw.ret = call.return_address;
         raw.rdi = call.saved_args[0];
         raw.rsi = call.saved_args[1];
@@ -287,7 +300,12 @@ public:
             raw.set_tid_address = (slot + offsetof(Slot, set_tid)).value();
         }
         std::copy(std::begin(call.call.set_tid), std::end(call.call.set_tid), raw.set_tid.begin());
-        return to_bytes(raw, offsetof(Slot, set_tid) + call.call.set_tid_size * sizeof(pid_t));
+        raw.rdx = call.saved_args[2];
+        raw.r10 = call.saved_args[3];
+        raw.r9 = call.saved_args[5];
+        return to_bytes(raw, call.spare ? sizeof raw
+                                        : offsetof(Slot, set_tid) +
+                                              call.call.set_tid_size * sizeof(pid_t));
     }
 
     [[nodiscard]] SlotCall decode_slot(std::span<const std::byte> bytes) const override
@@ -300,7 +318,7 @@ public:
         call.report_success = raw.report != 0;
         call.return_address = raw.ret;
         call.nr = raw.nr;
-        call.saved_args = {raw.rdi, raw.rsi};
+        call.saved_args = {raw.rdi, raw.rsi, raw.rdx, raw.r10, 0, raw.r9};
         call.started_ns = raw.started_ns;
         call.attempts = raw.attempts;
         call.request_flags = raw.request_flags;
@@ -317,6 +335,7 @@ public:
         std::copy(raw.set_tid.begin(), raw.set_tid.end(), call.call.set_tid);
         call.call.set_tid_size = std::min<std::uint64_t>(raw.set_tid_size, raw.set_tid.size());
         call.call.to_pick = raw.to_pick;
+        call.call.plain = raw.plain != 0;
         return call;
     }
 
