@@ -53,8 +53,9 @@ public:
         // Unused samples cost nothing: pages are allocated when written.
         void *memory = mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (memory == MAP_FAILED)
+        if (memory == MAP_FAILED) {
             throw std::system_error(errno, std::generic_category(), "mmap");
+        }
         board_ = static_cast<Board *>(memory);
         pthread_barrierattr_t attributes;
         pthread_barrierattr_init(&attributes);
@@ -73,12 +74,14 @@ private:
 
 void touch(std::size_t mib)
 {
-    if (mib == 0)
+    if (mib == 0) {
         return;
+    }
     const std::size_t size = mib << 20U;
     void *memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED)
+    if (memory == MAP_FAILED) {
         throw std::system_error(errno, std::generic_category(), "mmap");
+    }
     // Small pages, as in a heap: the number of page tables that fork copies must not vary.
     madvise(memory, size, MADV_NOHUGEPAGE);
     std::memset(memory, 1, size);
@@ -96,8 +99,9 @@ void run_caller(const Workload &w, Board &board, unsigned self)
     pid_t turn = 0;
     for (unsigned phase = 0;; phase++) {
         pthread_barrier_wait(&board.barrier);
-        if (board.stop.load())
+        if (board.stop.load()) {
             return;
+        }
         // native supervised supervised native ...: neither provider always comes second
         const auto provider = static_cast<std::size_t>((phase ^ (phase >> 1U)) & 1U);
         const Provider who = provider == 0 ? Provider::native : w.provider;
@@ -108,27 +112,33 @@ void run_caller(const Workload &w, Board &board, unsigned self)
             const int error = w.kind == Kind::process ? process_round_trip(who, w.number, pid)
                                                       : room.round_trip(who, w.number, pid);
             const std::chrono::duration<float, std::micro> took = Clock::now() - before;
-            if (error == EEXIST || error == EBUSY)
+            if (error == EEXIST || error == EBUSY) {
                 continue; // the tid of a joined thread is not free yet
-            if (error != 0)
+            }
+            if (error != 0) {
                 board.error = error;
+            }
             // The first phases warm up: trampoline, page tables, caches.
-            else if (phase >= 4 && lane.count[provider] < max_samples)
+            else if (phase >= 4 && lane.count[provider] < max_samples) {
                 lane.us[provider][lane.count[provider]++] = took.count();
+            }
         }
         if (self == 0 && phase % 4 == 3 &&
-            (board.error.load() != 0 || (phase >= 11 && Clock::now() >= end)))
+            (board.error.load() != 0 || (phase >= 11 && Clock::now() >= end))) {
             board.stop = true;
+        }
     }
 }
 
 void run_threads(const Workload &w, Board &board)
 {
     std::vector<std::thread> threads;
-    for (unsigned i = 0; i < w.callers; i++)
+    for (unsigned i = 0; i < w.callers; i++) {
         threads.emplace_back(run_caller, std::cref(w), std::ref(board), i);
-    for (std::thread &thread : threads)
+    }
+    for (std::thread &thread : threads) {
         thread.join();
+    }
 }
 
 [[noreturn]] void caller_process(const Workload &w, Board &board, unsigned self)
@@ -150,34 +160,41 @@ void run_processes(const Workload &w, Board &board)
     bool failed = false;
     for (unsigned i = 0; i < w.callers; i++) {
         const pid_t pid = fork();
-        if (pid == 0)
+        if (pid == 0) {
             caller_process(w, board, i);
+        }
         failed = failed || pid < 0;
-        if (pid > 0)
+        if (pid > 0) {
             children.push_back(pid);
+        }
     }
     std::size_t left = children.size();
     while (left > 0) {
-        if (failed) // the others wait at the barrier for one that will not come
-            for (const pid_t pid : children)
+        if (failed) { // the others wait at the barrier for one that will not come
+            for (const pid_t pid : children) {
                 kill(pid, SIGKILL);
+            }
+        }
         int status = 0;
         const pid_t ended = waitpid(-1, &status, 0);
         const auto place = std::find(children.begin(), children.end(), ended);
-        if (place == children.end())
+        if (place == children.end()) {
             continue;
+        }
         children.erase(place);
         left--;
         failed = failed || status != 0;
     }
-    if (failed)
+    if (failed) {
         throw std::runtime_error("a caller did not end well");
+    }
 }
 
 std::string name_of(const Workload &w)
 {
-    if (w.kind == Kind::thread)
+    if (w.kind == Kind::thread) {
         return "thread (create, join)" + w.label;
+    }
     return (w.resident_mib == 0 ? "small process"
                                 : std::to_string(w.resident_mib) + " MB process") +
            w.label;
@@ -187,23 +204,27 @@ std::string name_of(const Workload &w)
 
 Series measure(const Workload &w)
 {
-    if (w.callers == 0 || w.callers > max_callers)
+    if (w.callers == 0 || w.callers > max_callers) {
         throw std::runtime_error("number of callers");
+    }
     const SharedBoard shared(w.callers);
     Board &board = *shared;
-    if (w.kind == Kind::thread)
+    if (w.kind == Kind::thread) {
         run_threads(w, board);
-    else
+    } else {
         run_processes(w, board);
-    if (const int error = board.error.load(); error != 0)
+    }
+    if (const int error = board.error.load(); error != 0) {
         throw std::system_error(error, std::generic_category(), name_of(w) + ": a call failed");
+    }
     std::array<std::vector<double>, 2> all;
-    for (unsigned caller = 0; caller < w.callers; caller++)
+    for (unsigned caller = 0; caller < w.callers; caller++) {
         for (std::size_t p = 0; p < all.size(); p++) {
             const Board::Lane &lane = board.lanes[caller];
             all[p].insert(all[p].end(), lane.us[p].begin(),
                           lane.us[p].begin() + static_cast<std::ptrdiff_t>(lane.count[p]));
         }
+    }
     Series s;
     s.name = name_of(w);
     s.callers = w.callers;

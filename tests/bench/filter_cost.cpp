@@ -24,16 +24,18 @@ void install_allow_all()
     sock_fprog program{0, &step};
     filter_answer(&program, SECCOMP_RET_ALLOW);
     filter_options how{0, 0, 1, 0};
-    if (const long result = filter_install(&program, &how); result < 0)
+    if (const long result = filter_install(&program, &how); result < 0) {
         throw std::system_error(static_cast<int>(-result), std::generic_category(), "seccomp");
+    }
 }
 
 } // namespace
 
 int serve_getppid(bool allow_all_filter)
 {
-    if (allow_all_filter)
+    if (allow_all_filter) {
         install_allow_all();
+    }
     // All three on one CPU: they never run at the same time, and CPUs may differ.
     cpu_set_t one;
     CPU_ZERO(&one);
@@ -42,8 +44,9 @@ int serve_getppid(bool allow_all_filter)
     std::string request;
     while (std::getline(std::cin, request)) {
         const auto before = std::chrono::steady_clock::now();
-        for (unsigned i = 0; i < calls_per_turn; i++)
+        for (unsigned i = 0; i < calls_per_turn; i++) {
             raw_call(SYS_getppid);
+        }
         const std::chrono::duration<double, std::nano> took =
             std::chrono::steady_clock::now() - before;
         std::cout << took.count() / calls_per_turn << std::endl;
@@ -62,13 +65,15 @@ FilterCost measure_filter_cost(const std::string &supervisor, double seconds)
     };
     std::array<std::vector<double>, 3> samples;
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
-    for (unsigned turn = 0; turn < 10 || std::chrono::steady_clock::now() < end; turn++)
+    for (unsigned turn = 0; turn < 10 || std::chrono::steady_clock::now() < end; turn++) {
         for (std::size_t i = 0; i < servers.size(); i++) {
             servers[i]->send("turn\n");
             const double ns = std::stod(servers[i]->line());
-            if (turn >= 2) // the first turns warm up
+            if (turn >= 2) { // the first turns warm up
                 samples[i].push_back(ns);
+            }
         }
+    }
     return {percentile(samples[0], 0.5), percentile(samples[1], 0.5), percentile(samples[2], 0.5)};
 }
 

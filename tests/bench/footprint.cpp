@@ -29,9 +29,11 @@ std::string proc(pid_t pid, const char *file)
 long number_of(const std::string &path, const std::string &key)
 {
     std::ifstream file(path);
-    for (std::string line; std::getline(file, line);)
-        if (line.starts_with(key))
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with(key)) {
             return std::strtol(line.c_str() + key.size(), nullptr, 10);
+        }
+    }
     return 0;
 }
 
@@ -41,8 +43,9 @@ pid_t ancestor_named(pid_t pid, const std::string &name)
     while (pid > 0) {
         std::string comm;
         std::getline(std::ifstream(proc(pid, "comm")) >> std::ws, comm);
-        if (comm == name)
+        if (comm == name) {
             return pid;
+        }
         pid = static_cast<pid_t>(number_of(proc(pid, "status"), "PPid:"));
     }
     return 0;
@@ -54,8 +57,9 @@ double cpu_us(pid_t pid)
     double total = 0;
     for (const auto &task : std::filesystem::directory_iterator(proc(pid, "task"))) {
         double ns = 0;
-        if (std::ifstream(task.path() / "schedstat") >> ns)
+        if (std::ifstream(task.path() / "schedstat") >> ns) {
             total += ns / 1000;
+        }
     }
     return total;
 }
@@ -72,13 +76,15 @@ std::optional<Footprint> measure_footprint(const std::string &supervisor, long n
 {
     const std::string nr = "--nr=" + std::to_string(number);
     std::vector<std::string> argv{own_path(), "--role=sleepers", nr, std::to_string(targets)};
-    if (!supervisor.empty())
+    if (!supervisor.empty()) {
         argv.insert(argv.begin(), {supervisor, nr, "--"});
+    }
     Helper parent(argv);
     const pid_t pid = static_cast<pid_t>(std::stol(parent.line()));
     const pid_t server = ancestor_named(pid, "clone2-serve");
-    if (server == 0)
+    if (server == 0) {
         return std::nullopt;
+    }
     Footprint f;
     f.targets = targets;
     f.idle_seconds = idle_seconds;
@@ -86,8 +92,9 @@ std::optional<Footprint> measure_footprint(const std::string &supervisor, long n
     f.pss_before_kib = smaps_kib(server, "Pss:");
     const double before = cpu_us(server);
     parent.send("create\n");
-    if (parent.line() != "created")
+    if (parent.line() != "created") {
         return std::nullopt;
+    }
     const double after = cpu_us(server);
     f.cpu_per_call_us = (after - before) / targets;
     f.rss_kib = smaps_kib(server, "Rss:");
@@ -103,21 +110,25 @@ int serve_sleepers(unsigned targets, long number)
 {
     std::cout << getpid() << std::endl;
     std::string request;
-    if (!std::getline(std::cin, request))
+    if (!std::getline(std::cin, request)) {
         return 1;
+    }
     std::vector<pid_t> children;
     for (unsigned i = 0; i < targets; i++) {
         const long pid = sleeping_process(number);
-        if (pid < 0)
+        if (pid < 0) {
             break;
+        }
         children.push_back(static_cast<pid_t>(pid));
     }
     std::cout << (children.size() == targets ? "created" : "failed") << std::endl;
     std::getline(std::cin, request); // until the other side is done
-    for (const pid_t pid : children)
+    for (const pid_t pid : children) {
         kill(pid, SIGKILL);
-    for (const pid_t pid : children)
+    }
+    for (const pid_t pid : children) {
         waitpid(pid, nullptr, 0);
+    }
     return 0;
 }
 

@@ -27,24 +27,28 @@ namespace
 std::array<int, 2> make_pipe()
 {
     std::array<int, 2> ends{};
-    if (pipe2(ends.data(), O_CLOEXEC) < 0)
+    if (pipe2(ends.data(), O_CLOEXEC) < 0) {
         fail("pipe2");
+    }
     return ends;
 }
 
 void write_file(const char *path, const std::string &text)
 {
     std::ofstream file(path);
-    if (!(file << text << std::flush))
+    if (!(file << text << std::flush)) {
         throw std::runtime_error(std::string("cannot write ") + path);
+    }
 }
 
 int wait_for(pid_t pid)
 {
     int status = 0;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
+    while (waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) {
             return -1;
+        }
+    }
     return status;
 }
 
@@ -56,12 +60,14 @@ Helper::Helper(const std::vector<std::string> &argv) : name_(argv.at(0))
     const auto out = make_pipe();
     std::vector<char *> words;
     words.reserve(argv.size() + 1);
-    for (const std::string &word : argv)
+    for (const std::string &word : argv) {
         words.push_back(const_cast<char *>(word.c_str()));
+    }
     words.push_back(nullptr);
     pid_ = fork();
-    if (pid_ < 0)
+    if (pid_ < 0) {
         fail("fork");
+    }
     if (pid_ == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         dup2(in[0], 0);
@@ -83,8 +89,9 @@ Helper::~Helper()
 
 int Helper::finish()
 {
-    if (to_ < 0)
+    if (to_ < 0) {
         return 0;
+    }
     close(to_);
     to_ = -1;
     return wait_for(pid_);
@@ -100,33 +107,37 @@ bool Helper::line(std::string &text)
         }
         std::array<char, 4096> chunk{};
         const ssize_t got = read(from_, chunk.data(), chunk.size());
-        if (got > 0)
+        if (got > 0) {
             buffer_.append(chunk.data(), static_cast<std::size_t>(got));
-        else if (got == 0 || errno != EINTR)
+        } else if (got == 0 || errno != EINTR) {
             return false;
+        }
     }
 }
 
 std::string Helper::line()
 {
     std::string text;
-    if (!line(text))
+    if (!line(text)) {
         throw std::runtime_error(name_ + " ended early");
+    }
     return text;
 }
 
 void Helper::send(const std::string &text) const
 {
-    if (write(to_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    if (write(to_, text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
         fail("write to " + name_);
+    }
 }
 
 std::string own_path()
 {
     std::array<char, PATH_MAX> path{};
     const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-    if (length < 0)
+    if (length < 0) {
         fail("/proc/self/exe");
+    }
     return {path.data(), static_cast<std::size_t>(length)};
 }
 
@@ -138,8 +149,9 @@ std::string find_built(const std::string &given, const std::string &in_tree,
         const std::string self = own_path();
         path = self.substr(0, self.rfind('/')) + "/../../" + in_tree;
     }
-    if (access(path.c_str(), X_OK) != 0)
+    if (access(path.c_str(), X_OK) != 0) {
         fail(path + " (give " + option + " PATH)");
+    }
     return path;
 }
 
@@ -147,15 +159,17 @@ void enter_pid_namespace()
 {
     if (unshare(CLONE_NEWPID) != 0) {
         const std::string user = std::to_string(geteuid()), group = std::to_string(getegid());
-        if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0)
+        if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
             fail("unshare: a pid namespace of its own");
+        }
         write_file("/proc/self/setgroups", "deny");
         write_file("/proc/self/uid_map", "0 " + user + " 1");
         write_file("/proc/self/gid_map", "0 " + group + " 1");
     }
     const pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
         fail("fork");
+    }
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         return;

@@ -49,8 +49,9 @@ double positive(const char *text)
 {
     char *end = nullptr;
     const double value = std::strtod(text, &end);
-    if (end == text || *end != '\0' || !(value > 0) || value > 1e6)
+    if (end == text || *end != '\0' || !(value > 0) || value > 1e6) {
         throw UsageError(std::string("not a positive number: ") + text);
+    }
     return value;
 }
 
@@ -100,23 +101,29 @@ Options parse(int argc, char **argv)
         }
     }
     o.words.assign(argv + optind, argv + argc);
-    if (o.role.empty() && !o.words.empty())
+    if (o.role.empty() && !o.words.empty()) {
         throw UsageError("unexpected argument: " + o.words[0]);
-    if (o.seconds == 0)
+    }
+    if (o.seconds == 0) {
         o.seconds = o.quick ? 0.5 : 4;
+    }
     return o;
 }
 
 std::vector<Workload> workloads(const Options &o)
 {
     std::vector<Workload> all;
-    for (const unsigned callers : {1U, 2U, 4U, 8U})
+    for (const unsigned callers : {1U, 2U, 4U, 8U}) {
         all.push_back({Kind::process, callers, 0, o.seconds, o.number});
-    for (const unsigned callers : {1U, 2U, 4U, 8U})
-        if (!o.quick || callers == 1)
+    }
+    for (const unsigned callers : {1U, 2U, 4U, 8U}) {
+        if (!o.quick || callers == 1) {
             all.push_back({Kind::process, callers, 256, o.seconds, o.number});
-    for (const unsigned callers : {1U, 2U, 4U, 8U})
+        }
+    }
+    for (const unsigned callers : {1U, 2U, 4U, 8U}) {
         all.push_back({Kind::thread, callers, 0, o.seconds, o.number});
+    }
     return all;
 }
 
@@ -126,12 +133,15 @@ std::vector<Workload> shim_workloads(const Options &o, bool trap)
     std::vector<Workload> all;
     const Provider provider = trap ? Provider::supervised : Provider::preloaded;
     const std::string label = trap ? ", trap" : ", preload";
-    for (const unsigned callers : {1U, 4U})
+    for (const unsigned callers : {1U, 4U}) {
         all.push_back({Kind::process, callers, 0, o.seconds, o.number, provider, label});
+    }
     // A function can't return on a thread's empty stack: bare instructions only.
-    if (trap)
-        for (const unsigned callers : {1U, 4U})
+    if (trap) {
+        for (const unsigned callers : {1U, 4U}) {
             all.push_back({Kind::thread, callers, 0, o.seconds, o.number, provider, label});
+        }
+    }
     return all;
 }
 
@@ -140,8 +150,9 @@ std::vector<Workload> shim_workloads(const Options &o, bool trap)
 int measure_all(const std::vector<Workload> &all)
 {
     enter_pid_namespace();
-    for (const Workload &w : all)
+    for (const Workload &w : all) {
         write_wire(std::cout, measure(w));
+    }
     return 0;
 }
 
@@ -152,36 +163,41 @@ void round_trips(const Options &o, const std::vector<std::string> &wrapper, cons
     std::vector<std::string> argv = wrapper;
     argv.insert(argv.end(), {own_path(), "--role=" + role, "--seconds=" + std::to_string(o.seconds),
                              "--nr=" + std::to_string(o.number)});
-    if (o.quick)
+    if (o.quick) {
         argv.emplace_back("--quick");
+    }
     Helper helper(argv);
     for (std::string line; helper.line(line);) {
         Series s;
-        if (!read_wire(line, s))
+        if (!read_wire(line, s)) {
             throw std::runtime_error("unexpected line: " + line);
+        }
         std::cerr << s.name << ", callers " << s.callers << ": done\n";
         all.push_back(s);
     }
-    if (helper.finish() != 0)
+    if (helper.finish() != 0) {
         throw std::runtime_error("the measuring process failed");
+    }
 }
 
 /// Waiting for a CPU would dominate the result.
 void note_load(Report &report)
 {
     double load = 0;
-    if (getloadavg(&load, 1) == 1 && load > std::thread::hardware_concurrency() / 2.0)
+    if (getloadavg(&load, 1) == 1 && load > std::thread::hardware_concurrency() / 2.0) {
         report.notes.emplace_back("the machine was busy (load average " + std::to_string(load) +
                                   "): measure again on an idle one");
+    }
 }
 
 /// `supervisor`: empty if this process already has one.
 void note_footprint(Report &report, const Options &o, const std::string &supervisor)
 {
     report.footprint = measure_footprint(supervisor, o.number, 1000, o.quick ? 1 : 5);
-    if (!report.footprint)
+    if (!report.footprint) {
         report.notes.emplace_back("no serving process among the ancestors: its CPU and memory "
                                   "can't be measured");
+    }
 }
 
 Report run(const Options &o)
@@ -213,28 +229,35 @@ Report run(const Options &o)
 
 int act(const Options &o)
 {
-    if (o.role == "calls")
+    if (o.role == "calls") {
         return measure_all(workloads(o));
-    if (o.role == "calls-preload" || o.role == "calls-trap")
+    }
+    if (o.role == "calls-preload" || o.role == "calls-trap") {
         return measure_all(shim_workloads(o, o.role == "calls-trap"));
-    if (o.role == "getppid" || o.role == "getppid-allow-all")
+    }
+    if (o.role == "getppid" || o.role == "getppid-allow-all") {
         return serve_getppid(o.role != "getppid");
-    if (o.role == "sleepers" && o.words.size() == 1)
+    }
+    if (o.role == "sleepers" && o.words.size() == 1) {
         return serve_sleepers(static_cast<unsigned>(positive(o.words[0].c_str())), o.number);
-    if (!o.role.empty())
+    }
+    if (!o.role.empty()) {
         throw UsageError("unknown role");
+    }
     std::ofstream json;
     if (!o.json.empty()) { // first: a bad name must not waste a minute
         json.open(o.json);
-        if (!json)
+        if (!json) {
             throw std::runtime_error("cannot write " + o.json);
+        }
     }
     const Report report = run(o);
     print_table(std::cout, report);
     if (!o.json.empty()) {
         print_json(json, report);
-        if (!json.flush())
+        if (!json.flush()) {
             throw std::runtime_error("cannot write " + o.json);
+        }
     }
     return std::cout.flush() ? 0 : 1;
 }

@@ -56,20 +56,25 @@ int process_round_trip(Provider provider, long number, pid_t pid)
         args.nr_pids = 1;
         if (provider == Provider::preloaded) {
             result = syscall(number, &args, &pid);
-            if (result < 0)
+            if (result < 0) {
                 return errno;
+            }
         } else {
             result = raw_call(number, &args, &pid);
         }
     }
-    if (result == 0)
+    if (result == 0) {
         _exit(0);
-    if (result < 0)
+    }
+    if (result < 0) {
         return static_cast<int>(-result);
+    }
     int status = 0;
-    while (waitpid(static_cast<pid_t>(result), &status, __WALL) < 0)
-        if (errno != EINTR)
+    while (waitpid(static_cast<pid_t>(result), &status, __WALL) < 0) {
+        if (errno != EINTR) {
             return errno;
+        }
+    }
     // A wrong pid or a child that died would make the figures worthless.
     return result == pid && status == 0 ? 0 : EBADMSG;
 }
@@ -79,9 +84,11 @@ long sleeping_process(long number)
     clone_struct args{};
     args.flags = SIGCHLD;
     const long result = raw_call(number, &args);
-    if (result == 0)
-        for (;;)
+    if (result == 0) {
+        for (;;) {
             pause();
+        }
+    }
     return result;
 }
 
@@ -89,8 +96,9 @@ ThreadRoom::ThreadRoom()
     : memory_(mmap(nullptr, thread_stack_size, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0))
 {
-    if (memory_ == MAP_FAILED)
+    if (memory_ == MAP_FAILED) {
         throw std::system_error(errno, std::generic_category(), "mmap");
+    }
     tid_word_ = static_cast<std::uint32_t *>(memory_);
 }
 
@@ -121,11 +129,13 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
         args.nr_pids = 1;
         result = raw_child(number, &args, address(&tid), 0);
     }
-    if (result < 0)
+    if (result < 0) {
         return static_cast<int>(-result);
+    }
     // CLONE_CHILD_CLEARTID: the kernel clears and wakes it when the thread has left its stack.
-    for (std::uint32_t seen = word.load(); seen != 0; seen = word.load())
+    for (std::uint32_t seen = word.load(); seen != 0; seen = word.load()) {
         syscall(SYS_futex, tid_word_, FUTEX_WAIT, seen, nullptr, nullptr, 0);
+    }
     return result == tid ? 0 : EBADMSG;
 }
 

@@ -19,12 +19,13 @@ std::string quoted(const std::string &text)
     std::ostringstream out;
     out << '"';
     for (const char c : text) {
-        if (c == '"' || c == '\\')
+        if (c == '"' || c == '\\') {
             out << '\\' << c;
-        else if (static_cast<unsigned char>(c) < 0x20)
+        } else if (static_cast<unsigned char>(c) < 0x20) {
             out << "\\u" << std::hex << std::setw(4) << std::setfill('0') << static_cast<int>(c);
-        else
+        } else {
             out << c;
+        }
     }
     out << '"';
     return out.str();
@@ -41,19 +42,21 @@ void print_series(std::ostream &out, const std::vector<Series> &all)
     out << std::left << std::setw(36) << "create, exit, wait (median)" << std::right << std::setw(8)
         << "callers" << std::setw(12) << "native us" << std::setw(15) << "clone2 us" << std::setw(8)
         << "ratio" << std::setw(10) << "rounds" << '\n';
-    for (const Series &s : all)
+    for (const Series &s : all) {
         out << std::left << std::setw(36) << s.name << std::right << std::setw(8) << s.callers
             << std::fixed << std::setprecision(1) << std::setw(12) << s.native_median
             << std::setw(15) << s.supervised_median << std::setprecision(2) << std::setw(8)
             << s.ratio() << std::setw(10) << s.rounds << '\n';
+    }
 }
 
 } // namespace
 
 double percentile(std::vector<double> &samples, double p)
 {
-    if (samples.empty())
+    if (samples.empty()) {
         return 0;
+    }
     const auto index = static_cast<std::ptrdiff_t>(p * static_cast<double>(samples.size() - 1));
     std::nth_element(samples.begin(), samples.begin() + index, samples.end());
     return samples[static_cast<std::size_t>(index)];
@@ -78,10 +81,11 @@ bool read_wire(const std::string &line, Series &s)
 void print_table(std::ostream &out, const Report &r)
 {
     print_series(out, r.series);
-    if (r.filter)
+    if (r.filter) {
         out << std::fixed << std::setprecision(1) << "\ngetppid() (median)   no filter "
             << r.filter->no_filter << " ns, allow-all filter " << r.filter->allow_all
             << " ns, supervised " << r.filter->supervised << " ns\n";
+    }
     if (r.footprint) {
         const Footprint &f = *r.footprint;
         out << std::fixed << std::setprecision(1) << "\nserving process      " << f.targets
@@ -90,8 +94,9 @@ void print_table(std::ostream &out, const Report &r)
             << f.cpu_per_call_us << " us per call, " << f.idle_cpu_us << " us in " << f.idle_seconds
             << " idle seconds\n";
     }
-    for (const std::string &note : r.notes)
+    for (const std::string &note : r.notes) {
         out << "note: " << note << '\n';
+    }
 }
 
 void print_json(std::ostream &out, const Report &r)
@@ -110,12 +115,13 @@ void print_json(std::ostream &out, const Report &r)
         separator = ",\n";
     }
     out << "\n  ],\n  \"getppid\": ";
-    if (r.filter)
+    if (r.filter) {
         out << "{\"no_filter_ns\": " << r.filter->no_filter
             << ", \"allow_all_ns\": " << r.filter->allow_all
             << ", \"supervised_ns\": " << r.filter->supervised << '}';
-    else
+    } else {
         out << "null";
+    }
     out << ",\n  \"footprint\": ";
     if (r.footprint) {
         const Footprint &f = *r.footprint;

@@ -52,16 +52,18 @@ static void wrong(const char *what, long value)
 
 static void check_status(int status)
 {
-    if (status != CHILD_STATUS << 8)
+    if (status != CHILD_STATUS << 8) {
         wrong("a child's wait status", status);
+    }
 }
 
 static void one_call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
     long pid = raw_call(NR, &args, NULL);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(CHILD_STATUS);
+    }
     __atomic_add_fetch(&progress->calls, 1, __ATOMIC_RELAXED);
     if (pid == -ENOSYS) {
         __atomic_add_fetch(&progress->failures, 1, __ATOMIC_RELAXED);
@@ -69,20 +71,23 @@ static void one_call(void)
         sleep_us(PAUSE_US);
         return;
     }
-    if (pid < 0)
+    if (pid < 0) {
         wrong("a call's result", pid);
+    }
     int status = 0;
     while (waitpid((pid_t)pid, &status, __WALL) < 0) {
-        if (errno != EINTR)
+        if (errno != EINTR) {
             wrong("waitpid: errno", errno);
+        }
     }
     check_status(status);
 }
 
 static void *call(void *unused)
 {
-    for (;;)
+    for (;;) {
         one_call();
+    }
     return unused;
 }
 
@@ -91,8 +96,9 @@ static void *end_or_execute(void *unused)
 {
     sleep_us((long)(now_us() * 2654435761u % LONGEST_LIFE_US));
     one_call();
-    if (now_us() >= progress->end)
+    if (now_us() >= progress->end) {
         _exit(0);
+    }
     progress->executed++;
     execv("/proc/self/exe", arguments);
     wrong("execv: errno", errno);
@@ -103,8 +109,9 @@ static void start(void *(*body)(void *))
 {
     pthread_t thread;
     int result = pthread_create(&thread, NULL, body, NULL);
-    if (result != 0)
+    if (result != 0) {
         wrong("pthread_create:", result);
+    }
 }
 
 int main(int argc, char **argv)
@@ -117,21 +124,26 @@ int main(int argc, char **argv)
     }
     arguments = argv;
     int fd = open(argv[1], O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || ftruncate(fd, sizeof *progress) < 0)
+    if (fd < 0 || ftruncate(fd, sizeof *progress) < 0) {
         return 2;
+    }
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (progress == MAP_FAILED)
+    if (progress == MAP_FAILED) {
         return 2;
+    }
     close(fd);
-    if (!progress->end)
+    if (!progress->end) {
         progress->end = now_us() + (uint64_t)atoi(argv[2]) * 1000000;
+    }
     // Children that earlier threads were waiting for.
     int status = 0;
-    while (waitpid(-1, &status, __WALL) > 0)
+    while (waitpid(-1, &status, __WALL) > 0) {
         check_status(status);
+    }
     int by_leader = now_us() % 3 == 0;
-    for (int i = 1; i < threads; i++)
+    for (int i = 1; i < threads; i++) {
         start(call);
+    }
     if (by_leader) {
         end_or_execute(NULL);
     } else {

@@ -103,20 +103,27 @@ static uint64_t random_flags(void)
                                     1ULL << 34,   1ULL << 63};
     static const unsigned signals[] = {SIGCHLD, SIGCHLD, SIGCHLD, SIGCHLD, 0, SIGUSR1, 64, 65, 255};
     uint64_t flags = signals[below(sizeof signals / sizeof *signals)];
-    if (one_in(4))
+    if (one_in(4)) {
         return SIGCHLD;
-    if (one_in(6))
+    }
+    if (one_in(6)) {
         flags |= CLONE_VM | CLONE_VFORK;
-    if (one_in(6))
+    }
+    if (one_in(6)) {
         flags |= CLONE_VM | CLONE_SIGHAND | CLONE_THREAD;
-    else if (one_in(20))
+    } else if (one_in(20)) {
         flags |= CLONE_THREAD;
-    for (unsigned i = 0; i < sizeof common / sizeof *common; i++)
-        if (one_in(8))
+    }
+    for (unsigned i = 0; i < sizeof common / sizeof *common; i++) {
+        if (one_in(8)) {
             flags |= common[i];
-    for (unsigned i = 0; i < sizeof rare / sizeof *rare; i++)
-        if (one_in(25))
+        }
+    }
+    for (unsigned i = 0; i < sizeof rare / sizeof *rare; i++) {
+        if (one_in(25)) {
             flags |= rare[i];
+        }
+    }
     return flags;
 }
 
@@ -136,8 +143,9 @@ static pid_t random_pid(const struct batch *b)
     case 6:
         return INT32_MAX;
     case 7:
-        if (b->zombie_count > 0)
+        if (b->zombie_count > 0) {
             return b->zombies[below(b->zombie_count)];
+        }
         return getpid();
     case 8:
         return getpid();
@@ -165,19 +173,22 @@ static void random_call(const struct batch *b, struct call *c)
 {
     memset(c, 0, sizeof *c);
     c->args.flags = random_flags();
-    if (one_in(4))
+    if (one_in(4)) {
         c->args.child_stack = (uint64_t)(uintptr_t)b->low + 16 * below(256);
+    }
     // The absolute level is unknown here; the initial namespace is not among the tested depths.
     c->args.nr_pids = one_in(20) ? below(MAX_PIDS) : below(b->depth + 3);
-    if (one_in(50))
+    if (one_in(50)) {
         c->args.nr_pids = 0xffffffff - below(5);
+    }
     c->args.parent_tid = random_address(b);
     c->args.child_tid = random_address(b);
     c->args.reserved1 = random_word();
     c->args.reserved2 = random_word();
     c->tls = (uintptr_t)b->low + below(PAGE);
-    for (unsigned i = 0; i < MAX_PIDS; i++)
+    for (unsigned i = 0; i < MAX_PIDS; i++) {
         c->pids[i] = random_pid(b);
+    }
     c->args_at = &c->args;
     c->args_kind = "args";
     c->pids_at = c->pids;
@@ -206,16 +217,19 @@ static unsigned nspid_of(const char *path, int *values, unsigned max)
     char line[1024];
     unsigned found = 0;
     FILE *file = fopen(path, "r");
-    if (!file)
+    if (!file) {
         return 0;
+    }
     while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "NSpid:", 6) != 0)
+        if (strncmp(line, "NSpid:", 6) != 0) {
             continue;
+        }
         char *at = line + 6;
         for (char *end; found < max; found++, at = end) {
             long value = strtol(at, &end, 10);
-            if (end == at)
+            if (end == at) {
                 break;
+            }
             values[found] = (int)value;
         }
     }
@@ -229,8 +243,9 @@ static unsigned nspid_of_child(pid_t pid, int *values, unsigned max)
 {
     char path[64];
     const int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0)
+    if (pidfd < 0) {
         return 0;
+    }
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
     const unsigned found = nspid_of(path, values, max);
     close(pidfd);
@@ -262,12 +277,13 @@ static void print_child(const struct call *c, long result)
     for (unsigned i = 0; i < found; i++) {
         const int from_end = (int)(found - i) - 1 - (int)extra; // -1: the new namespace
         const int at = (int)c->args.nr_pids - 1 - from_end;
-        if (from_end < 0)
+        if (from_end < 0) {
             printf(" new:%d", values[i]);
-        else if (at >= 0 && c->pids[at] != 0)
+        } else if (at >= 0 && c->pids[at] != 0) {
             printf(" %d", values[i]);
-        else
+        } else {
             printf(values[i] > 0 ? " *" : " 0");
+        }
     }
 }
 
@@ -279,8 +295,9 @@ static void make_call(struct batch *b, unsigned index)
            b->unprivileged ? " unprivileged" : "", b->unshared ? " unshared" : "",
            b->userns ? " userns" : "", (unsigned long long)c.args.flags, c.args.child_stack != 0,
            c.args.nr_pids);
-    for (unsigned i = 0; i < c.args.nr_pids && i < MAX_PIDS; i++)
+    for (unsigned i = 0; i < c.args.nr_pids && i < MAX_PIDS; i++) {
         printf("%s%d", i ? "," : "", c.pids[i]);
+    }
     printf("} %s %s = ", c.args_kind, c.pids_kind);
     fflush(stdout);
     memset(b->low, 0, 512);
@@ -290,12 +307,14 @@ static void make_call(struct batch *b, unsigned index)
     } else {
         // Waits until it has ended, without reaping it: then it still has its ids.
         siginfo_t info;
-        if (!(c.args.flags & (CLONE_THREAD | CLONE_PARENT)))
+        if (!(c.args.flags & (CLONE_THREAD | CLONE_PARENT))) {
             while (waitid(P_PID, (id_t)result, &info, WEXITED | WNOWAIT | __WALL) != 0 &&
                    errno == EINTR)
                 ;
-        if (is_shared_init(c.args.flags))
+        }
+        if (is_shared_init(c.args.flags)) {
             signal(SIGCHLD, SIG_DFL);
+        }
         print_child(&c, result);
         if (c.args.flags & CLONE_PIDFD) {
             uint32_t fd;
@@ -304,23 +323,27 @@ static void make_call(struct batch *b, unsigned index)
         }
         const pid_t asked = c.args.nr_pids ? c.pids[c.args.nr_pids - 1] : 0;
         const int waitable = !(c.args.flags & (CLONE_THREAD | CLONE_PARENT));
-        if (waitable && asked > 1 && b->zombie_count < MAX_ZOMBIES && one_in(3))
+        if (waitable && asked > 1 && b->zombie_count < MAX_ZOMBIES && one_in(3)) {
             b->zombies[b->zombie_count++] = (pid_t)result;
-        else if (waitable)
+        } else if (waitable) {
             waitpid((pid_t)result, NULL, __WALL);
-        else
+        } else {
             // The kernel does not report when a thread's pid is free again.
             while (syscall(SYS_tgkill, c.args.flags & CLONE_THREAD ? getpid() : (pid_t)result,
-                           (pid_t)result, 0) == 0)
+                           (pid_t)result, 0) == 0) {
                 usleep(100);
-        if (!waitable)
+            }
+        }
+        if (!waitable) {
             usleep(2000);
+        }
     }
     printf("\n");
     fflush(stdout);
     if (b->zombie_count == MAX_ZOMBIES) {
-        for (unsigned i = 0; i < b->zombie_count; i++)
+        for (unsigned i = 0; i < b->zombie_count; i++) {
             waitpid(b->zombies[i], NULL, __WALL);
+        }
         b->zombie_count = 0;
     }
 }
@@ -334,13 +357,16 @@ static void prepare(struct batch *b)
                   -1, 0);
     b->edge = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (b->low == MAP_FAILED || b->edge == MAP_FAILED ||
-        mprotect(b->edge + PAGE, PAGE, PROT_NONE) != 0)
+        mprotect(b->edge + PAGE, PAGE, PROT_NONE) != 0) {
         die("mmap");
-    if (b->unshared && unshare(CLONE_NEWPID) != 0)
+    }
+    if (b->unshared && unshare(CLONE_NEWPID) != 0) {
         die("unshare");
+    }
     if (b->unprivileged) {
-        if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)
+        if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0) {
             die("setresuid");
+        }
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     }
 }
@@ -350,25 +376,31 @@ static int descend(struct batch *b, unsigned depth)
 {
     if (depth > 0) {
         const int userns = depth == 1 && b->userns ? CLONE_NEWUSER : 0;
-        if (unshare(CLONE_NEWPID | userns) != 0)
+        if (unshare(CLONE_NEWPID | userns) != 0) {
             die("unshare");
+        }
     }
     const pid_t child = fork();
-    if (child < 0)
+    if (child < 0) {
         die("fork");
+    }
     if (child == 0) {
-        if (depth > 0)
+        if (depth > 0) {
             _exit(descend(b, depth - 1));
+        }
         prepare(b);
-        for (unsigned i = 0; i < BATCH; i++)
+        for (unsigned i = 0; i < BATCH; i++) {
             make_call(b, i);
+        }
         _exit(0);
     }
     int result = 99;
     int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;)
-        if (pid == child)
+    for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;) {
+        if (pid == child) {
             result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+    }
     return result;
 }
 
@@ -382,14 +414,17 @@ static void run_batch(uint64_t seed, unsigned index)
     b.userns = !b.unprivileged && one_in(5);
     fflush(stdout);
     const pid_t child = fork();
-    if (child < 0)
+    if (child < 0) {
         die("fork");
-    if (child == 0)
+    }
+    if (child == 0) {
         _exit(descend(&b, b.depth));
+    }
     int status;
     waitpid(child, &status, 0);
-    if (status != 0)
+    if (status != 0) {
         printf("batch %u ended with wait status 0x%x\n", index, (unsigned)status);
+    }
 }
 
 int main(int argc, char **argv)
@@ -414,7 +449,8 @@ int main(int argc, char **argv)
     }
     // No child may outlive the comparison.
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    for (unsigned i = 0; i * BATCH < calls; i++)
+    for (unsigned i = 0; i * BATCH < calls; i++) {
         run_batch(seed, i);
+    }
     return 0;
 }

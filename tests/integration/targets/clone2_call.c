@@ -68,11 +68,13 @@ static void handle_signals(void)
 static struct progress *map_progress(const char *file)
 {
     static struct progress unused;
-    if (!file)
+    if (!file) {
         return &unused;
+    }
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0 || ftruncate(fd, sizeof unused) < 0)
+    if (fd < 0 || ftruncate(fd, sizeof unused) < 0) {
         return NULL;
+    }
     void *p = mmap(NULL, sizeof unused, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     return p == MAP_FAILED ? NULL : p;
@@ -83,8 +85,9 @@ static void child(const struct options *o)
 {
     pid_t wanted = o->nr_pids ? o->pids[o->nr_pids - 1] : 0;
     int wrong = !(o->flags & CLONE_NEWPID_FLAG) && wanted > 0 && syscall(SYS_getpid) != wanted;
-    while (o->hold && !wrong)
+    while (o->hold && !wrong) {
         pause();
+    }
     _exit(wrong ? WRONG_RESULT : 0);
 }
 
@@ -98,17 +101,23 @@ static long one_call(const struct options *o, int *status)
     memcpy(pids, o->pids, sizeof pids);
     void *address = o->bad_args ? (void *)8 : (void *)&args;
     long result = raw_call(o->nr, address, pids);
-    if (result == 0)
+    if (result == 0) {
         child(o);
-    if (memcmp(pids, o->pids, sizeof pids) != 0)
+    }
+    if (memcmp(pids, o->pids, sizeof pids) != 0) {
         return 0;
-    if (result < 0 || o->hold || o->leave)
+    }
+    if (result < 0 || o->hold || o->leave) {
         return result;
-    while (waitpid((pid_t)result, status, __WALL) < 0)
-        if (errno != EINTR)
+    }
+    while (waitpid((pid_t)result, status, __WALL) < 0) {
+        if (errno != EINTR) {
             return 0;
-    if (*status == WRONG_RESULT << 8)
+        }
+    }
+    if (*status == WRONG_RESULT << 8) {
         return 0;
+    }
     return result;
 }
 
@@ -117,10 +126,12 @@ static void end_held(const pid_t *held, size_t count)
     char c;
     while (read(0, &c, 1) > 0)
         ;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         kill(held[i], SIGKILL);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         waitpid(held[i], NULL, __WALL);
+    }
 }
 
 static int run(const struct options *o, struct progress *progress)
@@ -139,23 +150,28 @@ static int run(const struct options *o, struct progress *progress)
             progress->failures++;
             progress->enosys += result == -ENOSYS;
             exit_status = 1;
-            if (!o->quiet)
+            if (!o->quiet) {
                 printf("errno %ld\n", -result);
+            }
         } else {
-            if (o->hold && count < MAX_HELD)
+            if (o->hold && count < MAX_HELD) {
                 held[count++] = (pid_t)result;
-            if (!o->quiet)
+            }
+            if (!o->quiet) {
                 printf("pid %ld status %d\n", result, status);
+            }
         }
         if (o->interval_ms) {
             struct timespec t = {o->interval_ms / 1000, (o->interval_ms % 1000) * 1000000L};
             nanosleep(&t, NULL);
         }
-        if (!o->quiet)
+        if (!o->quiet) {
             fflush(stdout);
+        }
     }
-    if (o->hold)
+    if (o->hold) {
         end_held(held, count);
+    }
     return exit_status;
 }
 
@@ -210,19 +226,22 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    for (; optind < argc; optind++)
+    for (; optind < argc; optind++) {
         o.pids[o.nr_pids++] = (pid_t)strtol(argv[optind], NULL, 0);
+    }
     struct progress *progress = map_progress(o.progress_file);
     if (!progress) {
         perror(o.progress_file);
         return 2;
     }
-    if (o.ids)
+    if (o.ids) {
         printf("ids %d %d\n", (int)getuid(), (int)geteuid());
+    }
     fflush(stdout);
     int result = run(&o, progress);
     fflush(stdout);
-    if (o.leave)
+    if (o.leave) {
         _exit(result);
+    }
     return result;
 }

@@ -46,8 +46,9 @@ static void *wait_and_exec(void *fifo)
 {
     char address[32] = "";
     FILE *const file = fopen(fifo, "r");
-    if (file == NULL || fscanf(file, "%31s", address) != 1)
+    if (file == NULL || fscanf(file, "%31s", address) != 1) {
         _exit(99);
+    }
     execl("/proc/self/exe", "exec_in_call", "map", address, NULL);
     _exit(99);
 }
@@ -56,10 +57,12 @@ static void call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
     const long pid = raw_call(CLONE2_NR, &args, NULL);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(0);
-    if (pid > 0)
+    }
+    if (pid > 0) {
         waitpid((pid_t)pid, NULL, 0);
+    }
     printf("%ld\n", pid > 0 ? 0 : pid);
 }
 
@@ -67,16 +70,20 @@ int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
     setvbuf(stdin, NULL, _IONBF, 0);
-    if (argc != 3)
+    if (argc != 3) {
         return 99;
-    if (strcmp(argv[1], "map") == 0)
+    }
+    if (strcmp(argv[1], "map") == 0) {
         return map(argv[2]);
+    }
     pthread_t thread;
-    if (pthread_create(&thread, NULL, wait_and_exec, argv[2]) != 0)
+    if (pthread_create(&thread, NULL, wait_and_exec, argv[2]) != 0) {
         return 99;
+    }
     call();
     puts("ready");
-    while (getchar() != EOF)
+    while (getchar() != EOF) {
         call();
+    }
     return 0;
 }

@@ -42,17 +42,20 @@ static char *vdso(size_t *size)
     char *const begin = (char *)getauxval(AT_SYSINFO_EHDR);
     char line[256];
     FILE *const maps = fopen("/proc/self/maps", "r");
-    if (maps == NULL)
+    if (maps == NULL) {
         fail("/proc/self/maps");
+    }
     *size = 0;
     while (*size == 0 && fgets(line, sizeof line, maps) != NULL) {
         char *end = NULL;
-        if (strtoul(line, &end, 16) == (uintptr_t)begin)
+        if (strtoul(line, &end, 16) == (uintptr_t)begin) {
             *size = strtoul(end + 1, NULL, 16) - (uintptr_t)begin;
+        }
     }
     fclose(maps);
-    if (*size == 0 || *size > sizeof before)
+    if (*size == 0 || *size > sizeof before) {
         fail("no vdso");
+    }
     return begin;
 }
 
@@ -60,21 +63,24 @@ static void call(void)
 {
     struct clone_struct args = {.flags = SIGCHLD};
     const long pid = raw_call(CLONE2_NR, &args, NULL);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(0);
+    }
     int status = 0;
-    if (pid > 0 && waitpid((pid_t)pid, &status, 0) == pid)
+    if (pid > 0 && waitpid((pid_t)pid, &status, 0) == pid) {
         printf("pid %ld status %d\n", pid, status);
-    else
+    } else {
         printf("errno %ld\n", pid > 0 ? (long)errno : -pid);
+    }
 }
 
 static void protect_vdso(void)
 {
     size_t size = 0;
     char *const begin = vdso(&size);
-    if (mprotect(begin, size, PROT_READ) != 0)
+    if (mprotect(begin, size, PROT_READ) != 0) {
         fail("mprotect");
+    }
 }
 
 /* Moves the vdso away and puts a copy of its image, which is data, in its place. */
@@ -86,8 +92,9 @@ static char *replace_vdso(int flags, int fd)
     char *const other = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (other == MAP_FAILED ||
         mremap(begin, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, other) == MAP_FAILED ||
-        mmap(begin, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED)
+        mmap(begin, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
         fail("mremap");
+    }
     memcpy(begin, before, size);
     return begin;
 }
@@ -95,22 +102,26 @@ static char *replace_vdso(int flags, int fd)
 static void share_vdso(void)
 {
     const int fd = memfd_create("vdso", 0);
-    if (fd < 0 || ftruncate(fd, sizeof before) != 0)
+    if (fd < 0 || ftruncate(fd, sizeof before) != 0) {
         fail("memfd");
+    }
     shared_copy = replace_vdso(MAP_SHARED, fd);
-    if (mprotect(shared_copy, PAGE, PROT_READ | PROT_EXEC) != 0)
+    if (mprotect(shared_copy, PAGE, PROT_READ | PROT_EXEC) != 0) {
         fail("mprotect");
+    }
 }
 
 /* Leaves no unused byte after the program's text. */
 static void fill_text(void)
 {
     char *const page = (char *)((uintptr_t)etext & ~(uintptr_t)(PAGE - 1));
-    if (mprotect(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+    if (mprotect(page, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) != 0) {
         fail("mprotect");
+    }
     memset((char *)(uintptr_t)etext, 0xcc, (size_t)(page + PAGE - etext));
-    if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) != 0)
+    if (mprotect(page, PAGE, PROT_READ | PROT_EXEC) != 0) {
         fail("mprotect");
+    }
 }
 
 static void on_dispatch(int number)
@@ -126,38 +137,41 @@ static void dispatch(int with_selector, unsigned char value)
     signal(SIGSYS, on_dispatch);
     const uintptr_t begin = (uintptr_t)__ehdr_start;
     if (prctl(SET_DISPATCH, DISPATCH_ON, begin, (uintptr_t)etext - begin,
-              with_selector ? &selector : NULL) != 0)
+              with_selector ? &selector : NULL) != 0) {
         fail("prctl(PR_SET_SYSCALL_USER_DISPATCH)");
+    }
 }
 
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; ++i) {
         const char *const step = argv[i];
-        if (strcmp(step, "call") == 0)
+        if (strcmp(step, "call") == 0) {
             call();
-        else if (strcmp(step, "noexec") == 0)
+        } else if (strcmp(step, "noexec") == 0) {
             protect_vdso();
-        else if (strcmp(step, "data") == 0)
+        } else if (strcmp(step, "data") == 0) {
             replace_vdso(MAP_PRIVATE | MAP_ANONYMOUS, -1);
-        else if (strcmp(step, "shared") == 0)
+        } else if (strcmp(step, "shared") == 0) {
             share_vdso();
-        else if (strcmp(step, "full") == 0)
+        } else if (strcmp(step, "full") == 0) {
             fill_text();
-        else if (strcmp(step, "dispatch") == 0)
+        } else if (strcmp(step, "dispatch") == 0) {
             dispatch(0, 0);
-        else if (strcmp(step, "dispatch-block") == 0)
+        } else if (strcmp(step, "dispatch-block") == 0) {
             dispatch(1, SELECTOR_BLOCK);
-        else if (strcmp(step, "dispatch-allow") == 0)
+        } else if (strcmp(step, "dispatch-allow") == 0) {
             dispatch(1, SELECTOR_ALLOW);
-        else {
+        } else {
             fprintf(stderr, "places: unknown step %s\n", step);
             return 99;
         }
     }
-    if (shared_copy != NULL && memcmp(before, shared_copy, PAGE) != 0)
+    if (shared_copy != NULL && memcmp(before, shared_copy, PAGE) != 0) {
         printf("the shared file was written to\n");
-    if (dispatched != 0)
+    }
+    if (dispatched != 0) {
         printf("%d foreign system calls were dispatched\n", (int)dispatched);
+    }
     return 0;
 }

@@ -23,16 +23,19 @@ static int add_rule(struct sock_fprog *program, const char *rule)
     if (*end == ':') {
         argument = (unsigned)strtoul(end + 1, &end, 0);
         test = *end;
-        if ((test != '@' && test != '&') || argument > 5)
+        if ((test != '@' && test != '&') || argument > 5) {
             return 0;
+        }
         value = (unsigned)strtoul(end + 1, &end, 0);
     }
-    if (*end != '=')
+    if (*end != '=') {
         return 0;
+    }
     const int kill = strcmp(end + 1, "kill") == 0;
     const unsigned error = (unsigned)strtoul(end + 1, &end, 0) & SECCOMP_RET_DATA;
-    if (*end != 0 && !kill)
+    if (*end != 0 && !kill) {
         return 0;
+    }
     filter_load(program, nr);
     filter_if_equal(program, number, 0, test ? 3 : 1);
     if (test) {
@@ -62,8 +65,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "clone2-refuse: no filter can be installed\n");
         return 99;
     }
-    if (i + 1 < argc)
+    if (i + 1 < argc) {
         execvp(argv[i + 1], &argv[i + 1]);
+    }
     perror("execvp");
     return 99;
 }
