@@ -12,8 +12,9 @@
 static inline void expect(const char *what, long long want, long long got, const char *file,
                           int line)
 {
-    if (want == got)
+    if (want == got) {
         return;
+    }
     fprintf(stderr, "%s:%d: %s: expected %lld (0x%llx), got %lld (0x%llx)\n", file, line, what,
             want, (unsigned long long)want, got, (unsigned long long)got);
     exit(1);

@@ -58,8 +58,9 @@ static void like_fork(void)
     }
     struct clone_struct args = arguments(SIGCHLD, 0);
     const long pid = clone2(&args, NULL);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(3);
+    }
     EXPECT(1, pid > 0);
     EXPECT(3 << 8, status_of((pid_t)pid));
 }
@@ -69,8 +70,9 @@ static void like_fork(void)
 static __attribute__((noinline)) void overwrite_below(void)
 {
     volatile unsigned char bytes[8192];
-    for (size_t i = 0; i < sizeof bytes; i++)
+    for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = 0xee;
+    }
 }
 
 static void like_vfork(void)
@@ -95,8 +97,9 @@ static void fails(int error, struct clone_struct *args, pid_t *pids)
 {
     errno = 0;
     const long result = clone2(args, pids);
-    if (result == 0)
+    if (result == 0) {
         _exit(99);
+    }
     EXPECT(-1, result);
     EXPECT(error, errno);
 }
@@ -183,8 +186,9 @@ static void thread(unsigned char *top)
         args.child_tid = (uint32_t)(uintptr_t)low;
         __atomic_store_n(low, -1, __ATOMIC_SEQ_CST);
         EXPECT(600 + i, clone2_call(thread_main, top, &args, pids, (void *)(intptr_t)i));
-        while (__atomic_load_n(low, __ATOMIC_SEQ_CST) != 0)
+        while (__atomic_load_n(low, __ATOMIC_SEQ_CST) != 0) {
             usleep(100);
+        }
         EXPECT(i, *thread_ran);
     }
 }

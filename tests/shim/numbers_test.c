@@ -22,13 +22,16 @@ int main(void)
     }
     EXPECT(1, known > 300);
     // Free for clone2 on every kernel.
-    for (int nr = 387; nr < 424; nr++)
+    for (int nr = 387; nr < 424; nr++) {
         EXPECT(0, shim_number_is_taken(nr));
+    }
     static const int others[] = {337, 386, 500, 600, 0x3fffffff};
-    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++)
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
         EXPECT(0, shim_number_is_taken(others[i]));
+    }
     static const int taken[] = {0, 105, 334, 335, 336, 424, 435, 479, 512, 547, 0x40000000 + 387};
-    for (unsigned i = 0; i < sizeof taken / sizeof taken[0]; i++)
+    for (unsigned i = 0; i < sizeof taken / sizeof taken[0]; i++) {
         EXPECT(1, shim_number_is_taken(taken[i]));
+    }
     return 0;
 }

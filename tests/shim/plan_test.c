@@ -27,8 +27,9 @@ static struct plan_request request_for(uint64_t flags, uint32_t n, const pid_t *
     r.child_tid = 0x2000;
     r.tls = 0x3000;
     r.pids_readable = true;
-    if (n)
+    if (n) {
         memcpy(r.pids, pids, n * sizeof *pids);
+    }
     return r;
 }
 
@@ -132,8 +133,9 @@ static void pids(void)
     EXPECT(1 << 1, call.plan.to_pick);
 
     pid_t many[PLAN_MAX_PIDS];
-    for (int i = 0; i < PLAN_MAX_PIDS; i++)
+    for (int i = 0; i < PLAN_MAX_PIDS; i++) {
         many[i] = 500 + i;
+    }
     r = request_for(SIGCHLD, PLAN_MAX_PIDS, many);
     EXPECT(1, clone2_plan_needs_facts(&r));
     EXPECT(ENOSYS, shim_plan(&r, &good, &call)); // clone3 takes 32

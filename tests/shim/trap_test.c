@@ -37,8 +37,9 @@ static void join(pid_t pid)
 static void call_and_join(pid_t want)
 {
     const long pid = call(SIGCHLD, want);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(getpid() == want ? 5 : 6);
+    }
     EXPECT(want, pid);
     join(want);
     EXPECT(-EBUSY, call(SIGCHLD, 1));
@@ -56,46 +57,55 @@ static void handler(int number)
 static void in_a_handler(void)
 {
     signal(SIGUSR1, handler);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 10; i++) {
         raise(SIGUSR1);
+    }
     EXPECT(10, handled);
 }
 
 static void *thread_main(void *arg)
 {
     const pid_t first = (pid_t)(intptr_t)arg;
-    for (pid_t pid = first; pid < first + 50; pid++)
+    for (pid_t pid = first; pid < first + 50; pid++) {
         call_and_join(pid);
+    }
     return NULL;
 }
 
 static void in_threads(void)
 {
     pthread_t threads[4];
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         EXPECT(0,
                pthread_create(&threads[i], NULL, thread_main, (void *)(intptr_t)(1000 + 100 * i)));
-    for (int i = 0; i < 4; i++)
+    }
+    for (int i = 0; i < 4; i++) {
         EXPECT(0, pthread_join(threads[i], NULL));
+    }
 }
 
 // The child of a vfork-like call makes calls itself and overwrites its parent's stack.
 static __attribute__((noinline)) void busy_child(pid_t first)
 {
     volatile unsigned char bytes[4096];
-    for (size_t i = 0; i < sizeof bytes; i++)
+    for (size_t i = 0; i < sizeof bytes; i++) {
         bytes[i] = 0xee;
+    }
     const long plain = call(SIGCHLD, first + 1);
-    if (plain == 0)
+    if (plain == 0) {
         _exit(5);
+    }
     const long nested = call(SIGCHLD | VM_VFORK, first + 2);
-    if (nested == 0)
+    if (nested == 0) {
         _exit(5);
+    }
     int status = 0;
-    if (plain != first + 1 || waitpid((pid_t)plain, &status, 0) != plain || status != 5 << 8)
+    if (plain != first + 1 || waitpid((pid_t)plain, &status, 0) != plain || status != 5 << 8) {
         _exit(7);
-    if (nested != first + 2 || waitpid((pid_t)nested, &status, 0) != nested || status != 5 << 8)
+    }
+    if (nested != first + 2 || waitpid((pid_t)nested, &status, 0) != nested || status != 5 << 8) {
         _exit(8);
+    }
     _exit(5);
 }
 
@@ -103,8 +113,9 @@ static void in_a_vfork_child(void)
 {
     for (pid_t first = 600; first < 650; first += 5) {
         const long pid = call(SIGCHLD | VM_VFORK, first);
-        if (pid == 0)
+        if (pid == 0) {
             busy_child(first);
+        }
         EXPECT(first, pid);
         join(first);
     }
@@ -115,8 +126,9 @@ static void many_in_a_row(void)
 {
     for (int i = 0; i < 2500; i++) {
         const long pid = call(i & 1 ? SIGCHLD : SIGCHLD | VM_VFORK, 750);
-        if (pid == 0)
+        if (pid == 0) {
             _exit(5);
+        }
         EXPECT(750, pid);
         join(750);
     }
@@ -128,8 +140,9 @@ static void after_clear_sighand(void)
     const long pid = call(SIGCHLD | CLEAR_SIGHAND, 700);
     if (pid == 0) {
         struct sigaction action;
-        if (sigaction(SIGUSR1, NULL, &action) != 0 || action.sa_handler != SIG_DFL)
+        if (sigaction(SIGUSR1, NULL, &action) != 0 || action.sa_handler != SIG_DFL) {
             _exit(9);
+        }
         call_and_join(701);
         _exit(5);
     }

@@ -10,8 +10,9 @@ static inline void arch_read_arguments(void *context, uint64_t argument[6])
 {
     static const int order[6] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
     const greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
         argument[i] = (uint64_t)r[order[i]];
+    }
 }
 
 static inline void arch_set_result(void *context, long result)
