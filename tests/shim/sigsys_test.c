@@ -4,9 +4,9 @@
 // it also calls clone2 where SIGSYS would be blocked without the library.
 #define _GNU_SOURCE
 #include "arch_registers.h"
-#include "clone2.h"
 #include "expect.h"
 #include "listener/seccomp_filter.h"
+#include "sigsys.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,9 +15,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/select.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,14 +51,16 @@ static void handler(int number, siginfo_t *info, void *context)
     calls = calls + 1;
     last = *info;
     pthread_sigmask(SIG_BLOCK, NULL, &mask_in_handler);
-    if (info->si_code > 0)
+    if (info->si_code > 0) {
         arch_set_result(context, ANSWER);
+    }
     if (nested) {
         nested = nested - 1;
         syscall(FORBIDDEN);
     }
-    if (jumps)
+    if (jumps) {
         siglongjmp(away, 1);
+    }
 }
 
 static void handle(int flags)
@@ -79,14 +79,14 @@ static void block(int how)
     EXPECT(0, sigprocmask(how, &set, NULL));
 }
 
-static int is_blocked(void)
+int is_blocked(void)
 {
     sigset_t now;
     EXPECT(0, sigprocmask(SIG_BLOCK, NULL, &now));
     return sigismember(&now, SIGSYS);
 }
 
-static void send(void)
+void send_sigsys(void)
 {
     EXPECT(0, kill(getpid(), SIGSYS));
 }
@@ -157,8 +157,9 @@ static void forced_jumped_out(void)
     forbid();
     jumps = 1;
     for (volatile int i = 1; i <= 3; i++) {
-        if (sigsetjmp(away, 1) == 0)
+        if (sigsetjmp(away, 1) == 0) {
             syscall(FORBIDDEN);
+        }
         EXPECT(i, calls);
     }
 }
@@ -176,22 +177,22 @@ static void forced_once(void)
 
 static void sent_default(void)
 {
-    send();
+    send_sigsys();
 }
 
 static void sent_ignored(void)
 {
     EXPECT(1, signal(SIGSYS, SIG_IGN) == SIG_DFL);
-    send();
+    send_sigsys();
     sigignore(SIGSYS);
-    send();
+    send_sigsys();
     EXPECT(1, signal(SIGSYS, SIG_DFL) == SIG_IGN);
 }
 
 static void sent_handled(void)
 {
     handle(0);
-    send();
+    send_sigsys();
     EXPECT(1, calls);
     EXPECT(SI_USER, last.si_code);
     EXPECT(getpid(), last.si_pid);
@@ -202,7 +203,7 @@ static void sent_blocked(void)
     sigset_t set;
     handle(0);
     block(SIG_BLOCK);
-    send();
+    send_sigsys();
     EXPECT(0, calls);
     EXPECT(0, sigpending(&set));
     EXPECT(1, sigismember(&set, SIGSYS));
@@ -212,7 +213,7 @@ static void sent_blocked(void)
     EXPECT(0, sigismember(&set, SIGSYS));
     // A fork child does not inherit it.
     block(SIG_BLOCK);
-    send();
+    send_sigsys();
     const pid_t child = fork();
     if (child == 0) {
         block(SIG_UNBLOCK);
@@ -227,7 +228,7 @@ static void sent_blocked(void)
     EXPECT(EINTR, errno);
     EXPECT(2, calls);
     EXPECT(1, is_blocked());
-    send();
+    send_sigsys();
     EXPECT(-1, ppoll(NULL, 0, NULL, &set));
     EXPECT(3, calls);
 }
@@ -252,7 +253,7 @@ static void views(void)
     errno = 0;
     EXPECT(1, signal(SIGSYS, SIG_ERR) == SIG_ERR);
     EXPECT(EINVAL, errno);
-    send();
+    send_sigsys();
     EXPECT(1, calls);
     EXPECT(1, sigset(SIGSYS, SIG_HOLD) == plain_handler);
     EXPECT(1, is_blocked());
@@ -284,7 +285,7 @@ static void views(void)
 
 static const char *self;
 
-static void exec_self(const char *name)
+void exec_self(const char *name)
 {
     execl(self, self, "case", name, (char *)NULL);
     EXPECT(0, errno);
@@ -309,7 +310,7 @@ static void started_ignored(void)
     struct sigaction action;
     EXPECT(0, sigaction(SIGSYS, NULL, &action));
     EXPECT(1, action.sa_handler == SIG_IGN);
-    send();
+    send_sigsys();
     forced_default();
 }
 
@@ -324,149 +325,10 @@ static void started_blocked(void)
 {
     EXPECT(1, is_blocked());
     handle(0);
-    send();
+    send_sigsys();
     EXPECT(0, calls);
     block(SIG_UNBLOCK);
     EXPECT(1, calls);
-}
-
-// clone2 where SIGSYS would be blocked.
-
-static void call(void)
-{
-    struct clone_struct args;
-    memset(&args, 0, sizeof args);
-    args.flags = SIGCHLD;
-    const long pid = raw_call(__NR_clone2, &args, NULL);
-    if (pid == 0)
-        _exit(5);
-    EXPECT(1, pid > 0);
-    int status = 0;
-    EXPECT(pid, waitpid((pid_t)pid, &status, 0));
-    EXPECT(5 << 8, status);
-    calls = calls + 1;
-}
-
-static void calling_handler(int number)
-{
-    (void)number;
-    call();
-}
-
-static void call_blocked(void)
-{
-    sigset_t all;
-    sigset_t none;
-    sigfillset(&all);
-    sigemptyset(&none);
-    EXPECT(0, sigprocmask(SIG_BLOCK, &all, NULL));
-    call();
-    EXPECT(0, sigprocmask(SIG_SETMASK, &none, NULL));
-    EXPECT(0, pthread_sigmask(SIG_SETMASK, &all, NULL));
-    call();
-    EXPECT(0, pthread_sigmask(SIG_UNBLOCK, &all, NULL));
-    sighold(SIGSYS);
-    call();
-    sigrelse(SIGSYS);
-    EXPECT(0, sigblock(-1));
-    call();
-    EXPECT(1 << (SIGSYS - 1), sigsetmask(-1) & (1 << (SIGSYS - 1)));
-    call();
-    EXPECT(1 << (SIGSYS - 1), sigsetmask(0) & (1 << (SIGSYS - 1)));
-    EXPECT(0, sigsetmask(0));
-    call();
-}
-
-static void call_ignored(void)
-{
-    signal(SIGSYS, SIG_IGN);
-    call();
-    sigignore(SIGSYS);
-    call();
-    sigset(SIGSYS, SIG_HOLD);
-    call();
-}
-
-static void call_in_handler(void)
-{
-    struct sigaction action = {.sa_handler = calling_handler};
-    sigfillset(&action.sa_mask);
-    EXPECT(0, sigaction(SIGUSR1, &action, NULL));
-    raise(SIGUSR1);
-    EXPECT(1, calls);
-    // In a handler of SIGSYS itself.
-    EXPECT(0, sigaction(SIGSYS, &action, NULL));
-    send();
-    EXPECT(2, calls);
-    send();
-    EXPECT(3, calls);
-}
-
-// Everything but SIGUSR1 is blocked during the waits, and so in its handler, which calls clone2.
-static void call_in_waits(void)
-{
-    sigset_t mask;
-    sigset_t usr1;
-    const struct timespec forever = {1000000, 0};
-    sigfillset(&mask);
-    sigdelset(&mask, SIGUSR1);
-    sigemptyset(&usr1);
-    sigaddset(&usr1, SIGUSR1);
-    signal(SIGUSR1, calling_handler);
-    EXPECT(0, sigprocmask(SIG_BLOCK, &usr1, NULL));
-    const int fd = epoll_create1(0);
-    struct epoll_event event;
-    for (int i = 0; i < 5; i++) {
-        raise(SIGUSR1);
-        EXPECT(i, calls);
-        errno = 0;
-        if (i == 0)
-            EXPECT(-1, sigsuspend(&mask));
-        if (i == 1)
-            EXPECT(-1, ppoll(NULL, 0, &forever, &mask));
-        if (i == 2)
-            EXPECT(-1, pselect(0, NULL, NULL, NULL, &forever, &mask));
-        if (i == 3)
-            EXPECT(-1, epoll_pwait(fd, &event, 1, -1, &mask));
-        if (i == 4)
-            EXPECT(-1, epoll_pwait2(fd, &event, 1, &forever, &mask));
-        EXPECT(EINTR, errno);
-        EXPECT(i + 1, calls);
-        EXPECT(0, is_blocked());
-    }
-    // A null mask changes nothing.
-    EXPECT(0, ppoll(NULL, 0, &(struct timespec){0, 1}, NULL));
-}
-
-static void *thread_main(void *blocked)
-{
-    EXPECT((intptr_t)blocked, is_blocked());
-    call();
-    return NULL;
-}
-
-static void call_in_threads(void)
-{
-    pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all;
-    sigfillset(&all);
-    EXPECT(0, pthread_attr_init(&attributes));
-    EXPECT(0, pthread_create(&thread, &attributes, thread_main, NULL));
-    EXPECT(0, pthread_join(thread, NULL));
-    EXPECT(0, pthread_attr_setsigmask_np(&attributes, &all));
-    EXPECT(0, pthread_create(&thread, &attributes, thread_main, (void *)1));
-    EXPECT(0, pthread_join(thread, NULL));
-    EXPECT(0, sigprocmask(SIG_BLOCK, &all, NULL));
-    EXPECT(0, pthread_create(&thread, NULL, thread_main, (void *)1));
-    EXPECT(0, pthread_join(thread, NULL));
-}
-
-static void start_blocked_and_call(void)
-{
-    const uint64_t all = ~0ULL;
-    EXPECT(0, syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8));
-    exec_self("started_blocked_and_call");
 }
 
 struct test {
@@ -516,25 +378,28 @@ static const struct test tests[] = {
 // Run by exec_self().
 static int run_case(const char *name)
 {
-    if (strcmp(name, "started_ignored") == 0)
+    if (strcmp(name, "started_ignored") == 0) {
         started_ignored();
-    else if (strcmp(name, "started_blocked") == 0)
+    } else if (strcmp(name, "started_blocked") == 0) {
         started_blocked();
-    else
+    } else {
         call();
+    }
     return SURVIVED;
 }
 
 int main(int argc, char **argv)
 {
     self = argv[0];
-    if (argc == 3)
+    if (argc == 3) {
         return run_case(argv[2]);
+    }
     int failures = 0;
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
         const struct test *test = &tests[i];
-        if (test->needs_clone2 && argc == 1)
+        if (test->needs_clone2 && argc == 1) {
             continue;
+        }
         const pid_t child = fork();
         if (child == 0) {
             test->run();
