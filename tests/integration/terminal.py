@@ -102,3 +102,24 @@ def shell(case):
     case.addCleanup(terminal.close)
     terminal.expect(r"READY\$ ")
     return terminal
+
+
+class Case(harness.Case):
+    """A case with programs on a terminal."""
+
+    def in_front(self, t, comm):
+        self.wait(lambda: [p for p in procs.named(comm) if p.pgrp == t.foreground()],
+                  f"{comm} in the foreground")
+
+    def program(self, comm):
+        """Waits for a live process of this name and returns it."""
+        return self.wait(lambda: procs.named(comm), f"a process {comm}")[0]
+
+    def stopped(self, comm):
+        """Waits until this process and its whole job (process group) have stopped. The job's reaper
+        does not stop."""
+        def all_stopped():
+            return [p for p in procs.named(comm) if all(
+                q.state in "TZX" for q in procs.everything()
+                if q.pgrp == p.pgrp and q.comm != procs.REAP)]
+        return self.wait(all_stopped, f"{comm} to stop")[0]
