@@ -50,7 +50,7 @@ static void take_number(const char *text)
     uint32_t number = 0;
     if (!read_number(text, &number))
         complain("CLONE2_NR", text, "not a system call number" INSTEAD(__NR_clone2));
-    else if (shim_number_is_taken(number))
+    else if (shim_number_is_taken((long)number))
         complain("CLONE2_NR", text, "the number of another system call" INSTEAD(__NR_clone2));
     else
         shim_nr = number;

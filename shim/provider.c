@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "provider.h"
 
+#include "arch.h"
 #include "arch/native.h"
 #include "clone2.h"
-#include "translate.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -18,8 +18,9 @@ enum { NOT_ASKED, ABSENT, PRESENT };
 // slower than translating.
 static int ask(void)
 {
-    const uint64_t none = ~0ULL;
-    const long result = raw_call(__NR_clone2, none, none, none, SHIM_PASS_ON, none, none);
+    long arg[5] = {-1, -1, -1, -1, -1};
+    arg[SHIM_PASS_ON_ARG] = SHIM_PASS_ON;
+    const long result = raw_call(__NR_clone2, arg[0], arg[1], arg[2], arg[3], arg[4], -1);
     if (result != -EFAULT)
         return ABSENT;
     return raw_call(SYS_prctl, PR_GET_SECCOMP) == SECCOMP_MODE_DISABLED ? PRESENT : ABSENT;

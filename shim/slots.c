@@ -12,12 +12,11 @@ enum {
 };
 
 static struct shim_slot slots[SHIM_SLOTS];
-static uint64_t taken;
+static unsigned long taken;
 
 static bool is_held_by(const struct shim_slot *slot, int32_t tid)
 {
-    return __atomic_load_n(&slot->owned.parent, __ATOMIC_RELAXED) &&
-           __atomic_load_n(&slot->tid, __ATOMIC_RELAXED) == tid;
+    return shim_hold_by_parent(&slot->hold) && __atomic_load_n(&slot->tid, __ATOMIC_RELAXED) == tid;
 }
 
 // A handler that jumps out of an interrupted call leaves the call's slot in use. A slot is
@@ -29,21 +28,18 @@ static void reclaim_abandoned(int32_t tid)
             continue;
         unsigned newer = 0;
         for (unsigned j = 0; j < SHIM_SLOTS; j++) {
-            if (is_held_by(&slots[j], tid) && slots[j].sequence > slots[i].sequence)
+            if (is_held_by(&slots[j], tid) && (long)(slots[j].sequence - slots[i].sequence) > 0)
                 newer++;
         }
         if (newer > NESTED)
-            __atomic_store_n(&slots[i].owned.parent, (uint8_t)0, __ATOMIC_RELEASE);
+            shim_hold_drop_parent(&slots[i].hold);
     }
 }
 
 static struct shim_slot *take(unsigned *index)
 {
     for (unsigned i = 0; i < SHIM_SLOTS; i++) {
-        uint16_t nobody = 0;
-        if (__atomic_load_n(&slots[i].owners, __ATOMIC_RELAXED) == 0 &&
-            __atomic_compare_exchange_n(&slots[i].owners, &nobody, (uint16_t)0x0101, false,
-                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        if (shim_hold_take(&slots[i].hold)) {
             *index = i;
             return &slots[i];
         }
@@ -69,5 +65,5 @@ struct shim_slot *shim_slot_take(void)
 
 void shim_slot_give_back(struct shim_slot *slot)
 {
-    __atomic_store_n(&slot->owners, (uint16_t)0, __ATOMIC_RELEASE);
+    shim_hold_drop(&slot->hold);
 }

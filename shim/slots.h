@@ -5,6 +5,7 @@
 #define SHIM_SLOTS_H
 
 #include "call.h"
+#include "hold.h"
 
 // The number of calls in progress in one address space. A fork child also inherits the slots of
 // other threads' calls, which never complete there; so there is room for many of these, too.
@@ -12,19 +13,13 @@ enum { SHIM_SLOTS = 1024 };
 
 struct shim_slot {
     struct shim_call call;
-    uint64_t saved[6];     // the program's argument registers
-    uint64_t resume;       // after the program's system-call instruction
-    int64_t result;        // a failed call's result
-    uint64_t child_clears; // address of the owner byte that the child clears
-    uint64_t sequence;     // when it was taken
-    int32_t tid;           // the thread that took it
-    uint32_t reinstall;    // the child has lost the handler (CLONE_CLEAR_SIGHAND)
-    union {
-        struct {
-            uint8_t parent, child;
-        } owned;
-        uint16_t owners; // 0: free
-    };
+    uint64_t saved[6];  // the program's argument registers
+    uint64_t resume;    // after the program's system-call instruction
+    long result;        // a failed call's result
+    uint64_t reinstall; // address of the action that the child has lost (CLONE_CLEAR_SIGHAND)
+    struct shim_hold hold;
+    unsigned long sequence; // when it was taken
+    int32_t tid;            // the thread that took it
 };
 
 // NULL: all are in use. The caller owns both halves.

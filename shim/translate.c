@@ -4,6 +4,7 @@
 // system calls only; no errno, allocation or lock; compiled without vector registers.
 #include "translate.h"
 
+#include "arch.h"
 #include "memory.h"
 #include "plan.h"
 #include "probe.h"
@@ -25,9 +26,9 @@ static long pass_on(struct shim_call *call, uint64_t nr)
     kernel->nr = nr;
     kernel->arg[0] = call->program_args[0];
     kernel->arg[1] = call->program_args[1];
-    kernel->arg[3] = SHIM_PASS_ON;
-    kernel->arg[4] = call->request.tls;
-    kernel->child_sp = call->args.child_stack;
+    kernel->arg[SHIM_PASS_ON_ARG] = SHIM_PASS_ON;
+    kernel->arg[SHIM_TLS_ARG] = call->request.tls;
+    kernel->child_sp = call->request.child_stack;
     call->passed_on = true;
     return SHIM_MAKE_CALL;
 }
@@ -50,7 +51,7 @@ static long decide(struct shim_call *call, uint64_t tls)
     const struct clone_struct *args = &call->args;
     struct plan_request *request = &call->request;
     request->flags = args->flags;
-    request->child_stack = args->child_stack;
+    request->child_stack = (uintptr_t)args->child_stack; // as wide as clone(2)'s register
     request->stack_size = 0;
     request->pidfd = args->parent_tid; // one field, as clone(2) has it
     request->parent_tid = args->parent_tid;

@@ -6,10 +6,6 @@
 
 #include "call.h"
 
-// The 4th argument of calls that go to the kernel under clone2's own number. Our filter lets such
-// calls pass (trap mode), and nothing else reads the argument.
-#define SHIM_PASS_ON 0x32656e6f6c63ULL
-
 // The number treated as clone2: __NR_clone2, or CLONE2_NR's value.
 extern uint32_t shim_nr;
 

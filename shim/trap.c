@@ -9,6 +9,7 @@
 // Runs in signal handlers, in any thread: raw system calls only, no errno.
 #include "trap.h"
 
+#include "arch.h"
 #include "arch/native.h"
 #include "context.h"
 #include "listener/seccomp_filter.h"
@@ -36,22 +37,20 @@ static void begin(void *context)
         shim_context_set_result(context, -EAGAIN);
         return;
     }
-    shim_context_save(context, slot);
     const uint64_t *arg = slot->saved;
-    const long result = shim_prepare(&slot->call, arg[0], arg[1], arg[4]);
+    shim_context_save(context, slot);
+    const long result = shim_prepare(&slot->call, arg[0], arg[1], arg[SHIM_TLS_ARG]);
     if (result != SHIM_MAKE_CALL) {
         shim_context_set_result(context, result);
         shim_slot_give_back(slot);
         return;
     }
     const uint64_t flags = slot->call.args.flags;
-    slot->reinstall = flags & CLONE_CLEAR_SIGHAND ? 1 : 0;
-    if (flags & CLONE_VM) {
-        slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.child;
-    } else {
-        // The child's copy has no other owner.
-        slot->owned.child = 0;
-        slot->child_clears = (uint64_t)(uintptr_t)&slot->owned.parent;
+    slot->reinstall = flags & CLONE_CLEAR_SIGHAND ? (uint64_t)(uintptr_t)&shim_sigsys_action : 0;
+    if (!shim_context_share(slot, flags & CLONE_VM)) {
+        shim_context_set_result(context, -EAGAIN);
+        shim_slot_give_back(slot);
+        return;
     }
     shim_context_enter_trampoline(context, slot);
 }
@@ -131,7 +130,7 @@ static bool has_filter(void)
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #endif
 
-// The fourth argument identifies our own calls. The instruction pointer can't: the filter survives
+// One argument identifies our own calls. The instruction pointer can't: the filter survives
 // an exec, after which this library is elsewhere.
 static long install_filter(void)
 {
@@ -142,9 +141,9 @@ static long install_filter(void)
     filter_load(&program, nr);
     filter_if_equal(&program, SYS_prctl, 6, 0);
     filter_if_equal(&program, shim_nr, 0, 11);
-    filter_load(&program, args[3]);
+    filter_load(&program, args[SHIM_PASS_ON_ARG]);
     filter_if_equal(&program, (uint32_t)SHIM_PASS_ON, 0, 2);
-    filter_load_upper(&program, args[3]);
+    filter_load_upper(&program, args[SHIM_PASS_ON_ARG]);
     filter_if_equal(&program, (uint32_t)(SHIM_PASS_ON >> 32), 7, 0);
     filter_answer(&program, SECCOMP_RET_TRAP);
     filter_load(&program, args[0]); // prctl
@@ -163,7 +162,9 @@ static long install_filter(void)
 long shim_trap_install(void)
 {
     struct shim_kernel_sigaction old = {0};
-    const long error = install_handler(&old);
+    long error = shim_context_start();
+    if (error == 0)
+        error = install_handler(&old);
     if (error)
         return error;
     struct sigaction action = {.sa_sigaction = old.handler,

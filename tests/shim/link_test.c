@@ -132,7 +132,9 @@ static int child_status(void *arg)
 static int child_stack_is_aligned(void *arg)
 {
     (void)arg;
-    return ((uintptr_t)__builtin_frame_address(0) & 15) == 0 ? 21 : 22;
+    // Above it are the caller's frame pointer and the return address.
+    const uintptr_t caller = (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(void *);
+    return (caller & 15) == 0 ? 21 : 22;
 }
 
 static void with_stack(unsigned char *top)

@@ -8,6 +8,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,9 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { UNUSED_NUMBER = 400 };
+enum { UNUSED_NUMBER = 500 };
 
-static uint64_t seen[6];
+static unsigned long seen[6];
 static long answer;
 
 static void record(int number, siginfo_t *info, void *context)
@@ -52,17 +53,16 @@ int main(void)
     trap_unused_number();
     uint64_t x = 88172645463325252ULL;
     for (int i = 0; i < 1000; i++) {
-        uint64_t a[6];
+        unsigned long a[6];
         for (int j = 0; j < 6; j++) {
             x ^= x << 13;
             x ^= x >> 7;
             x ^= x << 17;
-            a[j] = x;
+            a[j] = (unsigned long)x;
         }
         answer = i;
-        // The kernel uses the lower half of the number.
-        const uint64_t number = UNUSED_NUMBER | (i & 1 ? 0x5a5a5a5a00000000ULL : 0);
-        EXPECT(i, syscall((long)number, a[0], a[1], a[2], a[3], a[4], a[5]));
+        const long number = i & 1 ? arch_garbage_above(UNUSED_NUMBER) : UNUSED_NUMBER;
+        EXPECT(i, syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]));
         EXPECT(0, memcmp(a, seen, sizeof a));
     }
     for (answer = -1; answer >= -4095; answer--) {
@@ -71,7 +71,7 @@ int main(void)
         EXPECT(-answer, errno);
     }
     // Not errors.
-    static const long others[] = {-4096, INT64_MIN, INT64_MAX, 0, 4095, 1L << 40};
+    static const long others[] = {-4096, LONG_MIN, LONG_MAX, 0, 4095, LONG_MIN / 4};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         answer = others[i];
         errno = 4711;

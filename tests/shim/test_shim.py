@@ -229,6 +229,41 @@ class Preloaded(harness.Case):
         self.assertIn("600", self.read("log"))
 
 
+class I386(harness.Case):
+    """The same for programs of i386."""
+
+    def run_program(self, name, *arguments, preloaded=True, **more):
+        program = os.environ.get("CLONE2_I386_" + name)
+        if not program:
+            self.need_command("i686-linux-gnu-gcc")
+        env = more
+        if preloaded:
+            env["LD_PRELOAD"] = os.environ["CLONE2_PRELOAD_I386"]
+        self.expect(harness.run([program, *arguments], timeout=600, env={**os.environ, **env}))
+
+    def test_linked_programs(self):
+        self.run_program("LINK", preloaded=False)
+        self.run_program("LINK_STATIC", preloaded=False)
+
+    def test_other_numbers_pass(self):
+        self.run_program("PASSTHROUGH")
+
+    def test_unusual_places(self):
+        self.run_program("TRAP", CLONE2_SHIM="trap")
+
+    def test_programs_that_use_sigsys(self):
+        self.run_program("SIGSYS", preloaded=False)
+        self.run_program("SIGSYS")
+        self.run_program("SIGSYS", "clone2", CLONE2_SHIM="trap")
+
+    def test_code_is_not_written_to(self):
+        """No relocations in the code, no executable stack."""
+        self.need_command("i686-linux-gnu-gcc")
+        result = self.expect(harness.run(["readelf", "-dlW", os.environ["CLONE2_PRELOAD_I386"]]))
+        self.assertRegex(result.out, r"GNU_STACK .* RW ")
+        self.assertNotIn("TEXTREL", result.out)
+
+
 class Trapped(harness.Case):
     def test_syscall_user_dispatch_is_refused(self):
         # It would intercept our handler's own system calls.

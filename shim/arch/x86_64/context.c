@@ -16,6 +16,11 @@ static greg_t *registers(void *context)
 
 static const int argument[6] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
 
+long shim_context_start(void)
+{
+    return 0;
+}
+
 void shim_context_save(void *context, struct shim_slot *slot)
 {
     const greg_t *r = registers(context);
@@ -41,6 +46,15 @@ const char *shim_context_stack_pointer(const void *context)
 {
     const greg_t *r = ((const ucontext_t *)context)->uc_mcontext.gregs;
     return (const char *)(uintptr_t)r[REG_RSP]; // NOLINT: an address
+}
+
+bool shim_context_share(struct shim_slot *slot, bool memory)
+{
+    struct shim_hold *hold = &slot->hold;
+    if (!memory)
+        hold->owned.child = 0;
+    hold->child_clears = (uint64_t)(uintptr_t)(memory ? &hold->owned.child : &hold->owned.parent);
+    return true;
 }
 
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot)

@@ -19,9 +19,9 @@
 #define SLOT_SAVED 568
 #define SLOT_RESUME 616
 #define SLOT_RESULT 624
-#define SLOT_CHILD_CLEARS 632
-#define SLOT_REINSTALL 652
-#define SLOT_PARENT_OWNS 656
+#define SLOT_REINSTALL 632
+#define SLOT_CHILD_CLEARS 640
+#define SLOT_PARENT_OWNS 648
 
 // Size of the frame: struct shim_call, rounded up.
 #define FRAME_SIZE 640

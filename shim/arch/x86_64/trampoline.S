@@ -56,11 +56,11 @@ shim_trampoline_reported:
         jrcxz   .Lsame_stack
         mov     rsp, rcx
 .Lsame_stack:
-        mov     ecx, [r9 + SLOT_REINSTALL]
+        mov     rcx, [r9 + SLOT_REINSTALL]
         jrcxz   .Lhas_handler
         mov     eax, NR_RT_SIGACTION
         mov     edi, NUMBER_OF_SIGSYS
-        lea     rsi, [rip + shim_sigsys_action]
+        mov     rsi, rcx
         mov     edx, 0
         mov     r10d, 8
         syscall

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A program's registers in a signal handler, and how to enter the trampoline: x86-64.
+// A program's registers in a signal handler, and how to enter the trampoline. Each architecture has
+// its own context.c.
 #ifndef SHIM_CONTEXT_H
 #define SHIM_CONTEXT_H
 
@@ -21,11 +22,16 @@ struct shim_kernel_sigaction {
 extern struct shim_kernel_sigaction shim_sigsys_action;
 void shim_restore(void); // rt_sigreturn
 
+// Called once, before any call. Returns 0 or -errno.
+long shim_context_start(void);
 // Saves and restores the argument registers, in the kernel ABI's order, and the resume address.
 void shim_context_save(void *context, struct shim_slot *slot);
 void shim_context_restore(void *context, const struct shim_slot *slot);
 void shim_context_set_result(void *context, long result);
 const char *shim_context_stack_pointer(const void *context);
+// Decides what the child releases: its half of a slot in shared memory, or all of its own copy.
+// Returns false if the trampoline can't return to the program.
+bool shim_context_share(struct shim_slot *slot, bool memory);
 // Makes slot->call.kernel run when the handler returns.
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot);
 // The slot of the call that the trampoline reports as failed, or NULL.
