@@ -18,24 +18,24 @@ namespace clone2
 /// Argument registers, in the order of the architecture's system calls.
 using Arguments = std::array<std::uint64_t, 6>;
 
-/// One form of the call: where its parts lie, and what they mean. Constant; one file each.
+/// One form of the call: where its parts are and what they mean. Constant; one file each.
 struct Abi {
-    /// What the call is called in logs and options.
+    /// The call's name in logs and options.
     std::string_view name;
-    /// Bytes of the structure that it points at; at most max_structure.
+    /// Size of the struct that it points to, in bytes; at most max_structure.
     std::size_t structure_size;
-    /// Where the structure is; nullopt: the caller gave none, and decode() gets no bytes.
+    /// The struct's address; nullopt: the caller gave none, and decode() gets no bytes.
     std::optional<RemotePtr> (*structure)(const Arguments &);
-    /// Where the pids are; nullopt: decode() finds that in the structure.
+    /// The pids' address; nullopt: decode() finds it in the struct.
     std::optional<RemotePtr> (*pids)(const Arguments &);
-    /// The call, but for the pids that pids_address points at.
+    /// Decodes the call, except the pids.
     Request (*decode)(const Arguments &, std::span<const std::byte> structure,
                       const Architecture &);
 };
 
 constexpr std::size_t max_structure = 64;
 
-/// clone2 of the proposal's version 7.
+/// clone2 as in version 7 of the proposal.
 extern const Abi clone2_abi;
 
 } // namespace clone2

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// clone2(struct clone_struct *, pid_t *pids, ..., tls where clone(2) takes it): version 7 of the
+// clone2(struct clone_struct *, pid_t *pids, ..., tls in clone(2)'s register): version 7 of the
 // proposal.
 #include "abi/abi.hpp"
 #include "abi/clone_struct.hpp"
@@ -21,7 +21,7 @@ const Abi clone2_abi = {
         Request request;
         request.flags = raw.flags;
         request.child_stack = raw.child_stack;
-        request.pidfd = raw.parent_tid; // one field, as clone(2) has it
+        request.pidfd = raw.parent_tid; // one field for both, as in clone(2)
         request.parent_tid = raw.parent_tid;
         request.child_tid = raw.child_tid;
         request.tls = args.at(arch.tls_argument());

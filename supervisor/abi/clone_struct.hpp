@@ -6,8 +6,7 @@
 namespace clone2
 {
 
-/// struct clone_struct of the proposal, the same for 32- and 64-bit callers
-/// (tests/conformance/SPEC.md, "Call").
+/// The proposal's struct clone_struct, the same for 32-bit and 64-bit callers.
 struct CloneStruct {
     std::uint64_t flags;
     std::uint64_t child_stack;

@@ -18,8 +18,8 @@
 namespace clone2
 {
 
-/// All that depends on a target's architecture: its registers, its memory, and the code and data
-/// that it gets from us. There is one constant object for each, in a folder of its own.
+/// Everything that depends on a target's architecture: its registers, its memory, and our code and
+/// data in it. One constant object per architecture, each in a separate folder.
 ///
 /// Thread-safe: no state. Addresses and registers are 64 bits wide here for every architecture.
 class Architecture
@@ -34,28 +34,28 @@ public:
     /// ELFCLASS32 or ELFCLASS64.
     [[nodiscard]] virtual unsigned char elf_class() const = 0;
     [[nodiscard]] virtual std::uint64_t page_size() const = 0; ///< bytes
-    /// The end of user addresses beyond which clone3 may refuse a stack that clone(2) takes.
+    /// The end of user addresses. Beyond it clone3 may refuse a stack that clone(2) accepts.
     [[nodiscard]] virtual std::uint64_t user_end() const = 0;
-    /// Index of the argument in which clone(2) takes the value for CLONE_SETTLS.
+    /// Index of the argument from which clone(2) takes the value for CLONE_SETTLS.
     [[nodiscard]] virtual std::size_t tls_argument() const = 0;
 
     /// The code, with the signature in place.
     [[nodiscard]] virtual std::vector<std::byte> make_code(const Signature &signature) const = 0;
-    /// What the code's bytes do not show of how it and the supervisor understand each other.
+    /// The parts of the interface between code and supervisor that the code's bytes do not show.
     [[nodiscard]] virtual std::array<std::uint64_t, 6> layout() const = 0;
     [[nodiscard]] virtual std::size_t code_size() const = 0;     ///< bytes
     [[nodiscard]] virtual std::uint64_t call_entry() const = 0;  ///< offset in the code
     [[nodiscard]] virtual std::uint64_t boot_entry() const = 0;  ///< offset in the code
     [[nodiscard]] virtual std::uint64_t mark_offset() const = 0; ///< see CodeMark
-    /// Where the code begins whose boot report has this instruction pointer.
+    /// The start of the code whose boot report has this instruction pointer.
     [[nodiscard]] virtual RemotePtr
     code_of_boot_report(std::uint64_t instruction_pointer) const = 0;
 
     [[nodiscard]] virtual std::size_t area_size() const = 0; ///< bytes
     [[nodiscard]] virtual std::size_t slot_size() const = 0; ///< bytes
-    /// From one slot to the next, in bytes.
+    /// Distance from one slot to the next, in bytes.
     [[nodiscard]] virtual std::size_t slot_stride() const = 0;
-    /// How many slots the area has. The room of the first one holds the area's header.
+    /// The number of slots in the area. The first one's room holds the area's header.
     [[nodiscard]] std::uint32_t slot_count() const
     {
         return static_cast<std::uint32_t>(area_size() / slot_stride() - 1);
@@ -65,9 +65,9 @@ public:
     {
         return (static_cast<std::uint64_t>(index) + 1) * slot_stride();
     }
-    /// The slot's address, out of the first argument of a report.
+    /// The slot's address, from the first argument of a report.
     [[nodiscard]] virtual RemotePtr slot_of_report(std::uint64_t reported) const = 0;
-    /// The slot's bytes; as many as are needed. `slot`: its address in the target.
+    /// The slot's contents, as many bytes as are needed. `slot`: its address in the target.
     [[nodiscard]] virtual std::vector<std::byte> encode_slot(const SlotCall &call,
                                                              RemotePtr slot) const = 0;
     [[nodiscard]] virtual SlotCall decode_slot(std::span<const std::byte> bytes) const = 0;
@@ -81,26 +81,27 @@ public:
     [[nodiscard]] virtual std::vector<std::byte> encode_boot_slot(const BootCall &call) const = 0;
     [[nodiscard]] virtual BootCall decode_boot_slot(std::span<const std::byte> bytes) const = 0;
 
-    // What follows acts on a stopped tracee. Its system call has been answered (`answered`), or the
-    // stop itself has cut its notification short (no WAIT_KILLABLE_RECV). ESTALE: it is elsewhere
-    // by now. A death of the supervisor within these leaves the call ended, or done as asked.
+    // The functions below act on a stopped tracee. Its system call has been answered (`answered`),
+    // or the stop itself has ended its notification early (no WAIT_KILLABLE_RECV). ESTALE: the
+    // tracee is no longer there. If the supervisor dies in one of them, the call has ended or
+    // completes as asked.
 
     /// Sends it to `entry` with `slot`. The call must have been answered with an error, which stays
     /// in force until the last step.
     [[nodiscard]] virtual Result<void> enter(const Tracee &tracee, const Notification &notification,
                                              bool answered, RemotePtr entry,
                                              RemotePtr slot) const = 0;
-    /// Sends it back onto its own system-call instruction, to make the same call under number `nr`.
-    /// ESTALE also where that instruction is not one we know.
+    /// Sends it back to its own system-call instruction, to repeat the call under number `nr`. Also
+    /// ESTALE if we don't know that instruction.
     [[nodiscard]] virtual Result<void> reissue(const Tracee &tracee,
                                                const Notification &notification, int nr,
                                                bool answered) const = 0;
-    /// Ends its call with `result`, in place of the answer.
+    /// Ends its call with `result` instead of the answer.
     [[nodiscard]] virtual Result<void> end_call(const Tracee &tracee,
                                                 const Notification &notification, bool answered,
                                                 std::int64_t result) const = 0;
-    /// Takes it, whose report from a spare slot has been answered, out of our code in one step: to
-    /// the instruction after its own call, with the call's result.
+    /// Takes it out of our code in one step, after its report from a spare slot has been answered:
+    /// it continues after its own call's instruction, with the call's result.
     [[nodiscard]] virtual Result<void> leave(const Tracee &tracee, const SlotCall &call,
                                              std::int64_t result) const = 0;
 
@@ -110,12 +111,12 @@ protected:
 
 /// The architectures that this build serves; the first is the supervisor's own.
 [[nodiscard]] std::span<const Architecture *const> architectures();
-/// nullptr: it is not served.
+/// nullptr: not served.
 [[nodiscard]] const Architecture *find_architecture(std::uint32_t audit_arch);
-/// Of a call's caller. Only for a notification whose architecture is known to be served.
+/// The architecture of a call's caller, which must be one that is served.
 [[nodiscard]] const Architecture &architecture_of(const Notification &notification);
 [[nodiscard]] const Architecture &native_architecture();
-/// For messages, of any AUDIT_ARCH_* value: "i386", or "0xc00000b7" for one without a name here.
+/// For messages; accepts any AUDIT_ARCH_* value: "i386", or "0xc00000b7" if it has no name here.
 [[nodiscard]] std::string architecture_name(std::uint32_t audit_arch);
 
 } // namespace clone2

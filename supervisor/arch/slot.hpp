@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-/// What lies in a target, in terms that are the same for all architectures.
+/// The contents of our code and data in a target, in terms that are the same for all architectures.
 ///
 /// In the target:  code: header, the code; after it the boot slots (read-only there)
 ///                 area: header, then the slots (mapped by the boot code itself)
@@ -15,13 +15,13 @@
 namespace clone2
 {
 
-/// Sixteen bytes that prove that a supervisor like this one put a piece of memory there: see
-/// make_signature(). No program has them by chance. (A target that forges them fools itself only:
-/// all that is ever done with them happens with the target's own rights.)
+/// Sixteen bytes that identify memory as written by a supervisor like this one: see
+/// make_signature(). No program contains them by chance. (A target that forges them fools only
+/// itself: everything done with them uses the target's own rights.)
 using Signature = std::array<std::uint64_t, 2>;
 
-/// Comes after the system-call instructions of our code, Architecture::mark_offset() bytes after
-/// the instruction pointer.
+/// Follows the system-call instructions of our code, Architecture::mark_offset() bytes after the
+/// instruction pointer.
 struct CodeMark {
     std::uint64_t mark = 0;
     std::uint64_t signature = 0; ///< its first word
@@ -41,7 +41,7 @@ struct CodeHeader {
 /// At the start of the area.
 struct AreaHeader {
     Signature signature{};
-    std::uint64_t code = 0; ///< address of the code that belongs to it
+    std::uint64_t code = 0; ///< address of the code that it belongs to
 };
 
 /// The part of a slot that shows whether it is in use.
@@ -49,12 +49,13 @@ struct SlotState {
     std::uint32_t parent_busy = 0;
     std::uint32_t child_busy = 0;
     std::int32_t owner = 0; ///< calling thread, in the pid namespace of the supervisor that wrote
+                            ///< it
 
     [[nodiscard]] bool free() const { return parent_busy == 0 && child_busy == 0; }
 };
 
-/// A call under way. Its slot holds all that is needed to see it through, so the supervisor keeps
-/// no memory of it.
+/// A call in progress. Its slot holds everything needed to complete it, so the supervisor need not
+/// remember it.
 struct SlotCall {
     SlotState state;
     std::uint32_t index = 0;
@@ -65,7 +66,7 @@ struct SlotCall {
     /// The argument registers, for those that the code has to restore.
     std::array<std::uint64_t, 6> saved_args{};
     std::int64_t started_ns = 0;               ///< CLOCK_MONOTONIC at RECV
-    std::uint32_t attempts = 0;                ///< picks of pids tried so far
+    std::uint32_t attempts = 0;                ///< number of picks of pids so far
     std::uint64_t request_flags = 0;
     std::uint32_t nr_pids = 0;
     CloneCall call;

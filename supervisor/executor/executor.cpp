@@ -19,8 +19,8 @@ namespace clone2
 namespace
 {
 
-/// Whether ptrace may do what has failed: a kernel may let nobody write through /proc/TID/mem where
-/// the program itself could not (proc_mem.force_override, 6.12), and a filter may forbid it.
+/// Whether ptrace may do what has failed: a kernel may allow no one to write through /proc/TID/mem
+/// where the program itself could not (proc_mem.force_override, 6.12), and a filter may forbid it.
 bool may_be_poked(const Result<void> &written)
 {
     return !written && !written.error().target_gone();
@@ -43,7 +43,7 @@ SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index)
 
 bool Executor::sleeps_on(const PendingCall &pending) const
 {
-    // Interrupted, it goes to sleep again killably (D), or its notification has ended.
+    // After the interrupt it sleeps again killably (D), or its notification has ended.
     constexpr timespec pause{0, 50'000};
     for (;;) {
         const char state = procfs_->state(pending.tid());
@@ -60,14 +60,14 @@ bool Executor::sleeps_on(const PendingCall &pending) const
 
 Result<Redirected> Executor::gone_or(const PendingCall &pending, const Error &error)
 {
-    // Errors of ptrace prove nothing: a filter or an outer tracer may have made them.
+    // Errors of ptrace prove nothing: a filter or an outer tracer may have caused them.
     return pending.still_waits() ? Result<Redirected>(error) : Redirected::gone;
 }
 
 template <typename Act>
 Result<Redirected> Executor::stop_and(const PendingCall &pending, std::int64_t answer, Act act)
 {
-    // A handler of the embedding program would wait for children in the midst of this.
+    // A signal handler of the embedding program must not wait for children in the middle of this.
     std::optional<HeldSignals> held;
     if (waiting_ == Waiting::shared) {
         held.emplace();
@@ -80,15 +80,15 @@ Result<Redirected> Executor::stop_and(const PendingCall &pending, std::int64_t a
     Tracee &tracee = *seized;
     const std::optional<bool> wait_killable = pending.wait_killable();
     bool answered = wait_killable.value_or(false);
-    // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification: the last moment to
-    // learn that the tid is still the caller's. With it, the answer's success says so.
+    // Without WAIT_KILLABLE_RECV the interrupt itself ends the notification, so this is the last
+    // chance to learn that the tid is still the caller's. With it, the answer's success shows that.
     if (!answered && !pending.still_waits()) {
         entry.let_go(tracee);
         return Redirected::gone;
     }
     if (const Result<void> interrupted = tracee.interrupt(); !interrupted) {
-        // Answered first: where it lives and was refused us, it stops for us at its next signal
-        // only.
+        // Answered first: if it lives and ptrace was refused, it would stop for us only at its next
+        // signal.
         Error error = interrupted.error();
         error.answered = pending.answer(-ENOSYS).has_value();
         return error.answered ? Result<Redirected>(error) : Redirected::gone;
@@ -116,7 +116,7 @@ Result<Redirected> Executor::stop_and(const PendingCall &pending, std::int64_t a
         if (error.target_gone() || error.err == ESTALE) {
             return Redirected::gone;
         }
-        // Else the call would be made again, to come here again.
+        // Otherwise the call would be repeated and arrive here again.
         error.answered = answered || architecture_of(pending.notification())
                                          .end_call(tracee, pending.notification(), false, answer)
                                          .has_value();
@@ -131,7 +131,7 @@ Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code
                                       std::uint64_t entry, RemotePtr slot, Write write)
 {
     const Architecture &arch = architecture_of(pending.notification());
-    // ENOSYS is what stays in force if we die before the commit point.
+    // ENOSYS stays in force if we die before the commit point.
     return stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
         if (tracee.dispatches_calls(code, code + arch.code_size())) {
             return Error{calls_dispatched, pending.tid(), ENOSYS};
@@ -150,7 +150,7 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
     // The code is there, but a program may have changed its pages' protection since the last call.
-    // On kernels where that question is dear, only a place that is looked for is asked about.
+    // On kernels where this query is expensive, it is made only when looking for a place.
     if (observed.image && mapping_query_is_cheap() &&
         !may_hold_code(*procfs_, tid, observed.image->code)) {
         observed.image.reset();
@@ -227,9 +227,10 @@ Result<void> Executor::write_code(Tracee &tracee, const Architecture &arch, Remo
     if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature) {
         return {};
     }
-    // Another thread of the target may be booting at the same time and find the signature: its
-    // first word comes last, when all that it vouches for is there. What comes first of the code is
-    // the first word of the call's entry: by that, find_code_place() knows it.
+    // Another thread of the target may boot at the same time and find the signature, so the
+    // signature's first word is written last, after everything that it vouches for. The first part
+    // of the code that is written is the first word of the call's entry: find_code_place()
+    // recognises the code by it.
     const std::vector<std::byte> code = arch.make_code(signature);
     const std::span<const std::byte> bytes(code);
     if (auto written = tracee.poke_text(to + sizeof(CodeHeader), bytes.subspan(sizeof(CodeHeader)));
@@ -252,8 +253,8 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     }
     const pid_t tid = pending.tid();
     const Architecture &arch = architecture_of(pending.notification());
-    // Fresh memory, but another worker may just be at work on a relative's area of the same
-    // address: any slot will do.
+    // The memory is new, but another worker may be using a relative's area with the same address:
+    // any slot will do.
     const std::optional<Lease> lease = images_.slots.reserve_any(report.image.area, arch);
     if (!lease) {
         return Error{no_slot, tid, EAGAIN};
@@ -264,7 +265,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     call.saved_args = report.call.args;
     const AreaHeader header{images_.signature(arch), report.image.code.value()};
     const std::vector<std::byte> bytes = arch.encode_slot(call, lease->slot());
-    // Also, for a successor of ours: where the area is, and that the boot slot is free.
+    // Also tells a successor where the area is, and that the boot slot is free.
     const std::uint64_t area = report.image.area.value();
     const std::int32_t nobody = 0;
     const std::array<WaitingWrite, 4> writes{
@@ -291,7 +292,7 @@ Result<void> Executor::write_and_answer(const PendingCall &pending,
     if (!may_be_poked(written)) {
         return written;
     }
-    // ENOSYS is what stays in force if we die before the last step.
+    // ENOSYS stays in force if we die before the last step.
     const Result<Redirected> done =
         stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
             for (const auto &[to, from] : writes) {
@@ -310,8 +311,8 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
 {
     const pid_t tid = pending.tid();
     const Error out_of_memory{no_memory, tid, ENOMEM};
-    // A thread would go on using the slot when its creator has left it long since. A vfork child
-    // is done with it before its parent is.
+    // A thread could still use the slot long after its creator has left it. A vfork child is done
+    // with it before its parent is.
     const bool child_outlasts =
         (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
     const Architecture &arch = architecture_of(pending.notification());
@@ -326,7 +327,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     }
     SlotCall call = slot_call(order, tid, 0);
     call.spare = true;
-    call.report_success = true; // we have to see its end
+    call.report_success = true; // we must learn of its end
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
     call.saved_args = report.call.args;
@@ -346,7 +347,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
 Result<void> Executor::finish(const PendingCall &pending, const Report &report, std::int64_t result)
 {
     if (!report.call.spare) {
-        // 0 would mean "again": a success, which the code knows by itself, is answered by 1.
+        // 0 would mean "again". A success, whose result the code knows, is answered with 1.
         return pending.answer(result < 0 ? result : 1);
     }
     return leave(pending, report.call, report.slot,
@@ -365,8 +366,8 @@ Result<void> Executor::refuse_boot(const PendingCall &pending, const BootReport 
 Result<void> Executor::leave(const PendingCall &pending, const SlotCall &call, RemotePtr slot,
                              std::uint64_t owner, std::int64_t result)
 {
-    // When the target is back in its program in one step, the slot is free without a doubt. If we
-    // die before, our code takes it there.
+    // If the target returns to its program in one step, the slot is certainly free. If we die
+    // before that, our code returns there.
     const std::int64_t answer = result < 0 ? result : 1;
     const Result<Redirected> left =
         stop_and(pending, answer, [&](Tracee &tracee, bool) -> Result<void> {
@@ -374,8 +375,8 @@ Result<void> Executor::leave(const PendingCall &pending, const SlotCall &call, R
                 !done) {
                 return done;
             }
-            // For a successor of ours. It is out of the slot, so a death before this costs the slot
-            // only.
+            // For a successor. The target has left the slot, so a death before this only costs the
+            // slot.
             const std::int32_t nobody = 0;
             (void)tracee.poke_text(slot + owner, const_bytes_of(nobody));
             return {};

@@ -19,26 +19,26 @@
 #include <span>
 #include <utility>
 
-/// Makes a target run a planned call itself: the supervisor
-/// seizes the waiting thread, points it at our code in its own memory, and lets go.
+/// Makes a target run a planned call itself: seizes the waiting thread, points it at our code in
+/// its own memory, and lets go.
 
 namespace clone2
 {
 
-/// Operations in an Error that are no system call of ours, but have a reason of their own.
+/// Values of Error::operation that are not system calls of ours but have their own reasons.
 constexpr const char *no_slot = "trampoline slots";        ///< EAGAIN: all are in use
 constexpr const char *no_room = "room for the trampoline"; ///< ENOSYS
 constexpr const char *no_memory = "mmap() in the target";  ///< ENOMEM
-/// ENOSYS: the target's system calls go to its own SIGSYS handler, and so would those of our code,
-/// which an emulator would take for the program's.
+/// ENOSYS: the target's system calls go to its own SIGSYS handler. So would those of our code, and
+/// an emulator would take them for the program's.
 constexpr const char *calls_dispatched = "syscall user dispatch";
 
-/// How a redirect went. An Error: the notification still has to be answered, unless the error says
-/// that it was.
+/// The outcome of a redirect. An Error: the notification must still be answered, unless the error
+/// says that it was.
 enum class Redirected {
-    done,   ///< the target goes its way; nothing is left to do
+    done,   ///< the target continues; nothing is left to do
     gone,   ///< the target died; nothing is left to do
-    refused ///< nothing was changed, the notification still has to be answered
+    refused ///< nothing was changed; the notification must still be answered
 };
 
 /// Thread-safe: many threads work at once on different notifications.
@@ -50,7 +50,7 @@ public:
     {
     }
 
-    /// What start() needs beside the plan.
+    /// What start() needs besides the plan.
     struct Order {
         CloneCall call;
         std::uint64_t request_flags = 0;
@@ -59,58 +59,57 @@ public:
         std::int64_t started_ns = 0;
     };
 
-    /// Sends the target into the call, or into booting where its image is still without code.
-    /// EPERM: it can't be traced. EAGAIN: no free slot. ENOSYS: no room for the code.
+    /// Sends the target into the call, or into booting if its image has no code yet. EPERM: it
+    /// can't be traced. EAGAIN: no free slot. ENOSYS: no room for the code.
     [[nodiscard]] Result<Redirected> start(const PendingCall &pending, const Order &order,
                                            ProgramCall &observed);
 
-    /// Sends the target to make the same call under another number, one that the kernel itself
-    /// knows. EPERM: it can't be traced.
+    /// Makes the target repeat the call under another number, one that the kernel itself knows.
+    /// EPERM: it can't be traced.
     [[nodiscard]] Result<Redirected> pass_to_kernel(const PendingCall &pending, int nr);
 
-    /// Answers a boot report: into the call. Where the target had no
-    /// memory for the area, the call goes by a spare slot. ENOMEM: not even that.
+    /// Answers a boot report by starting the call. If the target had no memory for the area, uses a
+    /// spare slot. ENOMEM: not possible either.
     Result<void> finish_boot(const PendingCall &pending, const BootReport &report,
                              const Order &order);
 
-    /// Answers a boot report with an errno: out of the call, and its slot is free.
+    /// Answers a boot report with an errno: ends the call and frees its slot.
     Result<void> refuse_boot(const PendingCall &pending, const BootReport &report, int err);
 
-    /// Answers a report: the call's final result, a pid or -errno.
+    /// Answers a report with the call's final result, a pid or -errno.
     Result<void> finish(const PendingCall &pending, const Report &report, std::int64_t result);
-    /// Answers a report of EEXIST: again, with these set_tid entries.
+    /// Answers a report of EEXIST: tries again with these set_tid entries.
     Result<void> retry(const PendingCall &pending, const Report &report);
 
 private:
     using Lease = SlotReservations::Lease;
 
     [[nodiscard]] Result<Redirected> boot(const PendingCall &pending);
-    /// Seizes the waiting thread, answers it, and calls `act(tracee, answered)` at the stop on
-    /// its way back; not answered: its notification was cut short by the stop.
+    /// Seizes the waiting thread, answers it, and calls `act(tracee, answered)` at the stop on its
+    /// way back. `answered` false: the stop ended its notification early.
     template <typename Act>
     [[nodiscard]] Result<Redirected> stop_and(const PendingCall &pending, std::int64_t answer,
                                               Act act);
-    /// The target is gone, which only its notification can prove; else the error.
-    [[nodiscard]] static Result<Redirected> gone_or(const PendingCall &pending,
-                                                    const Error &error);
-    /// Whether the target, interrupted a moment ago, waits for its answer all the same
-    /// (WAIT_KILLABLE_RECV). Waits until that can be told.
+    /// The target is gone, which only its notification can prove; otherwise the error.
+    [[nodiscard]] static Result<Redirected> gone_or(const PendingCall &pending, const Error &error);
+    /// Whether the target, interrupted a moment ago, still waits for its answer
+    /// (WAIT_KILLABLE_RECV). Waits until this is known.
     [[nodiscard]] bool sleeps_on(const PendingCall &pending) const;
     /// Sends the target to `entry`, an offset in our code, with `slot`.
     template <typename Write>
     [[nodiscard]] Result<Redirected> redirect(const PendingCall &pending, RemotePtr code,
                                               std::uint64_t entry, RemotePtr slot, Write write);
-    /// Writes to a waiting target, and answers it. At a stop where its memory can't be written
-    /// else.
+    /// Writes to a waiting target and answers it; at a stop, if its memory can't be written
+    /// otherwise.
     Result<void> write_and_answer(const PendingCall &pending, std::span<const WaitingWrite> writes,
                                   std::int64_t answer);
-    /// Takes the target, whose report from this read-only slot is answered, back to its program
+    /// Returns the target, whose report from this read-only slot has been answered, to its program
     /// with the result, and frees the slot. `owner`: offset in the slot.
     Result<void> leave(const PendingCall &pending, const SlotCall &call, RemotePtr slot,
                        std::uint64_t owner, std::int64_t result);
     Result<void> finish_boot_sparely(const PendingCall &pending, const BootReport &report,
                                      const Order &order);
-    /// Writes the code, unless it is there.
+    /// Writes the code unless it is already there.
     Result<void> write_code(Tracee &tracee, const Architecture &arch, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 

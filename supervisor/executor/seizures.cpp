@@ -38,7 +38,7 @@ Result<Tracee> Seizures::Entry::seize(const PendingCall &pending, Waiting waitin
         if (seized || seized.error().err != EPERM || !others) {
             return seized;
         }
-        // Once more also where there are none: one may just have gone.
+        // Tries again even if there are none: one may just have gone.
         others = wait_for_others(pending);
         if (!pending.still_waits()) {
             return Error{"ptrace(PTRACE_SEIZE)", tid_, ESRCH};
@@ -51,7 +51,8 @@ bool Seizures::Entry::wait_for_others(const PendingCall &pending)
     Lock lock(all_.mutex_);
     bool waited = false;
     while (Entry *const tracer = all_.other(*this)) {
-        // Under the lock: it looks for `again_` when the target has stopped, after this answer.
+        // Under the lock: the other looks for `again_` when the target has stopped, after this
+        // answer.
         if (tracer->wrong_ && !tracer->again_ && pending.answer(-ENOSYS)) {
             tracer->again_ = pending.notification();
             return true;

@@ -12,18 +12,18 @@
 namespace clone2
 {
 
-/// Which threads of ours seize which tids, for the one case in which two want the same.
+/// Records which of our threads seize which tids, for the one case in which two want the same one.
 ///
-/// When a thread executes a program, the leader's tid passes to it. A thread of ours that means the
-/// leader then seizes the new program, and learns of that from the old notification. It can detach
-/// only at a stop, and with WAIT_KILLABLE_RECV the new program does not stop while it waits in a
-/// call of its own: the one that serves that call can't seize it meanwhile. So the latter answers
-/// the call, and the former has it made again.
+/// When a thread executes a program, the leader's tid passes to it. A thread of ours that wants the
+/// leader then seizes the new program, and learns that from the old notification. It can detach
+/// only at a stop, but with WAIT_KILLABLE_RECV the new program does not stop while it waits in its
+/// own call. The thread that serves this call can't seize it until then. So that thread answers the
+/// call, and the first one has it repeated.
 class Seizures
 {
 public:
-    /// A thread of ours that seizes `tid`, as long as this lives: to be made before PTRACE_SEIZE,
-    /// and to outlive the Tracee.
+    /// A thread of ours that seizes `tid`, while this exists. Create it before PTRACE_SEIZE; it
+    /// must outlive the Tracee.
     class Entry
     {
     public:
@@ -32,10 +32,10 @@ public:
         Entry &operator=(const Entry &) = delete;
         ~Entry();
 
-        /// Tracee::seize(). Where another thread of ours has the caller, waits until it has let go,
-        /// or has it make the call again; then the notification is answered, and this fails.
+        /// Tracee::seize(). If another thread of ours has the caller, waits until that lets go, or
+        /// has it repeat the call; then the notification has been answered, and this fails.
         [[nodiscard]] Result<Tracee> seize(const PendingCall &pending, Waiting waiting);
-        /// Detaches from a tracee that is not the thread that was meant.
+        /// Detaches from a tracee that is not the intended thread.
         void let_go(Tracee &tracee);
 
     private:
@@ -45,8 +45,8 @@ public:
 
         Seizures &all_;
         const pid_t tid_;
-        bool wrong_ = false;                ///< to be let go
-        std::optional<Notification> again_; ///< the tracee's call that is to be made again
+        bool wrong_ = false;                ///< must be let go
+        std::optional<Notification> again_; ///< the tracee's call that must be repeated
         std::list<Entry *>::iterator place_;
     };
 
@@ -55,7 +55,7 @@ private:
 
     [[nodiscard]] Entry *other(const Entry &entry) const;
 
-    std::mutex mutex_; ///< for all below, and what entries say
+    std::mutex mutex_; ///< protects all below, and the entries' fields
     std::condition_variable changed_;
     std::list<Entry *> entries_;
 };

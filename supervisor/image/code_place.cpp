@@ -55,7 +55,7 @@ AuxiliaryVector read_auxv(const Procfs &procfs, pid_t tid)
     return auxv;
 }
 
-/// The end of what the vdso's ELF image uses: its section headers come last.
+/// The end of the vdso's ELF image: its section headers come last.
 template <typename Elf>
 std::optional<RemotePtr> end_of_vdso(pid_t tid, const AuxiliaryVector &auxv)
 {
@@ -94,7 +94,7 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const AuxiliaryVector &auxv)
     return RemotePtr{bias + text->p_vaddr + text->p_filesz};
 }
 
-/// Where the tails begin that may have room for the code, best first.
+/// The starts of the tails that may have room for the code, best first.
 template <typename Elf>
 std::array<std::optional<RemotePtr>, 2> tails(const Procfs &procfs, pid_t tid)
 {
@@ -102,11 +102,11 @@ std::array<std::optional<RemotePtr>, 2> tails(const Procfs &procfs, pid_t tid)
     return {end_of_vdso<Elf>(tid, auxv), end_of_text<Elf>(tid, auxv)};
 }
 
-/// Whether these bytes are unused (zero), or our code already, or about to become it: another
-/// thread of the target may be booting right now, or a supervisor died while it wrote the code. The
-/// first word that is written (Executor::write_code) tells the code from anything else, so that
-/// there is no state in between; the signature, written last, tells ours from another supervisor's,
-/// which a thread may be in.
+/// Whether these bytes are unused (zero), already our code, or about to become it: another thread
+/// of the target may be booting right now, or a supervisor may have died while it wrote the code.
+/// The first word written (Executor::write_code) distinguishes the code from anything else, so
+/// there is no state in between. The signature, written last, distinguishes our code from another
+/// supervisor's, in which a thread may be.
 bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room, const Architecture &arch,
                const Signature &ours)
 {
@@ -126,8 +126,8 @@ bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room, const Architectur
     return header.signature == ours || header.signature[0] == 0;
 }
 
-/// The rest of the page from `end` on, if it is large enough, may be executed, and is unused: zero,
-/// or ours already.
+/// The rest of the page from `end` on, if it is large enough, executable, and unused: zero, or
+/// already ours.
 std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
                                        const Architecture &arch, const Signature &ours)
 {

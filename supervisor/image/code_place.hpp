@@ -13,25 +13,25 @@
 namespace clone2
 {
 
-/// Room for the code in a target: unused bytes at the end of a page that is mapped executable
-/// and private to the process once written. After the code come the boot slots and, where there
-/// is room, spare slots: for calls of a target that has no memory left for the area. The target
-/// can only read them, so the supervisor itself has to see when they are free.
+/// Room for the code in a target: unused bytes at the end of a page that is executable, and private
+/// to the process once written. After the code come the boot slots and, if there is room, spare
+/// slots for calls of a target that has no memory left for the area. The target can only read these
+/// slots, so the supervisor must keep track of which are free.
 struct CodePlace {
     RemotePtr code;
     std::vector<RemotePtr> boot_slots; ///< at least one
     std::vector<RemotePtr> spare_slots;
 };
 
-/// Finds it: the vdso's tail, else the tail of the program's own text. nullopt: the target is
-/// gone or has neither. `ours`: code with another signature takes up its place, for a thread may be
-/// in it. `arch`: of the program.
+/// Finds it: the vdso's tail, else the tail of the program's own text. nullopt: the target is gone
+/// or has neither. `ours`: a place that holds code with another signature is taken, because a
+/// thread may be in that code. `arch`: the program's.
 [[nodiscard]] std::optional<CodePlace>
 find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const Signature &ours);
 
-/// Whether this address is mapped executable and private at this moment. What AT_SYSINFO_EHDR and
-/// the ELF headers say proves neither: a program may have made its vdso non-executable, may have
-/// moved it, or may keep a file's image there as data.
+/// Whether this address is mapped executable and private at this moment. AT_SYSINFO_EHDR and the
+/// ELF headers don't prove that: a program may have made its vdso non-executable, may have moved
+/// it, or may keep a file's image there as data.
 [[nodiscard]] bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code);
 
 } // namespace clone2

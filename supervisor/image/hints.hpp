@@ -13,20 +13,20 @@
 namespace clone2
 {
 
-/// Where an executed program carries our code and data. The same in all its fork children.
+/// The addresses of our code and data in an executed program; the same in all its fork children.
 struct Image {
     RemotePtr code;
     RemotePtr area;
     bool operator==(const Image &) const = default;
 };
 
-/// What was seen where: hints only, each proved by the signatures in the target's own memory
-/// before it is used. The state itself lives in the targets, so fork needs no book-keeping and
-/// forgetting costs time only. Thread-safe.
+/// Remembers which images were seen. These are only hints: the signatures in the target's own
+/// memory verify each before it is used. The state itself is in the targets, so fork needs no
+/// book-keeping, and forgetting only costs time. Thread-safe.
 class ImageHints
 {
 public:
-    /// The image last seen for this thread, else the one last seen at all (fork children).
+    /// The image last seen for this thread, or else the one seen last at all (fork children).
     [[nodiscard]] std::optional<Image> guess(pid_t tid) const;
     /// All images seen with their code at this address.
     [[nodiscard]] std::vector<Image> with_code_at(RemotePtr code) const;

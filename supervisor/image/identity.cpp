@@ -16,7 +16,7 @@ namespace clone2
 namespace
 {
 
-/// FNV-1a, 64 bit. Collisions are a matter of chance only: see Signature.
+/// FNV-1a, 64 bit. Only accidental collisions matter: see Signature.
 class Hash
 {
 public:
@@ -62,7 +62,7 @@ Signature make_signature(const Procfs &procfs, const Architecture &arch)
         throw std::system_error(pid_namespace ? errno : pid_namespace.error().err,
                                 std::generic_category(), "/proc/self/ns/pid");
     }
-    // Hidden in some sandboxes, which nobody restores elsewhere.
+    // Hidden in some sandboxes; processes in those are not restored elsewhere.
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string boot_id;
     std::getline(file, boot_id);

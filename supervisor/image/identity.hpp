@@ -11,17 +11,16 @@
 namespace clone2
 {
 
-/// The signature of this supervisor in targets of an architecture: the same for each supervisor
-/// that may take over from it. What one has installed in a target outlives it together with the
-/// listener, and its successor has to know the code, the area, and the reports that come out of
-/// them.
+/// The signature of this supervisor in targets of an architecture; the same for each supervisor
+/// that may take over from it. What a supervisor installs in a target outlives it together with the
+/// listener, and its successor must recognise the code, the area, and the reports from them.
 ///
-/// So it is made of all that the two must have in common: the code and the layout of the data; the
-/// pid namespace, for slots name their owners by tids in it; and the boot, for a process that is
-/// restored elsewhere brings its memory along. It is no secret: a target can read it in its own
-/// memory.
+/// So it depends on everything that the two must have in common: the code and the layout of the
+/// data; the pid namespace, because slots name their owners by tids in it; and the boot, because a
+/// process restored elsewhere brings its memory along. It is not secret: a target can read it in
+/// its own memory.
 ///
-/// Throws std::system_error where /proc does not show the pid namespace. Thread-safe.
+/// Throws std::system_error if /proc does not show the pid namespace. Thread-safe.
 [[nodiscard]] Signature make_signature(const Procfs &procfs, const Architecture &arch);
 
 /// The same from its parts; pure.

@@ -50,7 +50,7 @@ std::optional<Image> Images::find(pid_t tid, const Architecture &arch)
     if (!found) {
         return std::nullopt;
     }
-    // The target itself says where its area is, unless the kernel did not let us write that down.
+    // The target itself says where its area is, unless the kernel did not let us write that there.
     CodeHeader header;
     std::vector<Image> candidates = hints.with_code_at(found->code);
     if (read_exactly(tid, found->code, bytes_of(header)) && header.signature == signature(arch)) {

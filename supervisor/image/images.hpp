@@ -17,25 +17,25 @@
 namespace clone2
 {
 
-/// What is known here of the code and the areas in targets: hints, and who is just using what. All
-/// state of a call lies in its target. Thread-safe.
+/// What we know about our code and areas in targets: hints, and which threads use what. All state
+/// of a call is in its target. Thread-safe.
 class Images
 {
 public:
     explicit Images(const std::shared_ptr<const Procfs> &procfs);
-    /// With a signature other than make_signature(), as of another version. For tests.
+    /// With a signature other than make_signature()'s, as another version would have. For tests.
     Images(const std::shared_ptr<const Procfs> &procfs, const Signature &signature);
 
-    /// What this supervisor writes into, and looks for in, targets of an architecture.
+    /// The signature that this supervisor writes to, and looks for in, targets of an architecture.
     [[nodiscard]] const Signature &signature(const Architecture &arch) const;
-    /// The image of a caller, proved by what lies in its memory; nullopt: it has none so far.
+    /// A caller's image, verified in its memory; nullopt: it has none yet.
     [[nodiscard]] std::optional<Image> find(pid_t tid, const Architecture &arch);
-    /// Room for the code in a caller's program, whether it is there already or not.
+    /// Room for the code in a caller's program, whether or not the code is already there.
     [[nodiscard]] std::optional<CodePlace> place(pid_t tid, const Architecture &arch) const
     {
         return find_code_place(*procfs_, tid, arch, signature(arch));
     }
-    /// Whether this header of an area and this start of code are those of `image`.
+    /// Whether this area header and this start of the code belong to `image`.
     [[nodiscard]] bool proves(const AreaHeader &header, const Signature &code, const Image &image,
                               const Architecture &arch) const
     {

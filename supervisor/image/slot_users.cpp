@@ -22,7 +22,7 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
     std::set<RemotePtr> taken;
     std::erase_if(users_, [&](const User &user) {
         if (std::find(slots.begin(), slots.end(), user.slot) == slots.end()) {
-            // On another page, the caller was another program then.
+            // On another page: the caller was another program then.
             const bool other_program =
                 user.tid == tid && !slots.empty() &&
                 user.slot.value() / page_size != slots.front().value() / page_size;
@@ -49,7 +49,7 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
     if (own == users_.end()) {
         return std::nullopt;
     }
-    std::rotate(own, own + 1, users_.end()); // its oldest one, now its youngest
+    std::rotate(own, own + 1, users_.end()); // its oldest becomes its newest
     return users_.back().slot;
 }
 
@@ -73,7 +73,7 @@ std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots
             own.push_back(slot);
             continue;
         }
-        // A fork child has its parent's slots, and nobody who uses them.
+        // A fork child has copies of its parent's slots, which nothing uses.
         const Result<bool> shared = owner > 0 ? share_memory(tid, owner) : Result<bool>(false);
         if (shared ? !*shared : shared.error().err == ESRCH) {
             free.push_back(slot);

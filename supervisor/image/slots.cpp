@@ -29,8 +29,8 @@ namespace
 constexpr std::size_t remembered = 4096;
 /// How much of a stack is searched for signal frames.
 constexpr std::uint64_t max_stack = 8ULL << 20;
-/// A caller whose call was just picked up may not have come to rest yet (5.19: it wakes up once, to
-/// sleep on unmoved by signals); how often, and after what time, to look again.
+/// A caller whose call was just received may not be asleep yet (5.19: it wakes up once, then sleeps
+/// without being woken by signals). How often, and after what time, to look again.
 constexpr unsigned looks_at_rest = 500;
 constexpr std::chrono::milliseconds look_again{2};
 /// A new thread needs some ten instructions to leave our code.
@@ -88,9 +88,9 @@ bool SlotFinder::is_free(pid_t tid, const SlotState &state)
         return true;
     }
     if (state.owner == tid) {
-        return false; // a signal handler has interrupted that call, or has left it for good
+        return false; // a signal handler has interrupted that call, or has left it by longjmp
     }
-    // A fork child inherits the slots of its parent's calls, and nobody there to free them.
+    // A fork child inherits the slots of its parent's calls, and no thread there frees them.
     const Result<bool> shared = share_memory(tid, state.owner);
     if (shared) {
         return !*shared;
@@ -137,8 +137,8 @@ std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Ar
     return std::nullopt;
 }
 
-/// The stack pointer of a thread that waits for our answer; nullopt: gone, or it does not come to
-/// rest (stopped in between).
+/// The stack pointer of a thread that waits for our answer; nullopt: it is gone, or does not fall
+/// asleep (stopped in between).
 std::optional<std::uint64_t> SlotFinder::stack_pointer(pid_t tid) const
 {
     for (unsigned look = 0; look < looks_at_rest; ++look) {
@@ -158,8 +158,8 @@ std::optional<std::uint64_t> SlotFinder::stack_pointer(pid_t tid) const
     return std::nullopt;
 }
 
-/// Whether a signal handler of this thread, which waits for our answer, has interrupted our
-/// code: then the address where to go on lies in the signal's frame, on the stack above it.
+/// Whether a signal handler of this thread, which waits for our answer, has interrupted our code:
+/// then the address at which to resume is in the signal frame, further up on the stack.
 bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image &image) const
 {
     const std::optional<std::uint64_t> sp = stack_pointer(tid);
@@ -172,7 +172,7 @@ bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image
     const RemotePtr area_end = image.area + arch.area_size();
     for (RemotePtr at{*sp / sizeof(std::uint64_t) * sizeof(std::uint64_t)};
          at.value() - *sp < max_stack;) {
-        // The area may lie right behind the stack, and its header names the code.
+        // The area may directly follow the stack, and its header contains the code's address.
         if (image.area <= at && at < area_end) {
             at = area_end;
             continue;
@@ -192,8 +192,8 @@ bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image
     return true;
 }
 
-/// Frees the slots of the caller's own calls that it will never come back to: their signal
-/// handlers have left by longjmp. Slow, and asked for only when no slot is left.
+/// Frees slots of the caller's own calls to which it will never return, because signal handlers
+/// left them by longjmp. Slow; used only if no slot is left.
 void SlotFinder::free_abandoned(const PendingCall &call, const Image &image) const
 {
     const pid_t tid = call.tid();
@@ -216,8 +216,8 @@ void SlotFinder::free_abandoned(const PendingCall &call, const Image &image) con
         if (in_slot.state.owner != tid || in_slot.state.free()) {
             continue;
         }
-        // A child in the same memory may still be on its way out of our code: not a vfork child,
-        // for which its parent would be waiting, and no other one after so long a time.
+        // A child in the same memory may still be leaving our code. A vfork child is not, because
+        // its parent would still be waiting for it; and no other child is after so long a time.
         const bool child_left = in_slot.state.child_busy == 0 ||
                                 (in_slot.call.flags & CLONE_VFORK) != 0 ||
                                 now_ns - in_slot.started_ns > child_has_left_ns;

@@ -18,14 +18,14 @@
 #include <unordered_map>
 #include <utility>
 
-/// Finding a free slot in a target's area, for one call.
+/// Finds a free slot in a target's area for one call.
 
 namespace clone2
 {
 
-/// Which slots are being filled right now, so that no two workers take the same one. Counted by
-/// the area's address alone: fork relatives, who share it, are kept apart more than they need.
-/// Thread-safe.
+/// Records which slots are being filled right now, so that no two workers take the same one. Keyed
+/// by the area's address alone, so fork relatives, which share the address, exclude each other more
+/// than necessary. Thread-safe.
 class SlotReservations
 {
 public:
@@ -62,21 +62,21 @@ public:
         std::uint32_t index_;
     };
 
-    /// The next slot that nobody has reserved, from the one that was found free last.
+    /// The next unreserved slot, starting with the one found free last.
     [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch);
-    /// This slot was found free after others were not: begin with it from now on.
+    /// Starts with this slot from now on, because it was found free after others were not.
     void prefer(RemotePtr area, std::uint32_t index);
-    /// This slot, unless somebody has reserved it.
+    /// This slot, unless it is reserved.
     [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, const Architecture &arch,
                                                std::uint32_t index);
 
 private:
     std::mutex mutex_;
     std::set<RemotePtr> reserved_;                               ///< slots
-    std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< per area; a hint
+    std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< by area; a hint
 };
 
-/// Finds slots that are free in the target and reserved by nobody here. Thread-safe.
+/// Finds slots that are free in the target and not reserved here. Thread-safe.
 class SlotFinder
 {
 public:
@@ -84,14 +84,14 @@ public:
 
     explicit SlotFinder(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
-    /// A slot to look at: whether it is free is still to be seen.
+    /// Reserves a slot without checking whether it is free.
     [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch)
     {
         return reservations_.reserve_any(area, arch);
     }
     /// Whether a slot in this state, as seen in `tid`'s memory, may be used for a call of `tid`.
     [[nodiscard]] static bool is_free(pid_t tid, const SlotState &state);
-    /// A free slot out of all; nullopt: there is none, or the target is gone.
+    /// A free slot; nullopt: there is none, or the target is gone.
     [[nodiscard]] std::optional<Lease> find(const PendingCall &call, const Image &image);
 
 private:

@@ -13,7 +13,7 @@ namespace clone2
 Result<void> write_waiting(const Procfs &procfs, const PendingCall &call,
                            std::span<const WaitingWrite> writes)
 {
-    // Held open, the file is this address space for good; the check proves which one it is.
+    // While it is open, the file refers to this address space; the check proves whose it is.
     const Result<Fd> memory = procfs.open(call.tid(), "mem", O_WRONLY);
     if (!memory) {
         return memory.error();

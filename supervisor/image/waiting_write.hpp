@@ -12,13 +12,13 @@
 namespace clone2
 {
 
-/// A piece of memory of a target that waits for our answer.
+/// Bytes to write to a target that waits for our answer.
 struct WaitingWrite {
     RemotePtr to;
     std::span<const std::byte> from;
 };
 
-/// Writes them, through page protections, as long as the call waits. ENOENT: it does not.
+/// Writes them, even to write-protected pages, if the call still waits. ENOENT: it does not.
 /// Thread-safe.
 [[nodiscard]] Result<void> write_waiting(const Procfs &procfs, const PendingCall &call,
                                          std::span<const WaitingWrite> writes);

@@ -7,10 +7,10 @@
 
 #define EXIT_SIGNAL 0xffULL
 #define LOW_FLAGS 0xffffffffULL
-#define DETACHED 0x00400000ULL // no longer in every linux/sched.h
+#define DETACHED 0x00400000ULL // missing from some linux/sched.h
 #define LAST_SIGNAL 64ULL
 
-// clone3 wants base and size. A realistic size: it also sizes a shadow stack.
+// clone3 takes base and size. The size is realistic because it also sizes a shadow stack.
 #define STACK_SIZE (8ULL << 20)
 
 #define SAME(member)                                                                               \
@@ -36,7 +36,7 @@ static struct plan_refusal refuse(int err, enum plan_reason reason)
     return (struct plan_refusal){err, reason};
 }
 
-// What is wrong whatever the namespaces are.
+// Checks what does not depend on namespaces.
 static struct plan_refusal check_form(const struct plan_request *request)
 {
     if (request->flags & ~LOW_FLAGS & ~CLONE_CLEAR_SIGHAND)
@@ -57,13 +57,13 @@ static bool may_choose(uint32_t nr_pids, const struct plan_facts *facts)
     return nr_pids == 0 || facts->privileged;
 }
 
-// An error of clone(2) that clone3, called as we call it, would not give.
+// An error of clone(2) that clone3 would not give for our arguments.
 static bool clone_refuses(const struct plan_request *request)
 {
     return (request->flags & DETACHED) && (request->flags & CLONE_PIDFD);
 }
 
-// Whether clone(2) has words for all but the pids.
+// Whether clone(2) can express everything but the pids.
 static bool clone_can_say(const struct plan_request *request)
 {
     return !(request->flags & CLONE_CLEAR_SIGHAND) && request->stack_size == 0 &&
@@ -79,7 +79,7 @@ static bool has_zeros(const struct plan_request *request)
     return false;
 }
 
-// set_tid entries for the pids: the kernel chooses for trailing (oldest) zeros itself.
+// Number of set_tid entries for the pids: the kernel chooses for trailing (oldest) zeros itself.
 static uint32_t needed_entries(const struct plan_request *request)
 {
     uint32_t n = request->nr_pids;
@@ -98,12 +98,12 @@ bool clone2_plan_needs_facts(const struct plan_request *request)
 {
     if (request->nr_pids == 0 || check_form(request).err)
         return false;
-    // Without zeros the kernel checks level and permission itself, entry by entry.
+    // Without zeros the kernel itself checks level and permission of each entry.
     return !request->pids_readable || has_zeros(request) || clone_refuses(request) ||
            overflows_set_tid(request);
 }
 
-// One by one: a compiler may clear a whole struct by memset().
+// Field by field, because a compiler may clear a whole struct with memset().
 static void start(const struct plan_request *request, struct plan_call *call)
 {
     call->flags = 0;
@@ -125,10 +125,10 @@ static void set_flags(const struct plan_request *request, struct plan_call *call
 {
     call->flags = request->flags & ~EXIT_SIGNAL & ~DETACHED;
     call->exit_signal = request->flags & EXIT_SIGNAL;
-    // Where clone(2) ignores the signal, clone3 insists on 0.
+    // clone(2) ignores the signal here; clone3 requires 0.
     if ((call->flags & (CLONE_THREAD | CLONE_PARENT)) || call->exit_signal > LAST_SIGNAL)
         call->exit_signal = 0;
-    // Where the ABI has one field for both, as clone(2) has, they are equal, and the kernel itself
+    // If the ABI has one field for both, as clone(2) has, they are equal, and the kernel itself
     // refuses the two flags together.
     if (call->flags & CLONE_PIDFD)
         call->pidfd = request->pidfd;
@@ -157,7 +157,7 @@ static void set_pids(const struct plan_request *request, struct plan_call *call)
     const uint32_t entries = needed_entries(request);
     if (entries == 0)
         return;
-    // The new namespace is extra, and its first process has to be 1.
+    // The new namespace comes on top, and its first process must be 1.
     uint32_t n = 0;
     if (call->flags & CLONE_NEWPID)
         call->set_tid[n++] = 1;

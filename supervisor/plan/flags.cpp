@@ -15,7 +15,7 @@ namespace
 {
 
 constexpr std::uint64_t exit_signal_mask = 0xff;
-constexpr std::uint64_t clone_detached = 0x00400000; // dropped from linux/sched.h's active flags
+constexpr std::uint64_t clone_detached = 0x00400000; // missing from some linux/sched.h
 
 constexpr std::array<std::pair<std::uint64_t, const char *>, 26> names{{
     {CLONE_VM, "CLONE_VM"},

@@ -10,11 +10,11 @@
 namespace clone2
 {
 
-/// Names of the flags set in the upper 56 bits (the exit signal not among them), "CLONE_VM" and
-/// so on; what has no name is given as one hexadecimal number.
+/// The names of the flags set in the upper 56 bits (without the exit signal), such as "CLONE_VM";
+/// bits without a name are given as one hexadecimal number.
 [[nodiscard]] std::vector<std::string> flag_names(std::uint64_t flags);
 
-/// The bit of such a name; nullopt: none.
+/// The bit with this name; nullopt: none.
 [[nodiscard]] std::optional<std::uint64_t> flag_by_name(std::string_view name);
 
 /// "CLONE_VM|CLONE_VFORK|SIGCHLD", as strace writes it; "0" for nothing.

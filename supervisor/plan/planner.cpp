@@ -56,7 +56,7 @@ std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint32_
     case PLAN_DETACHED_PIDFD:
         return "CLONE_DETACHED with CLONE_PIDFD";
     case PLAN_BEYOND_SET_TID:
-        return "clone3 takes at most 32 pids: the oldest entry must be 0";
+        return "clone3 accepts at most 32 pids: the oldest entry must be 0";
     case PLAN_PID_IN_USE:
         return "a pid asked for is in use";
     case PLAN_KERNEL:

@@ -9,13 +9,13 @@
 #include <string>
 #include <variant>
 
-/// The decision about a call, as core.c makes it, with the reasons in words.
+/// Decides about a call with core.c, and gives the reasons in words.
 /// All functions are thread-safe.
 
 namespace clone2
 {
 
-/// What only a look at the target can tell. Looked up when needs_facts() asks for it.
+/// Facts that only a look at the target shows. Looked up if needs_facts() asks for them.
 using Facts = plan_facts;
 
 /// The call fails; nothing happens in the target.
@@ -31,10 +31,10 @@ struct CloneCall : plan_call {
 
 using Plan = std::variant<Refusal, CloneCall>;
 
-/// Whether plan() can't decide without Facts.
+/// Whether plan() needs Facts to decide.
 [[nodiscard]] bool needs_facts(const Request &request);
 
-/// Decides about the call. `facts` may be missing where needs_facts() is false. `user_end`: see
+/// Decides about the call. `facts` may be missing if needs_facts() is false. `user_end`: see
 /// Architecture.
 [[nodiscard]] Plan plan(const Request &request, const std::optional<Facts> &facts,
                         std::uint64_t user_end);

@@ -11,14 +11,14 @@
 namespace clone2
 {
 
-/// One look at the caller's memory, at all that may be of use.
+/// A single look at the caller's memory that reads everything that may be needed.
 struct CallReader::Look {
     std::array<std::byte, max_structure> structure{};
     bool structure_read = false;
     CodeMark mark;
     std::array<pid_t, max_pids> pids{};
     std::size_t pids_read = 0; ///< bytes
-    /// Where the image may be, with a slot that is reserved there, and what was found.
+    /// The image guessed, a slot reserved in it, and what was read there.
     std::optional<Image> guess;
     std::optional<SlotReservations::Lease> lease;
     bool image_read = false;
@@ -106,7 +106,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
                                           const Architecture &arch)
 {
     Look look;
-    // The slot is reserved before it is read: read first, it might be given away in between.
+    // The slot is reserved before it is read. Otherwise it could be taken in between.
     look.guess = images_.hints.guess(notification.tid);
     if (look.guess) {
         look.lease = images_.slots.reserve_any(look.guess->area, arch);
@@ -129,7 +129,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
         add(look.lease->slot(), look.in_slot);
         image_end = add(look.guess->code, bytes_of(look.code));
     }
-    // Last, as they may be anything: a partial read is an answer.
+    // Last, because the address may be anything: a partial read is an answer, too.
     if (const std::optional<RemotePtr> pids = abi.pids(notification.args)) {
         add(*pids, std::as_writable_bytes(std::span(look.pids)));
     }
@@ -141,7 +141,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
     look.image_read = look.lease && *read >= image_end;
     look.pids_read = *read > image_end ? *read - image_end : 0;
     if (*read < mark_end) {
-        // The arguments can't be read; who calls has to be known all the same.
+        // The arguments can't be read, but we must know whether our code or the program calls.
         (void)read_exactly(notification.tid, mark_address(notification, arch), bytes_of(look.mark));
     }
     return look;

@@ -18,29 +18,29 @@
 #include <variant>
 #include <vector>
 
-/// Reading a call out of the caller's memory.
+/// Reads a call from the caller's memory.
 
 namespace clone2
 {
 
-/// A program's own call, as far as it can be read.
+/// A program's own call, as far as it could be read.
 struct ProgramCall {
     bool args_readable = false;
     Request request;
-    std::optional<Image> image; ///< proved to be there
-    /// Reserved before the look, and seen free by it.
+    std::optional<Image> image; ///< verified
+    /// Reserved before it was read, and found free.
     std::optional<SlotReservations::Lease> slot;
-    std::vector<std::byte> in_slot; ///< what the slot held then
+    std::vector<std::byte> in_slot; ///< the slot's contents at that time
 };
 
-/// Our code reports how clone3 ended.
+/// A report from our code: how clone3 ended.
 struct Report {
     SlotCall call;
     RemotePtr slot;
     std::int64_t result = 0; ///< a pid, or -errno
 };
 
-/// Our boot code reports where it has mapped the area.
+/// A report from our boot code: where it has mapped the area.
 struct BootReport {
     BootCall call;
     RemotePtr slot;
@@ -48,14 +48,14 @@ struct BootReport {
     std::int64_t result = 0; ///< 0, or -errno of mmap
 };
 
-/// The code of a supervisor of another version reports. Where its slot has what is unknown. Any
-/// negative answer but EINTR ends its call in any version.
+/// A report from the code of another version's supervisor. The layout of its slot is unknown. Any
+/// negative answer but EINTR ends its call in every version.
 struct ForeignReport {
 };
 
 using CallRead = std::variant<ProgramCall, Report, BootReport, ForeignReport>;
 
-/// Thread-safe. The architecture of each notification must be one that is served.
+/// Thread-safe. Every notification's architecture must be one that is served.
 class CallReader
 {
 public:
@@ -64,14 +64,16 @@ public:
     {
     }
 
-    /// Finds out who calls, and reads what the call says: in one system call in the usual case.
+    /// Finds out whether the program or our code calls, and reads the call; usually in one system
+    /// call.
     [[nodiscard]] Result<CallRead> read(const Notification &notification, const Abi &abi);
 
-    /// Reads the call behind these argument registers.
+    /// Reads the call that these argument registers describe.
     [[nodiscard]] Result<ProgramCall> read_request(pid_t tid, const Arguments &args, const Abi &abi,
                                                    const Architecture &arch) const;
 
-    /// Whether the call comes out of a supervisor's code, of any version, and not from the program.
+    /// Whether the call comes from a supervisor's code, of any version, rather than from the
+    /// program.
     [[nodiscard]] static bool is_from_code(const Notification &notification);
 
 private:

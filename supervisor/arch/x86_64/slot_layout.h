@@ -9,7 +9,7 @@
 /* Raised with each change of what a field means that the code itself does not show. */
 #define LAYOUT_VERSION 2
 
-/* In front of the code. */
+/* Before the code. */
 #define CODE_AREA 16
 
 /* One call's slot in the area. */
@@ -31,7 +31,7 @@
 #define SLOT_R10 304
 #define SLOT_R9 312
 
-/* A boot slot, behind the code. */
+/* A boot slot, after the code. */
 #define BOOT_RDI 0
 #define BOOT_RSI 8
 #define BOOT_RDX 16

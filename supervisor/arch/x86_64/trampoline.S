@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The code that runs inside a target (x86-64). It is never executed in the supervisor: it is
- * copied, position independent, into a private page of the target.
+ * The code that runs inside a target (x86-64). The supervisor never executes it: it copies it,
+ * position independent, into a private page of the target.
  *
  * Rules for everything below:
- *  - no instruction may change the flags register: only mov, lea, movzx, bswap, jrcxz and jmp;
- *  - nothing is pushed: the stack may be a few bytes at the edge of a page (Go, 1-page stacks);
- *  - only rax, rcx and r11 may be left changed, as after any system call;
- *  - load everything first, store the "free" flag last, then jump: from the store on, the slot
- *    belongs to the next call;
- *  - every place may be interrupted by a signal whose handler itself calls clone2, and the
- *    supervisor may be gone at every place.
+ *  - No instruction may change the flags register: only mov, lea, movzx, bswap, jrcxz and jmp.
+ *  - It must not push: the stack may be a few bytes at the edge of a page (Go, 1-page stacks).
+ *  - Only rax, rcx and r11 may be changed, as by any system call.
+ *  - Load everything first, store the "free" flag last, then jump: after the store the slot
+ *    belongs to the next call.
+ *  - A signal whose handler calls clone2 may interrupt any place, and the supervisor may be gone at
+ *    any place.
  */
 #include "arch/marks.h"
 #include "arch/x86_64/slot_layout.h"
@@ -27,12 +27,12 @@
         .hidden clone2_trampoline_report_mark, clone2_trampoline_boot_report_mark
 
 clone2_trampoline_begin:
-        /* Signature, patched by the supervisor before the copy: proves that this copy is ours. */
+        /* Signature, patched by the supervisor before the copy: identifies this copy as ours. */
         .quad   0, 0
         /* Address of the area, written by the supervisor when it is known. */
         .quad   0
 
-        /* One call. In: r11 = the call's slot. All else as the program left it. */
+        /* One call. In: r11 = the call's slot. Everything else is as the program left it. */
 clone2_trampoline_call:
         movzx   ecx, word ptr [r11 + SLOT_PLAIN]
         jrcxz   .Lclone3
@@ -66,12 +66,12 @@ clone2_trampoline_call:
 .Lmade:
         mov     rcx, rax
         jrcxz   .Lchild
-        /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
+        /* The top byte is 0 for a pid and 0xff for a -errno: no compare is needed. */
         bswap   rcx
         movzx   ecx, cl
         jrcxz   .Lparent
 
-        /* Ask the supervisor what to make of the result: clone2(slot args, result). */
+        /* Asks the supervisor what to do with the result: clone2(slot args, result). */
 .Lreport:
         mov     rsi, rax
 .Lreport_again:
@@ -81,7 +81,7 @@ clone2_trampoline_call:
 clone2_trampoline_report_mark:
         .quad   MARK_REPORT, 0          /* patched: a word of the signature */
 .Lreport_answer:
-        lea     rcx, [rax + EINTR]      /* a handler without SA_RESTART came in between */
+        lea     rcx, [rax + EINTR]      /* a handler without SA_RESTART ran */
         jrcxz   .Lreport_again
         mov     rcx, rsi
         bswap   rcx
@@ -91,7 +91,7 @@ clone2_trampoline_report_mark:
         jrcxz   .Lretry_load            /* 0: other pids are in the slot now */
         mov     ecx, [rdi + (SLOT_PARENT_BUSY - SLOT_CLONE_ARGS)]
         jrcxz   .Lparent_end            /* a spare slot: read-only */
-        /* No child was made that would do it. */
+        /* No child exists that would clear it. */
         mov     dword ptr [rdi + (SLOT_CHILD_BUSY - SLOT_CLONE_ARGS)], 0
         jmp     .Lparent_end
 .Lretry_load:
@@ -126,7 +126,7 @@ clone2_trampoline_report_mark:
         mov     rsi, [r11 + SLOT_RSI]
         mov     rdi, [r11 + SLOT_RDI]
         mov     ecx, [r11 + SLOT_CHILD_BUSY]
-        jrcxz   .Lleave                 /* own memory: storing would copy a page for nothing */
+        jrcxz   .Lleave                 /* separate memory: a store would only copy a page */
         mov     rcx, [r11 + SLOT_RET]
         mov     dword ptr [r11 + SLOT_CHILD_BUSY], 0
         jmp     rcx
@@ -134,10 +134,10 @@ clone2_trampoline_report_mark:
         mov     rcx, [r11 + SLOT_RET]
         jmp     rcx
 
-        /* First call of an image. In: r11 = boot slot (read-only for this code). Maps the area
-         * of the slots, tells the supervisor where it is, and goes on with the call. */
+        /* The first call of an image. In: r11 = boot slot (read-only for this code). Maps the area
+         * for the slots, reports its address to the supervisor, and continues the call. */
 clone2_trampoline_boot:
-        mov     r8, r11                 /* fd: not looked at with MAP_ANONYMOUS, so it carries */
+        mov     r8, r11                 /* fd: ignored with MAP_ANONYMOUS, so it carries */
         mov     edi, 0
         mov     esi, AREA_SIZE
         mov     edx, PROT_READ_WRITE

@@ -3,7 +3,7 @@
 
 #include "arch/x86_64/slot_layout.h"
 #include "target/memory.hpp"
-// slot_layout.h is shared with assembly, where EINTR has to be its own macro.
+// slot_layout.h is also used by assembly, where EINTR must be a macro of its own.
 #undef EINTR
 
 #include <sys/ptrace.h>
@@ -31,7 +31,7 @@ namespace clone2
 namespace
 {
 
-/// A call's slot as it lies in the target.
+/// A call's slot as it is in the target.
 struct Slot {
     std::uint32_t parent_busy;
     std::uint32_t child_busy;
@@ -144,7 +144,8 @@ Result<void> poke_register(const Tracee &tracee, std::size_t offset, std::uint64
     return {};
 }
 
-/// The kernel's codes for "interrupted, may be restarted" (linux/errno.h, not for user space).
+/// The kernel's codes for "interrupted, may be restarted" (linux/errno.h, not visible to user
+/// space).
 bool is_restart_code(std::int64_t rax)
 {
     constexpr std::int64_t erestartsys = 512;
@@ -185,7 +186,7 @@ Error elsewhere(const Tracee &tracee)
     return Error{"ptrace(PTRACE_GETREGS)", tracee.tid(), ESTALE};
 }
 
-/// orig_rax: there is no system call to restart any more.
+/// orig_rax: there is no system call to restart.
 constexpr unsigned long long no_restart = ~0ULL;
 constexpr std::uint64_t jump_size = 2;
 
@@ -269,9 +270,9 @@ public:
                                                      RemotePtr slot) const override
     {
         Slot raw{};
-        // A spare slot can't be written by the target, so it has no flags to clear.
+        // The target can't write a spare slot, so it has no flags to clear.
         raw.parent_busy = call.spare ? 0 : 1;
-        // Parent and child both use the slot only where they share memory.
+        // Parent and child both use the slot only if they share memory.
         raw.child_busy = !call.spare && (call.call.flags & CLONE_VM) != 0 ? 1 : 0;
         raw.owner = call.state.owner;
         raw.report = call.report_success ? 1 : 0;
@@ -370,7 +371,8 @@ public:
                       : !is_cut_short(*regs, notification))) {
             return elsewhere(tracee);
         }
-        // One write of all registers is the commit point: before it, the answer stays in force.
+        // The write of all registers at once is the commit point: before it, the answer stays in
+        // force.
         regs->orig_rax = no_restart;
         regs->rax = static_cast<unsigned long long>(nr);
         regs->rip = instruction.value();
@@ -397,8 +399,8 @@ public:
                                      bool answered, RemotePtr entry, RemotePtr slot) const override
     {
         if (answered) {
-            // r11 is a register that any system call clobbers: writing it commits to nothing. The
-            // program counter is the one commit point.
+            // Any system call clobbers r11, so writing it commits to nothing. The program counter
+            // is the only commit point.
             if (auto done = poke_register(tracee, offsetof(user_regs_struct, r11), slot.value());
                 !done) {
                 return done;
