@@ -14,8 +14,8 @@ namespace clone2
 namespace
 {
 
-/// Picks of pids for one call before it is told EBUSY. Each failed pick is followed by a search
-/// of /proc, so that a second failure means that somebody took the pid in between.
+/// How many picks of pids one call gets before EBUSY. Each failed pick is followed by a search of
+/// /proc, so a second failure means that the pid was taken in between.
 constexpr std::uint32_t max_attempts = 32;
 
 std::int64_t now_ns(clockid_t clock)
@@ -33,8 +33,8 @@ bool is_past(std::int64_t monotonic_ns)
     return monotonic_ns >= 0 && monotonic_ns <= now_ns(CLOCK_MONOTONIC);
 }
 
-/// All of a report is the target's word. This can't have been planned, or no clone3 has this
-/// result.
+/// Everything in a report is the target's word. This is one that can't have been planned, or a
+/// result that clone3 can't give.
 bool is_nonsense(const Report &report)
 {
     const std::int64_t result = report.result;
@@ -43,7 +43,7 @@ bool is_nonsense(const Report &report)
     return !is_result || report.call.nr_pids > max_pids || !is_past(report.call.started_ns);
 }
 
-/// What was planned, in place of what the slot says.
+/// Replaces the slot's contents by what was planned.
 void take_over(const Executor::Order &order, SlotCall &slot)
 {
     slot.call = order.call;
@@ -52,7 +52,7 @@ void take_over(const Executor::Order &order, SlotCall &slot)
     slot.started_ns = order.started_ns;
 }
 
-/// The pids that were asked for, oldest first, out of what became of them.
+/// Reconstructs the pids asked for, oldest first, from the planned call.
 std::vector<pid_t> asked_pids(const SlotCall &slot)
 {
     const unsigned extra = clone2_plan_extra_entries(&slot.call);
@@ -75,7 +75,7 @@ std::vector<pid_t> asked_pids(const Request &request)
     return {asked.begin(), asked.end()};
 }
 
-/// What was asked for, for the log.
+/// Fills in what was asked for, for the log.
 void describe(const Request &request, CallRecord &record)
 {
     record.flags = request.flags;
@@ -83,7 +83,7 @@ void describe(const Request &request, CallRecord &record)
     record.pids = asked_pids(request);
 }
 
-/// The errno is the program's, the sentence the reason that this operation has for it.
+/// The program gets the errno; the text explains it for this operation.
 Refusal refusal_for(const Error &error)
 {
     const std::string_view operation = error.operation;
@@ -95,9 +95,10 @@ Refusal refusal_for(const Error &error)
                            "(syscall user dispatch), and ours would be, too"};
     }
     if (error.target_gone()) {
-        // Its notification says otherwise. The errno of ptrace would mean something else to it.
-        return {EPERM, error.to_string() + "; but the caller is there: a seccomp filter or another "
-                                           "tracer stands between it and the supervisor"};
+        // Its notification says otherwise. ptrace's errno would mislead the program.
+        return {EPERM, error.to_string() +
+                           "; but the caller still exists: a seccomp filter or another "
+                           "tracer hides it from the supervisor"};
     }
     if (operation == no_memory) {
         return {error.err, "no memory in the target for the calls' data"};
@@ -115,8 +116,8 @@ Refusal refusal_for(const Error &error)
                                                "a seccomp filter forbids it"};
     }
     if (error.err == ENOSYS) {
-        return {error.err, error.to_string() + "; not in this kernel, or a seccomp filter forbids "
-                                               "it"};
+        return {error.err, error.to_string() + "; missing from this kernel, or forbidden by a "
+                                               "seccomp filter"};
     }
     return {error.err, error.to_string()};
 }
@@ -144,19 +145,19 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
         return Served::yes;
     }
     if (notification.tid == 0) {
-        // The kernel gives 0 where the caller has no pid in our pid namespace.
+        // The kernel reports tid 0 if the caller has no pid in our pid namespace.
         refuse(call, nullptr,
                {EPERM, "the caller is in a pid namespace that the supervisor can't see"});
         return Served::yes;
     }
     if (find_architecture(notification.arch) == nullptr) {
         refuse(call, nullptr,
-               {ENOSYS, "the call is one of another architecture (" +
+               {ENOSYS, "the call is from another architecture (" +
                             architecture_name(notification.arch) + "), which is not served"});
         return Served::yes;
     }
-    // By the kernel's own number it came from a filter that would send it here again. A supervisor
-    // that was here before may have left code that reports.
+    // A call by the kernel's own number came from a filter that would send it here again. Code of
+    // an earlier supervisor in the target may still report.
     if (kernel_nr_ && notification.nr != *kernel_nr_ && !CallReader::is_from_code(notification)) {
         pass_to_kernel(call, *kernel_nr_);
         return Served::yes;
@@ -175,8 +176,9 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
         return Served::yes;
     }
     if (std::holds_alternative<ForeignReport>(*seen)) {
-        diagnostics_.info("thread " + std::to_string(notification.tid) +
-                          ": its call was begun by a supervisor of another version, and ends");
+        diagnostics_.info(
+            "thread " + std::to_string(notification.tid) +
+            ": a supervisor of another version began its call, which now fails with ENOSYS");
         (void)pending.answer(-ENOSYS);
         return Served::yes;
     }
@@ -246,7 +248,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
 {
     call.boot = &report;
     const pid_t tid = call.pending.tid();
-    // The call is planned anew: between the two looks its arguments may have changed.
+    // The call is planned again, because its arguments may have changed between the two reads.
     const Result<ProgramCall> seen = reader_.read_request(
         tid, report.call.args, call.abi, architecture_of(call.pending.notification()));
     if (!seen) {
@@ -291,7 +293,7 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
             request = seen->request;
         }
         describe(request, record);
-        // What can't be read is refused by the kernel.
+        // The kernel refuses arguments that it can't read.
         if (seen && seen->args_readable && call.owner.judges() && call.pending.still_waits()) {
             if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
                 refuse(call, &request, *refusal);
@@ -360,7 +362,7 @@ void CallHandler::serve_report(const Call &call, Report report)
         const auto err = static_cast<int>(-report.result);
         Facts facts{max_pids, true};
         if (report.call.nr_pids != 0) {
-            // Gone meanwhile: the answer reaches nobody.
+            // The target is gone: the answer reaches no process.
             if (const auto target = inspector_.inspect(call.pending.tid())) {
                 facts = target->facts(report.call.nr_pids);
             }
@@ -407,7 +409,7 @@ void CallHandler::report_refusal(const Call &call, const Request *request, const
 
 void CallHandler::give_up(const Call &call, const Error &error, const Request *request)
 {
-    // A thread on its way out gives EPERM to ptrace as well: that it waits no more tells.
+    // An exiting thread also gives EPERM to ptrace; that it no longer waits shows the difference.
     if (!error.answered && !call.pending.still_waits()) {
         return;
     }

@@ -20,40 +20,40 @@
 namespace clone2
 {
 
-/// The one place that wires the stages of a call: listener, request, plan, executor, audit.
+/// The one place that connects the stages of a call: listener, request, plan, executor, audit.
 /// Thread-safe: many threads serve different notifications at once.
 class CallHandler
 {
 public:
     /// `kernel_nr`: the number of the kernel's own clone2, to which every call by another number is
-    /// passed; nullopt: there is none, or it is not to be used. `waiting`: in the process that this
+    /// passed; nullopt: there is none, or it must not be used. `waiting`: for the process that this
     /// is part of.
     CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
                 std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
 
     enum class Served {
         yes,  ///< answered, or the target is gone
-        later ///< not now: call again with the same notification after a moment
+        later ///< not now: call again with the same notification in a moment
     };
 
-    /// Sees one notification through on the calling thread. May block as long as the target
-    /// can't run (frozen) or its memory can't be read (userfaultfd, FUSE). Every notification
-    /// whose target lives has been answered when this returns `yes`. `owner`: of the listener.
+    /// Handles one notification completely, on the calling thread. May block while the target can't
+    /// run (frozen) or its memory can't be read (userfaultfd, FUSE). When this returns `yes`, the
+    /// notification has been answered or the target is gone. `owner`: the listener's.
     [[nodiscard]] Served serve(const PendingCall &pending, ListenerOwner &owner);
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
 private:
-    /// One call on its way through serve().
+    /// One call during serve().
     struct Call {
         const PendingCall &pending;
         ListenerOwner &owner;
         const Abi &abi;
         std::int64_t started_ns;
-        /// It is our boot code that waits, not the program.
+        /// Set if our boot code waits rather than the program.
         const BootReport *boot = nullptr;
     };
-    /// What is planned for a request, with the looks at the target that it took.
+    /// The plan for a request, and what was looked up about the target for it.
     struct Planned {
         Plan plan;
         std::optional<TargetNamespaces> target;
@@ -65,9 +65,9 @@ private:
     void serve_boot_report(Call call, const BootReport &report);
     [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
     [[nodiscard]] bool try_other_pids(const Call &call, Report &report, Refusal &refusal);
-    /// To the log, and as the answer.
+    /// Writes the refusal to the log and answers with it.
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
-    /// To the log alone.
+    /// Only writes it to the log.
     void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);

@@ -13,9 +13,9 @@
 namespace clone2
 {
 
-/// Whoever has handed a listener over for serving: is asked before a call is made and hears what
-/// came of it. One owner may have several listeners. Implementations are thread-safe: calls of
-/// one listener are served on many threads at once.
+/// Represents the sender of a listener: is asked before a call is made, and receives the result.
+/// One owner may have several listeners. Implementations are thread-safe, because many threads
+/// serve one listener's calls at once.
 class ListenerOwner
 {
 public:
@@ -24,45 +24,45 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
-    /// The kernel has handed this notification out. Told before the next one of the same listener
-    /// is received: where the process is killed in between, only the newest has not been told.
-    /// Must not block.
+    /// The kernel has delivered this notification. Called before the next one of the same listener
+    /// is received: if the process is killed in between, at most the newest is missing. Must not
+    /// block.
     virtual void received(const Notification & /*notification*/) {}
-    /// A reason to refuse a call unseen, by its notification alone; asked first, for each, also
-    /// for those by which a target reports. Without a text it is no clone2 call, and not told to
-    /// audit(). Must not block.
+    /// A reason to refuse a notification without reading the call. Called first, for every
+    /// notification, including reports from targets. Without a text, it is not a clone2 call and
+    /// audit() does not get it. Must not block.
     [[nodiscard]] virtual std::optional<Refusal> screen(const Notification & /*notification*/)
     {
         return std::nullopt;
     }
-    /// Whether judge() may refuse: asked where a request would not be read but for that.
+    /// Whether judge() may refuse; decides whether a request must be read just for that.
     [[nodiscard]] virtual bool judges() const { return false; }
-    /// A reason to refuse a call that could be made otherwise: what SPEC.md decides is decided
-    /// already. `tid`: the caller, in the supervisor's pid namespace. Asked on the serving thread,
-    /// and once more where a program's first call is read anew after booting. While it blocks, so
-    /// does the caller.
+    /// A reason to refuse a valid call: the rules of clone2 have been checked. `tid`: the caller,
+    /// in the supervisor's pid namespace. Called on the serving thread; called again when a
+    /// program's first call is read again after booting. The caller waits until it returns.
     [[nodiscard]] virtual std::optional<Refusal> judge(pid_t /*tid*/, const Request & /*request*/)
     {
         return std::nullopt;
     }
-    /// Around the kernel's handing out of a notification, on the same thread. Where somebody else
-    /// may receive from the listener, too, that one may have taken it meanwhile, and RECV waits:
-    /// begin_receive() then sees to it that it is interrupted.
+    /// Called before and after RECV, on the same thread. If another process may also receive from
+    /// the listener, it may have taken the notification, and RECV waits: begin_receive() then makes
+    /// sure that RECV gets interrupted.
     virtual void begin_receive() {}
     virtual void end_receive() {}
-    /// It was interrupted (EINTR). True: serve this listener no longer.
+    /// RECV was interrupted (EINTR). True: stop serving this listener.
     [[nodiscard]] virtual bool gives_up() { return false; }
-    /// The last target of one of its listeners is gone, or gives_up(): the last that is heard of
-    /// that listener. `fd`: the number that it had. May add listeners.
+    /// The last target of one of its listeners is gone, or gives_up(). No further calls concern
+    /// that listener. `fd`: its former number. May add listeners.
     virtual void ended(int /*fd*/) {}
 
-    /// Whose calls these are: between users the threads that calls hold up are shared out (Budget).
+    /// The user whose calls these are: the threads that calls hold up are shared among users
+    /// (Budget).
     [[nodiscard]] virtual uid_t user() const { return 0; }
-    /// Its user's calls hold up so many threads that further ones wait. Told once until that has
+    /// Its user's calls hold up so many threads that further calls wait. Called once until that has
     /// changed. Must not block.
     virtual void calls_wait(std::uint64_t /*held*/) {}
 
-    /// Where its calls are told.
+    /// Receives its calls' records.
     [[nodiscard]] AuditSink &audit() const { return audit_; }
 
 private:

@@ -23,7 +23,7 @@ auto members(const CloneCall &call)
 
 bool PlannedCalls::Planned::is(const SlotCall &slot) const
 {
-    // Behind the entries that are used stands what an earlier call has left there.
+    // Entries beyond those used hold remains of an earlier call.
     const pid_t *const begin = order.call.set_tid;
     return slot.request_flags == order.request_flags && slot.nr_pids == order.nr_pids &&
            slot.started_ns == order.started_ns && slot.attempts == attempts &&
@@ -61,7 +61,7 @@ std::size_t PlannedCalls::size() const
 
 void PlannedCalls::forget_ended()
 {
-    // A call that succeeds without a report stays, until its thread makes another or ends.
+    // A call that succeeds without a report stays here until its thread makes another or ends.
     std::erase_if(planned_, [](const auto &planned) {
         return ::kill(planned.first, 0) != 0 && errno == ESRCH;
     });

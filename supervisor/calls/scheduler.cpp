@@ -20,17 +20,17 @@ namespace clone2
 namespace
 {
 
-/// Parked threads beyond this many end.
+/// Parked threads beyond this number end.
 constexpr unsigned max_parked = 4;
-/// A thread that boots the same address space needs some 100 us; try again after that.
+/// A thread that boots the same address space needs some 100 us; try again after this.
 constexpr std::chrono::milliseconds again_after{1};
-/// No call ended for so long: somebody is held up.
+/// If no call has ended for this long, a call is held up.
 constexpr std::chrono::milliseconds held_up{2};
-/// The watchdog goes to sleep after so many of these without a call.
+/// The watchdog sleeps after this many rounds without a call.
 constexpr unsigned quiet_rounds = 20;
-/// A listener that always has another call must not keep the others, and a stop, from being seen.
+/// A busy listener must not keep other listeners, or a stop, from being noticed.
 constexpr std::uint64_t calls_between_looks = 32;
-/// Handlers in one such look: there may always be another, too.
+/// The most handlers run in one such look, because there may always be another one, too.
 constexpr unsigned handlers_in_look = 64;
 
 } // namespace
@@ -50,7 +50,7 @@ void Scheduler::arm(const std::shared_ptr<ServedListener> &served)
     if (served->armed || served->waiting || served->ended) {
         return;
     }
-    // Its handler waits for the lock, which we have.
+    // Its handler waits for the lock, which we hold.
     served->watch->wait_readable([this, served] {
         const Lock lock(mutex_);
         served->armed = false;
@@ -131,7 +131,7 @@ void Scheduler::lead(Lock &lock)
 template <typename Run>
 bool Scheduler::leading(Lock &lock, Run run)
 {
-    struct Leading { // also when there is no memory for a mark
+    struct Leading { // unwinds even if marking fails for lack of memory
         Lock &lock;
         bool &flag;
         ~Leading()
@@ -146,7 +146,7 @@ bool Scheduler::leading(Lock &lock, Run run)
     return run();
 }
 
-/// As lead(), without waiting.
+/// Like lead(), but does not wait.
 void Scheduler::look(Lock &lock, unsigned most)
 {
     const bool stopped = leading(lock, [this, most] {
@@ -171,7 +171,7 @@ void Scheduler::serve_again(Lock &lock)
     }
 }
 
-/// Of its user's part a listener gets as much as stays free there, too.
+/// A listener may take as much of its user's share as stays free there.
 bool Scheduler::may_take(const ServedListener &served)
 {
     const uid_t user = served.owner->user();
@@ -208,8 +208,8 @@ void Scheduler::call_is_through(Lock &lock, const std::shared_ptr<ServedListener
     }
 }
 
-/// One more for each user that may have it; its listeners take turns. What is woken and then has
-/// no call wakes the next.
+/// Wakes one listener for each user that may have another call; a user's listeners take turns. A
+/// listener that is woken but has no call wakes the next.
 void Scheduler::wake_waiting()
 {
     std::set<uid_t> looked_at;
@@ -238,7 +238,7 @@ void Scheduler::end(Lock &lock, const std::shared_ptr<ServedListener> &served)
     wake_waiting();
     if (served->calls == 0) {
         tell_end(lock, served);
-    } // else the last call of it does
+    } // else its last call does
 }
 
 void Scheduler::take(Lock &lock)
@@ -247,11 +247,11 @@ void Scheduler::take(Lock &lock)
     ready_.pop_front();
     served->ready = false;
     if (!may_take(*served)) {
-        let_wait(served); // a call that ends makes it ready
+        let_wait(served); // the end of a call makes it ready
         return;
     }
-    // Looked at under the lock, so that RECV finds what was seen: an older kernel's RECV waits
-    // for ever where all targets are gone.
+    // Checked under the lock, so that RECV finds what was seen: on an older kernel RECV waits
+    // forever if all targets are gone.
     switch (served->listener.pending()) {
     case Listener::Pending::none:
         arm(served);
@@ -264,8 +264,8 @@ void Scheduler::take(Lock &lock)
     case Listener::Pending::notification:
         break;
     }
-    // Stopping the loop is all that a signal handler can do, and no thread may have seen it yet.
-    // Asked after pending(): a call that is made once the loop has stopped is not taken.
+    // A signal handler can only stop the loop, and no thread may have seen that yet. Checked after
+    // pending(), so that a call made after the loop has stopped is not received.
     if (loop_.stopped()) {
         stop_all();
         return;
@@ -278,14 +278,14 @@ void Scheduler::take(Lock &lock)
             end(lock, served);
             return;
         }
-        make_ready(served); // that one died; there may be others
+        make_ready(served); // this caller died; there may be others
         return;
     }
     served->owner->received(*notification);
     if (served->listener.pending() == Listener::Pending::notification) {
         make_ready(served);
-        // More threads than CPUs would only get in each other's way; if all are held up, the
-        // watchdog calls another.
+        // More threads than CPUs would only slow each other down. If all are held up, the watchdog
+        // adds one.
         if (running_ && serving_ + 1 < cpus_) {
             call_worker();
         }
@@ -319,7 +319,8 @@ void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
     }
 }
 
-/// Whatever fails: no caller is left waiting, and no thread of an embedding program ends for it.
+/// Catches every failure: no caller must be left waiting, and no thread of an embedding program may
+/// end because of it.
 CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener> &served,
                                            const Notification &notification) noexcept
 {
@@ -331,7 +332,8 @@ CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener>
     }
 }
 
-/// The owner hears no more of the listener. Not under the lock: it may have another one to add.
+/// Ends the owner's use of the listener. Called without the lock, because the owner may add another
+/// one.
 void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     lock.unlock();
@@ -357,7 +359,7 @@ std::size_t Scheduler::serve_pending(std::size_t most)
             break;
         }
     }
-    // Of what is left, the event loop is to tell anew.
+    // The event loop must report the remaining ones again.
     for (const std::shared_ptr<ServedListener> &served : ready_) {
         served->ready = false;
         arm(served);
@@ -385,9 +387,9 @@ void Scheduler::watch_over()
                 ++quiet;
                 continue;
             }
-            // Without a leader nobody would wake us again.
+            // Without a leader nothing would wake us again.
             quiet = leading_ ? quiet + 1 : 0;
-            // Held up. Whatever only the held-up threads would look after is now for others.
+            // Calls are held up. Other threads must now do what only the held-up ones would do.
             for (const std::shared_ptr<ServedListener> &served : listeners_) {
                 if (!served->armed && !served->waiting) {
                     make_ready(served);
@@ -430,8 +432,8 @@ bool Scheduler::serves(int fd)
             fds.push_back(served->listener.fd());
         }
     }
-    // One that is closed meanwhile is no listener's descriptor any more, or a newer one's, which
-    // only our caller adds.
+    // A descriptor closed in the meantime is no longer a listener's, or it is a newer listener's,
+    // which only our caller adds.
     const pid_t self = ::getpid();
     return std::any_of(fds.begin(), fds.end(), [&](int other) {
         return ::syscall(SYS_kcmp, self, self, KCMP_FILE, fd, other) == 0;
@@ -461,7 +463,7 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
         stop();
     }
     watchdog.reset();
-    // Where the targets are gone nobody can be held up for long.
+    // With all targets gone, no thread can be held up for long.
     Lock lock(mutex_);
     worker_ended_.wait(lock, [this] { return workers_ == 0; });
     running_ = false;

@@ -22,23 +22,22 @@
 namespace clone2
 {
 
-/// Serves listeners: any number of them, on as many threads as are needed.
+/// Serves any number of listeners, on as many threads as needed.
 ///
-/// One thread, the leader, waits in the event loop. What it is told of, it serves itself, without
-/// handing over to another thread: that is the fast way as long as there is one call at a time.
-/// Another thread joins in when there is a second call waiting. A call may hold up its thread for
-/// any time (a frozen target, memory behind userfaultfd or FUSE): a watchdog, asleep while
-/// nothing is being served, then sees to it that somebody else is the leader. How many calls may be
-/// under way at once is shared out between users, and each user's part between its listeners; the
-/// further ones wait in the kernel.
+/// One thread, the leader, waits in the event loop and serves the calls it sees itself, without
+/// handing them to another thread: that is the fastest way while there is one call at a time.
+/// Another thread joins when a second call waits. A call may hold up its thread for any time (a
+/// frozen target, memory behind userfaultfd or FUSE): then a watchdog, which sleeps while nothing
+/// is being served, makes another thread the leader. The calls that may be in progress at once are
+/// shared among users, and each user's share among its listeners; further calls wait in the kernel.
 ///
-/// add_listener() and stop() are thread-safe; run() and serve_pending() are for one thread at a
-/// time.
+/// add_listener() and stop() are thread-safe; run() and serve_pending() must not run on two threads
+/// at once.
 class Scheduler
 {
 public:
     static constexpr std::uint64_t default_calls = 1024;
-    /// `calls`: so many may be under way at once, at least 4.
+    /// `calls`: how many may be in progress at once, at least 4.
     Scheduler(EventLoop &loop, CallHandler &handler, Diagnostics &diagnostics,
               std::uint64_t calls = default_calls)
         : loop_(loop), handler_(handler), diagnostics_(diagnostics), calls_(calls)
@@ -50,26 +49,27 @@ public:
         stopped      ///< stop()
     };
 
-    /// Takes over a listener descriptor and serves it until its last target is gone.
-    /// `wait_killable`: see Listener. Throws std::system_error where the kernel doesn't answer
-    /// for it.
+    /// Takes ownership of a listener descriptor and serves it until its last target is gone.
+    /// `wait_killable`: see Listener. Throws std::system_error if the kernel refuses what Listener
+    /// needs.
     void add_listener(Fd fd, std::optional<bool> wait_killable,
                       std::shared_ptr<ListenerOwner> owner);
-    /// Serves, and returns when no call is under way any more. Can be called again where it ended
-    /// for want of listeners. `begin` is called when all that serving starts with is there. Throws
-    /// std::system_error where it is not, and what `begin` throws.
+    /// Serves, and returns when no call is in progress any more. Can be called again after it ended
+    /// for lack of listeners. `begin` is called when everything needed to serve has been created.
+    /// Throws std::system_error if that fails, and what `begin` throws.
     void run(Until until = Until::no_listener, const std::function<void()> &begin = {});
-    /// Ends run(): no further call is taken up. Those under way are seen through, however long
-    /// that takes (a frozen target); the listeners are closed with the scheduler, and the calls
-    /// that wait there then get ENOSYS. The event loop's own stop() does the same.
+    /// Ends run(): no further call is received. Calls in progress are completed, however long that
+    /// takes (a frozen target). The listeners are closed with the scheduler, and calls waiting
+    /// there then get ENOSYS. The event loop's own stop() does the same.
     void stop();
-    /// The other way to serve, in place of run(): what there is to do now, on the calling thread
-    /// alone, without waiting for more; at most `most` notifications. The event loop is to be
-    /// looked at again when it has something to run. Returns how many were served.
+    /// The alternative to run(): serves what is waiting now, on the calling thread alone, without
+    /// waiting for more; at most `most` notifications. Call it again when the event loop has
+    /// something to run. Returns the number served.
     std::size_t serve_pending(std::size_t most);
-    /// How many listeners there are now.
+    /// The current number of listeners.
     [[nodiscard]] std::size_t listener_count();
-    /// Whether the listener behind this descriptor is served already. For the thread that adds.
+    /// Whether the listener of this descriptor is already served. Only for the thread that adds
+    /// listeners.
     [[nodiscard]] bool serves(int fd);
 
 private:
@@ -87,7 +87,7 @@ private:
         bool ready = false;   ///< in ready_
         bool waiting = false; ///< in waiting_
         bool ended = false;
-        unsigned calls = 0; ///< received and not through
+        unsigned calls = 0; ///< received but not completed
     };
     using Lock = std::unique_lock<std::mutex>;
 
@@ -119,29 +119,29 @@ private:
     CallHandler &handler_;
     Diagnostics &diagnostics_;
 
-    std::mutex mutex_; ///< for all below
+    std::mutex mutex_; ///< protects all below
     std::condition_variable wake_worker_;
     std::condition_variable wake_watchdog_;
     std::condition_variable worker_ended_;
-    std::deque<std::shared_ptr<ServedListener>> ready_; ///< something to receive, or so it seemed
-    /// To be served another time.
+    std::deque<std::shared_ptr<ServedListener>> ready_; ///< something to receive, or it seemed so
+    /// To be served again later.
     std::deque<std::pair<std::shared_ptr<ServedListener>, Notification>> again_;
     std::deque<std::shared_ptr<ServedListener>> listeners_;
-    Budget calls_;                                        ///< under way, by user
-    std::deque<std::shared_ptr<ServedListener>> waiting_; ///< until one of calls_ is through
-    std::set<uid_t> told_to_wait_;                        ///< users of whom calls_wait() was told
+    Budget calls_;                                        ///< in progress, by user
+    std::deque<std::shared_ptr<ServedListener>> waiting_; ///< until one of calls_ completes
+    std::set<uid_t> told_to_wait_;                        ///< calls_wait() was called for them
     unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
     unsigned parked_ = 0;      ///< threads in wake_worker_
-    unsigned called_ = 0;      ///< of these, woken but not yet running
+    unsigned called_ = 0;      ///< those of them that are woken but not yet running
     unsigned serving_ = 0;     ///< threads that serve a call
     std::uint64_t served_ = 0; ///< calls so far
-    std::uint64_t looked_ = 0; ///< of these, before the event loop was last looked at
+    std::uint64_t looked_ = 0; ///< value of served_ at the last look at the event loop
     const unsigned cpus_ = std::thread::hardware_concurrency();
     bool leading_ = false;  ///< a thread is in the event loop
     bool watching_ = false; ///< the watchdog is awake
     bool running_ = false;  ///< in run(): there may be threads
     bool stopped_ = false;
-    bool finished_ = false; ///< stopped_ for want of listeners
+    bool finished_ = false; ///< stopped_ for lack of listeners
     Until until_ = Until::no_listener;
 };
 

@@ -79,7 +79,7 @@ class TracedTarget(harness.Case):
                 result = harness.run([harness.REFUSE, *rules, "--", harness.SUPERVISE, "--log", log,
                                       "--", harness.CALL, "-r", "3", "7000"])
                 self.assertEqual(harness.calls(result.out), ["EPERM"] * 3, result)
-                self.assertEqual(self.read(f"log{len(rules)}").count("but the caller is there"), 3)
+                self.assertEqual(self.read(f"log{len(rules)}").count("but the caller still exists"), 3)
 
     def test_gdb(self):
         self.need_command("gdb")

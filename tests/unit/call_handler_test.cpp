@@ -213,7 +213,7 @@ TEST_CASE("CallHandler: a call of another architecture is refused, and that is w
         CHECK(answer_to(bench, call) == -ENOSYS);
         const auto records = bench.records.all();
         REQUIRE(records.size() == 1);
-        CHECK(records[0].why == "the call is one of another architecture (" +
+        CHECK(records[0].why == "the call is from another architecture (" +
                                     architecture_name(other) + "), which is not served");
     }
     CHECK(architecture_name(AUDIT_ARCH_AARCH64) == "0xc00000b7");
