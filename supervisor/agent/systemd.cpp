@@ -88,7 +88,7 @@ bool Systemd::notify(const std::string &state, std::span<const int> fds) const
     if (address.sun_path[0] == '@') {
         address.sun_path[0] = '\0';
     }
-    // Anew each time: whoever listens there may have been replaced.
+    // Each time, because the listener there may have been replaced.
     const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
     return ::connect(socket_.get(), reinterpret_cast<const sockaddr *>(&address), length) == 0 &&
            send_with_fds(socket_.get(), state.data(), state.size(), fds.data(), fds.size(),

@@ -70,7 +70,7 @@ class Budget(harness.Case):
         self.wait(lambda: self.served(agent) == 4, "its share")
         self.assertEqual(ended(self.give(agent, targets[4])), b"")
         agent.says("uid 65534 has used up its share of listeners: 4 of 8")
-        self.assertEqual(targets[4].call(7000), -38, "nobody serves it")
+        self.assertEqual(targets[4].call(7000), -38, "no agent serves it")
         agent.serves()
         # When one ends there is room again.
         targets[0].close()
@@ -152,7 +152,7 @@ class Budget(harness.Case):
         self.assertLess(agent.data_kib(), 64 << 10)
         times.sort()
         figures = " ".join(f"{1000 * times[int(len(times) * part)]:.1f}" for part in (0.5, 0.9))
-        print(f"     calls meanwhile: median, 9th decile {figures} ms, longest "
+        print(f"     calls during the attack: median, 9th decile {figures} ms, longest "
               f"{1000 * times[-1]:.1f} ms, load {os.getloadavg()[0]:.0f}", flush=True)
         if os.environ.get("CLONE2_TIMED") == "1":
             self.assertLess(times[-1], 0.1)

@@ -24,7 +24,7 @@ constexpr const char *usage =
     "usage: clone2-bench [options]\n"
     "Compares clone2 under a supervisor, and by the library in the process, with the kernel's\n"
     "clone3+set_tid, alternating in one run. Runs itself under a supervisor if nothing answers\n"
-    "clone2 yet, and in a pid namespace of its own.\n"
+    "clone2 yet, and in its own pid namespace.\n"
     "  --quick            short budgets and fewer combinations (about 10 s)\n"
     "  --seconds S        budget of each row (4; quick: 0.5)\n"
     "  --json FILE        write the results there, too\n"

@@ -280,7 +280,7 @@ pid_t call_expect_soon(struct call *c, pid_t want)
         }
         sleep_us(200);
     }
-    fail("%s: -EBUSY, but %d has gone long ago", call_text(c), (int)want);
+    fail("%s: -EBUSY, but %d is long gone", call_text(c), (int)want);
 }
 
 void call_finish(struct call *c, pid_t pid)

@@ -223,7 +223,7 @@ static void settls(void)
         c->tls = arch_bad_tls[i];
         c->child = child_is_bad;
         long want = call_run_clone(c);
-        EXPECT(want < 0, "clone(2) takes thread pointer 0x%llx", (unsigned long long)c->tls);
+        EXPECT(want < 0, "clone(2) accepts thread pointer 0x%llx", (unsigned long long)c->tls);
         call_expect(c, want);
         CALL_SET(c, SIGCHLD | CLONE_SETTLS, 492);
         c->tls = arch_bad_tls[i];

@@ -239,7 +239,7 @@ static void innermost_first(void)
 const struct check busy_checks[] = {
     {"busy-task", "EBUSY: a living process", task},
     {"busy-zombie", "EBUSY: a zombie", zombie},
-    {"busy-thread", "EBUSY: a thread that is no process", thread},
+    {"busy-thread", "EBUSY: a thread id that is not a process's", thread},
     {"busy-process-group", "EBUSY: a process group without its leader", process_group},
     {"busy-session", "EBUSY: a session without its leader", session},
     {"busy-each-level", "EBUSY in each position", each_level},

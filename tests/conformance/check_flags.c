@@ -361,7 +361,7 @@ const struct check flags_checks[] = {
     {"random-flags", "300 random combinations", random_flags},
     {"exit-signals", "the exit signal is delivered, wait needs __WCLONE", exit_signals},
     {"exit-signal-none", "0 and values above 64: never delivered", exit_signal_none},
-    {"exit-signal-0x80", "0x80 is no time namespace", exit_signal_0x80},
+    {"exit-signal-0x80", "0x80 creates no time namespace", exit_signal_0x80},
     {"clone-parent", "CLONE_PARENT: a sibling, the exit signal is ignored", parent},
     {"detached", "0x400000 (CLONE_DETACHED) is ignored", detached},
     {"upper-flags", "unknown upper flags and CLONE_INTO_CGROUP: EINVAL", upper_flags},

@@ -187,6 +187,6 @@ static void fuzz_bytes(void)
 
 const struct check fuzz_checks[] = {
     {"fuzz", "10000 random calls", fuzz},
-    {"fuzz-bytes", "structures of random bytes", fuzz_bytes},
+    {"fuzz-bytes", "structs of random bytes", fuzz_bytes},
     {0},
 };

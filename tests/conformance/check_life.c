@@ -308,6 +308,6 @@ const struct check life_checks[] = {
     {"daemonise", "calls of a daemon, its parents gone", daemonise},
     {"exec-in-mid-call", "exec by another thread in the middle of calls", exec_in_mid_call},
     {"exit-in-mid-call", "exit by another thread in the middle of calls", exit_in_mid_call},
-    {"killed-in-mid-call", "300 times SIGKILL in the middle of calls", killed_in_mid_call},
+    {"killed-in-mid-call", "300 SIGKILLs in the middle of calls", killed_in_mid_call},
     {0},
 };

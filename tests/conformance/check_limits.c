@@ -248,15 +248,15 @@ static void all_signals_blocked(void)
 
 const struct check limits_checks[] = {
     {"children-alive", "500 children at once", alive},
-    {"big-process", "a process of 200 MiB", big_process},
-    {"many-mappings", "a process of 4000 mappings", many_mappings},
+    {"big-process", "a process with 200 MiB", big_process},
+    {"many-mappings", "a process with 4000 mappings", many_mappings},
     {"no-descriptors", "RLIMIT_NOFILE 3, all in use", no_descriptors},
     {"all-closed", "no descriptor open, none is left open", all_closed},
     {"no-address-space", "RLIMIT_AS used up", no_address_space},
     {"no-data-space", "RLIMIT_DATA 0", no_data_space},
     {"other-limits", "all other limits 0", other_limits},
     {"locked-memory", "mlockall(MCL_FUTURE)", locked_memory},
-    {"no-processes", "RLIMIT_NPROC: EAGAIN as clone(2)", no_processes},
+    {"no-processes", "RLIMIT_NPROC: EAGAIN, as in clone(2)", no_processes},
     {"all-signals-blocked", "a caller that blocks all signals", all_signals_blocked},
     {0},
 };

@@ -117,7 +117,7 @@ static void too_deep_inside(void *arg)
     c->child = child_is_bad;
     call_set(c, CLONE_NEWPID | SIGCHLD, 0, NULL);
     long want = call_run_clone(c);
-    EXPECT(want < 0, "clone(2) made a namespace at level 33");
+    EXPECT(want < 0, "clone(2) created a namespace at level 33");
     CALL_SET(c, CLONE_NEWPID | SIGCHLD, 4200);
     call_expect(c, want);
     call_set(c, CLONE_NEWPID | SIGCHLD, 0, NULL);
@@ -298,9 +298,9 @@ const struct check namespaces_checks[] = {
     {"depth-16", "... level 16", depth_16},
     {"depth-31", "... level 31", depth_31},
     {"depth-32", "... level 32, the deepest", depth_32},
-    {"depth-32-full-list", "33 entries, the oldest being 0", full_depth},
-    {"too-deep", "CLONE_NEWPID below level 32 fails as clone(2) does", too_deep},
-    {"newpid", "CLONE_NEWPID: pid 1 is extra", newpid},
+    {"depth-32-full-list", "33 entries, the oldest is 0", full_depth},
+    {"too-deep", "CLONE_NEWPID below level 32 fails like clone(2)", too_deep},
+    {"newpid", "CLONE_NEWPID: pid 1 comes on top", newpid},
     {"newpid-then-inside", "calls made by the new namespace's pid 1", newpid_then_inside},
     {"unshared", "children of unshare(CLONE_NEWPID)", unshared},
     {"unshared-first-zero", "unshare(CLONE_NEWPID), first child with entry 0", unshared_first_zero},

@@ -285,6 +285,6 @@ const struct check threads_checks[] = {
     {"threads-at-once", "8 threads call at once", threads_at_once},
     {"threads-first-calls", "the first calls of a process from 8 threads", threads_first_calls},
     {"threads-same-pid", "8 threads want the same pid", threads_same_pid},
-    {"thread-of-clone2-calls", "a thread made by clone2 calls clone2", thread_of_clone2_calls},
+    {"thread-of-clone2-calls", "a thread created by clone2 calls clone2", thread_of_clone2_calls},
     {0},
 };

@@ -39,7 +39,7 @@ static void vfork_with(uint64_t flags, uint64_t child_stack, int nr)
         c->own_args.child_stack = child_stack;
         c->child = child_takes_its_time;
         pid_t pid = call_expect(c, nr ? want : 0);
-        expect_long("the child's work when the parent goes on", 1, c->value[0]);
+        expect_long("the child's work when the parent continues", 1, c->value[0]);
         call_join(c, pid);
     }
     call_free(c);
@@ -94,7 +94,7 @@ static void vfork_exec(void)
         c->child = child_execs;
         c->user = environ;
         pid_t pid = call_expect(c, 590 + i);
-        expect_long("the child's work when the parent goes on", 1, c->value[0]);
+        expect_long("the child's work when the parent continues", 1, c->value[0]);
         call_join(c, pid);
     }
 }
@@ -177,7 +177,7 @@ const struct check vfork_checks[] = {
     {"vfork-same-stack", "CLONE_VM|CLONE_VFORK on the parent's stack", vfork_same_stack},
     {"vfork-own-stack", "CLONE_VM|CLONE_VFORK on another stack", vfork_own_stack},
     {"vfork-without-vm", "CLONE_VFORK alone", vfork_without_vm},
-    {"vfork-exec", "the parent goes on when the child has exec'd", vfork_exec},
+    {"vfork-exec", "the parent continues when the child has exec'd", vfork_exec},
     {"vfork-killed", "the child is killed", vfork_killed},
     {"vfork-failing", "failing calls with vfork flags", vfork_failing},
     {"vfork-nested", "40 nested vfork children", vfork_nested},

@@ -135,7 +135,7 @@ class Case(unittest.TestCase):
         self.need(name, shutil.which(name), "command not installed")
 
     def need_file(self, feature, path):
-        self.need(feature, os.access(path, os.X_OK), f"{path} is not there")
+        self.need(feature, os.access(path, os.X_OK), f"{path} does not exist")
 
     def path(self, name):
         return os.path.join(self.tmp, name)
@@ -287,7 +287,7 @@ def own_namespace():
     if os.getpid() == 1:
         _be_init()
     if not os.access(SUPERVISE, os.X_OK):
-        print(f"{SUPERVISE}: not there; build it or set CLONE2_SUPERVISE")
+        print(f"{SUPERVISE}: missing; build it or set CLONE2_SUPERVISE")
         sys.exit(99)
 
 

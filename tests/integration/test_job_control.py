@@ -25,14 +25,14 @@ class Jobs(terminal.Case):
             t.send("jobs\n")
             t.expect(r"Stopped.*sleep 1000")
             t.send("fg\n")
-            self.wait(lambda: [p for p in procs.named("sleep") if p.state == "S"], "sleep goes on")
+            self.wait(lambda: [p for p in procs.named("sleep") if p.state == "S"], "sleep to continue")
             self.in_front(t, "sleep")
         t.key("C")
         self.assertEqual(t.last_status(), 130)
 
     def handed_on(self, job):
         """Waits until the wrapper has taken all its signals."""
-        self.wait(lambda: self.in_poll(job), "the wrapper to have handed it on")
+        self.wait(lambda: self.in_poll(job), "the wrapper to have forwarded it")
 
     @staticmethod
     def pending(pid):
@@ -81,7 +81,7 @@ class Jobs(terminal.Case):
         self.assertEqual(t.last_status(), status)
 
     def going_on(self, *pids):
-        self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it goes on")
+        self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it to continue")
 
     def test_stop_at_once_after_foreground(self):
         # The wrapper forwards the shell's SIGCONT. Forwarded late, it must not undo the next stop.
@@ -189,7 +189,7 @@ class Jobs(terminal.Case):
                 os.kill(sleep.pid, stop)
                 self.wait(wrapper.reached, "the wrapper's stop")
                 os.kill(sleep.pid, signal.SIGKILL)
-                self.wait(lambda: not procs.named(procs.REAP), "the reaper to have told")
+                self.wait(lambda: not procs.named(procs.REAP), "the report of the reaper")
                 wrapper.let_go()
                 self.assertEqual(t.last_status(), 137)
 
@@ -229,7 +229,7 @@ class Jobs(terminal.Case):
         os.kill(job, signal.SIGCONT)
         os.kill(job, signal.SIGTSTP)
         tracing.let_go(job)
-        self.wait(lambda: self.pending(sleep), "the stop handed on")
+        self.wait(lambda: self.pending(sleep), "the stop to be forwarded")
         self.stopped("sleep")
         self.end_in_front(t)
 
@@ -290,7 +290,7 @@ class Jobs(terminal.Case):
         t.key("Z")
         t.expect(r"Stopped")
         t.send("fg\n")
-        self.wait(lambda: [p for p in procs.named("sleep") if p.state == "S"], "sleep goes on")
+        self.wait(lambda: [p for p in procs.named("sleep") if p.state == "S"], "sleep to continue")
         t.key("C")
         self.assertEqual(t.last_status(), 130)
 
@@ -315,9 +315,9 @@ class WithoutTerminal(harness.Case):
             before = procs.status(wrapper)
             time.sleep(0.2)
             return procs.status(wrapper) == before
-        self.wait(idle, "the wrapper to rest")
+        self.wait(idle, "the wrapper to become idle")
         os.kill(wrapper, signal.SIGCONT)
-        self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to go on")
+        self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to continue")
         os.kill(sleep, signal.SIGTERM)
         self.assertEqual(self.finish(child), 143)
 
@@ -332,7 +332,7 @@ class WithoutTerminal(harness.Case):
                 os.kill(sleep, signal.SIGTSTP)
                 self.wait(lambda: procs.get(sleep).state == "T", "the stop")
                 os.kill(sleep, signal.SIGCONT)
-                self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to go on")
+                self.wait(lambda: procs.get(sleep).state == "S", "PROGRAM to continue")
                 os.kill(sleep, signal.SIGTERM)
                 self.assertEqual(self.finish(child), -signal.SIGTERM)
 

@@ -242,7 +242,7 @@ class Forwarding(harness.Case):
         info = os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
         self.assertEqual(info.si_code, os.CLD_STOPPED)
         os.kill(child.pid, signal.SIGCONT)
-        self.wait(lambda: procs.named("sleep")[0].state == "S", "PROGRAM to go on")
+        self.wait(lambda: procs.named("sleep")[0].state == "S", "PROGRAM to continue")
         child.terminate()
         self.assertEqual(self.finish(child), -signal.SIGTERM)
 

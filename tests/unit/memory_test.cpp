@@ -155,7 +155,7 @@ TEST_CASE("read_write_only: what copy_from_user could read")
             CHECK(done.error().err == EFAULT);
         }
     }
-    SUBCASE("nobody there")
+    SUBCASE("the process is gone")
     {
         const auto done = read_write_only(*procfs(), dead_pid(), remote(pages.at(0)), to);
         CHECK(done.has_error());
