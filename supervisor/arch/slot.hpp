@@ -63,10 +63,10 @@ struct SlotCall {
     bool report_success = false; ///< the target reports a success, too (for the log)
     std::uint64_t return_address = 0;
     std::uint64_t nr = 0;
-    /// The argument registers, for those that the code has to restore.
+    /// The argument registers; the code restores those that it needs.
     std::array<std::uint64_t, 6> saved_args{};
-    std::int64_t started_ns = 0;               ///< CLOCK_MONOTONIC at RECV
-    std::uint32_t attempts = 0;                ///< number of picks of pids so far
+    std::int64_t started_ns = 0; ///< CLOCK_MONOTONIC at RECV
+    std::uint32_t attempts = 0;  ///< number of picks of pids so far
     std::uint64_t request_flags = 0;
     std::uint32_t nr_pids = 0;
     CloneCall call;

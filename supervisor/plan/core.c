@@ -188,8 +188,8 @@ struct plan_refusal clone2_plan(const struct plan_request *request, const struct
         return refuse(ENOSYS, PLAN_BEYOND_SET_TID);
 
     start(request, call);
-    // Without pids it is clone(2), whatever its flags mean there; and sandboxes that forbid clone3
-    // (its arguments can't be filtered) know clone(2).
+    // Without pids this is clone(2), with its meaning of all flags. Sandboxes that forbid clone3 (a
+    // filter can't check its arguments) may allow clone(2).
     if (needed_entries(request) == 0 && clone_can_say(request)) {
         call->plain = true;
         call->flags = request->flags;

@@ -24,11 +24,11 @@ std::string kernel_refused(const CloneCall &call, std::uint32_t nr_pids, int err
             return "flags need a privilege (see clone(2)), or another seccomp filter refuses " +
                    name + " to the target";
         }
-        return name + " is refused to the target, by another seccomp filter or a security module";
+        return name + " is refused in the target by another seccomp filter or a security module";
     case EAGAIN:
         return "too many processes (see clone(2))";
     case ENOSYS:
-        return name + " is refused to the target, by " +
+        return name + " is refused in the target by " +
                (call.plain ? "" : "a kernel before 5.5 or by ") + "another seccomp filter";
     default:
         return name + " failed in the target";

@@ -39,8 +39,8 @@ using Plan = std::variant<Refusal, CloneCall>;
 [[nodiscard]] Plan plan(const Request &request, const std::optional<Facts> &facts,
                         std::uint64_t user_end);
 
-/// The call's errno where the kernel's failed with `err`: the kernel decides in another order than
-/// clone2, so what comes first there is looked at again.
+/// The call's errno after the kernel failed with `err`. The kernel checks in another order than
+/// clone2, so what comes first in clone2's is checked again.
 [[nodiscard]] Refusal judge_failure(const CloneCall &call, std::uint32_t nr_pids,
                                     const Facts &facts, int err);
 

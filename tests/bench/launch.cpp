@@ -160,7 +160,7 @@ void enter_pid_namespace()
     if (unshare(CLONE_NEWPID) != 0) {
         const std::string user = std::to_string(geteuid()), group = std::to_string(getegid());
         if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
-            fail("unshare: a pid namespace of its own");
+            fail("unshare: a new pid namespace");
         }
         write_file("/proc/self/setgroups", "deny");
         write_file("/proc/self/uid_map", "0 " + user + " 1");

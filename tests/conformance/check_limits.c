@@ -45,7 +45,7 @@ static void alive(void)
         call_expect(c[i], 5000 + i);
     }
     for (int i = 0; i < CHILDREN; i++) {
-        EXPECT(kill(5000 + i, 0) == 0, "child %d is not there", 5000 + i);
+        EXPECT(kill(5000 + i, 0) == 0, "child %d does not exist", 5000 + i);
     }
     for (int i = 0; i < CHILDREN; i++) {
         call_go(c[i]);

@@ -88,7 +88,7 @@ int repetitions(int all)
 void need_bare_instruction(void)
 {
     if (options.by_function) {
-        skip("bare-instruction: a function needs a stack of its own");
+        skip("bare-instruction: a function needs its own stack");
     }
 }
 

@@ -17,7 +17,7 @@ using namespace clone2::test;
 namespace
 {
 
-/// The answer to a call, whoever gives it: handler or kernel.
+/// The answer to a call, from the handler or the kernel.
 std::int64_t answer_to(Bench &bench, const Notification &notification)
 {
     FakeSource source(true);
