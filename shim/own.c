@@ -2,11 +2,11 @@
 //
 // How the kernel handles SIGSYS (kernel/signal.c):
 //
-// - A SIGSYS caused by a system call (a seccomp filter, syscall user dispatch) is forced: if it is
-// ignored, blocked or has no handler, it kills.
-// - A SIGSYS sent by a process is ignored, stays pending while blocked, or kills if it has no
-// handler.
-// - The handler runs with its sa_mask and SIGSYS itself blocked.
+//  - A SIGSYS caused by a system call (a seccomp filter, syscall user dispatch) is forced: if it is
+//    ignored, blocked or has no handler, it kills.
+//  - A SIGSYS sent by a process is ignored, stays pending while blocked, or kills if it has no
+//    handler.
+//  - The handler runs with its sa_mask and SIGSYS itself blocked.
 //
 // This runs in signal handlers: raw system calls only, no errno. Thread-local storage is used only
 // for a SIGSYS that is not ours, never for a clone2.

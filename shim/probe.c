@@ -21,7 +21,7 @@ enum {
     TRIES = 512,
 };
 
-// The nesting level, as far as it matters: deep enough for the pids asked for, or not.
+// The nesting level as far as it matters: deep enough for the pids asked for, or not.
 enum { TOO_MANY = 0, FITS = PLAN_MAX_PIDS - 1 };
 
 static long ask_with(uint64_t flags, const pid_t *set_tid, uint32_t size)
@@ -124,7 +124,8 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
     return false;
 }
 
-// A filter refuses clone3 whatever its arguments are. The kernel gives EINVAL for so small a size.
+// Whether a filter refuses clone3 whatever its arguments: the kernel gives EINVAL for so small a
+// size.
 static bool is_forbidden(void)
 {
     return raw_call(SYS_clone3, 0, 0) != -EINVAL;

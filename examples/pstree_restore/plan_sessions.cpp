@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Decides which process creates which. A process is born in its creator's session. So a child of P
 // in another session than P's was
-// - created before P called setsid: P itself must then be born in that session; or
-// - adopted by P: the leader of that session, somewhere below P, creates a temporary process that
-// creates the child and exits, with P as the (sub)reaper.
+//  - created before P called setsid: P itself must then be born in that session; or
+//  - adopted by P: the leader of that session, somewhere below P, creates a temporary process that
+//    creates the child and exits, with P as the (sub)reaper.
 
 #include "plan_draft.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Without pids the call is plain clone(2). To be run with clone3 refused to the program, too; that
-// is why these checks are run by name only.
+// Without pids the call is plain clone(2). These checks run by name only, because they are also run
+// with clone3 refused to the program.
 #define _GNU_SOURCE
 #include "call.h"
 #include "harness.h"
@@ -25,7 +25,7 @@ static uint64_t kind(size_t i)
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] + 1 };
 
-// With pids of which each may be any, too: nothing is left to choose.
+// Also with pids that may all be any: nothing needs to be chosen.
 static void run(struct call *c, uint64_t flags, uint64_t child_stack, uint64_t tls, void *words)
 {
     static const pid_t any[1];
@@ -65,7 +65,7 @@ static void settings(void)
         words[0] = words[1] = -1;
         run(c, kind(i) | all_settings, 0, tls, (void *)(uintptr_t)words);
         expect_long("parent_tid", c->result, words[0]);
-        // Cleared at its end only by a child that shares memory.
+        // At its end only a child that shares memory clears it.
         expect_long("child_tid", kind(i) & CLONE_VM ? 0 : c->result, words[1]);
         expect_long("the child's thread pointer", (long)(uintptr_t)middle,
                     (long)arch_stored_thread_pointer(&c->regs, 1));
@@ -102,7 +102,7 @@ static void stacks(void)
     }
 }
 
-// What clone(2) refuses, and how it does: nothing but its errno comes of it.
+// If clone(2) refuses a call, so does clone2, with the same errno and no other effect.
 static void refused(void)
 {
     struct call *c = call_new();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Every check runs in its own pid and mount namespaces:
-// suite -> runner (unshares) -> pid 1 (mounts /proc, reaps) -> pid 2: the check.
+//   suite -> runner (unshares) -> pid 1 (mounts /proc, reaps) -> pid 2: the check.
 // So checks can use fixed pids, run in parallel and repeatedly, and killing pid 1 ends everything.
 #define _GNU_SOURCE
 #include "harness.h"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Jobs are stopped and continued, in front and in the background: as without."""
+"""Jobs are stopped and continued, in foreground and background: same as without the wrapper."""
 import os
 import signal
 import subprocess

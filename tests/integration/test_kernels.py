@@ -80,7 +80,8 @@ class Refused(harness.Case):
         self.assertEqual(check.status, 1, check)
 
     def test_without_pids_it_is_clone(self):
-        """Sandboxes forbid clone3, whose arguments they can't see. Without pids nobody needs it."""
+        """Sandboxes forbid clone3 because they can't see its arguments. Without pids it is not
+        needed."""
         for error in (errno.ENOSYS, errno.EPERM):
             with self.subTest(error=error):
                 refuse = [harness.REFUSE, f"{CLONE3}={error}", "--"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The terminal and its keys: as without."""
+"""The terminal and its keys: same as without the wrapper."""
 import os
 import signal
 import time

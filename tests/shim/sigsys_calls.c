@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// clone2 where SIGSYS would be blocked, but for libclone2 in trap mode.
+// clone2 where SIGSYS would be blocked without libclone2 in trap mode.
 #define _GNU_SOURCE
 #include "arch/native.h"
 #include "clone2.h"

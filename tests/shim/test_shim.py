@@ -53,12 +53,12 @@ class Library(harness.Case):
         result = self.expect(harness.run(["nm", "-g", "--defined-only", STATIC]))
         names = {line.split()[-1] for line in result.out.splitlines() if " T " in line}
         self.assertLessEqual({"clone2", "clone2_call"}, names)
-        # Others that the objects share among each other have names of their own.
+        # Names that the objects share with each other have their own prefixes.
         self.assertEqual({n for n in names if not n.startswith(("shim_", "clone2_plan"))},
                          {"clone2", "clone2_call"})
 
     def test_the_planner_needs_no_function(self):
-        """It runs where there may be no C library to call, so a compiler must not add memset()."""
+        """It runs where there may be no C library, so the compiler must not add memset()."""
         result = self.expect(harness.run(["nm", STATIC]))
         members = {m.split(":", 1)[0]: m.split() for m in result.out.split("\n\n")}
         core = [symbols for name, symbols in members.items() if name.strip().endswith("core.c.o")]
@@ -200,7 +200,7 @@ class Preloaded(harness.Case):
         self.assertEqual([type(c) for c in harness.calls(result.out)], [int], result)
 
     def test_without_pids_it_is_clone(self):
-        """As by a supervisor: see test_kernels.py."""
+        """Like under a supervisor: see test_kernels.py."""
         for error in (errno.ENOSYS, errno.EPERM):
             for env, checks in ((trap(), 4), (preload(CLONE2_VIA="libc"), 3)):
                 with self.subTest(error=error, checks=checks):
@@ -230,7 +230,7 @@ class Preloaded(harness.Case):
 
 
 class I386(harness.Case):
-    """The same for programs of i386."""
+    """The same for i386 programs."""
 
     def run_program(self, name, *arguments, preloaded=True, **more):
         program = os.environ.get("CLONE2_I386_" + name)

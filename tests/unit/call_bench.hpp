@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A CallHandler with what it needs around it, and calls for it: faked, or from a real listener.
+// A CallHandler with everything it needs, and calls for it: fake ones, or from a real listener.
 #pragma once
 
 #include "abi/clone_struct.hpp"

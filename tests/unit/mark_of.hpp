@@ -9,7 +9,7 @@
 namespace clone2::test
 {
 
-/// What comes after the caller's system-call instruction. The caller must wait.
+/// The bytes after the caller's system-call instruction. The caller must be waiting.
 inline CodeMark mark_of(const Notification &notification)
 {
     CodeMark mark;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// What the shim needs to know of the architecture: i386.
+// What the shim depends on in the architecture: i386.
 #ifndef SHIM_ARCH_H
 #define SHIM_ARCH_H
 
 #include <stdint.h>
 
-// The end of user addresses under an x86-64 kernel. One of i386 has fewer, and may refuse a stack
-// that is none.
+// The end of user addresses under an x86-64 kernel. An i386 kernel has fewer, and may refuse a
+// stack beyond its end.
 #define SHIM_USER_END 0xffffe000ULL
 
-// The argument of clone2 that is the value for CLONE_SETTLS, as in clone(2).
+// The argument of clone2 with the value for CLONE_SETTLS, as in clone(2).
 #define SHIM_TLS_ARG 3
 
 // The argument that identifies our own calls to the kernel under clone2's number, and its value.

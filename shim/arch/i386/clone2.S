@@ -2,19 +2,20 @@
 /*
  * clone2(), clone2_call(), and what syscall() does for clone2's number.
  *
- * From the system call on, parent and child may run on the same stack at once (CLONE_VM), and the
- * child may overwrite all that the parent has there. So whatever either needs afterwards is in
- * registers before: ebp as the caller left it, the rest in vector registers, which a function may
- * change and the kernel does not. The frame stays below the stack pointer during the system call,
- * safe from signal handlers, and is read again only when the call failed: then there is no child.
+ * After the system call, parent and child may run on the same stack at once (CLONE_VM), and the
+ * child may overwrite anything that the parent has there. So everything that either needs is in
+ * registers before the call: ebp has the caller's value, and the rest is in vector registers, which
+ * a function may change and the kernel does not. During the system call the frame lies below the
+ * stack pointer, where signal handlers can't reach it. It is read again only if the call failed,
+ * when there is no child.
  *
- * Nothing here touches the thread pointer, except for errno at the end of a failed call.
+ * The thread pointer is used only to set errno at the end of a failed call.
  */
 #include "layout.h"
 
         .intel_syntax noprefix
 
-        /* Of the system call; what it leaves free is ebp. */
+        /* The system call's arguments; ebp remains free. */
         .macro  LOAD_ARGUMENTS
         mov     ebx, [esp + CALL_ARG0]
         mov     ecx, [esp + CALL_ARG1]
@@ -35,7 +36,7 @@
         .text
 
 /* long shim_libc_call: the stack as at the entry of syscall(387, args, pids, unused, tls). Returns
- * as the function that jumps here. */
+ * to the caller of the function that jumps here. */
         .globl  shim_libc_call
         .hidden shim_libc_call
         .type   shim_libc_call, @function
@@ -96,8 +97,8 @@ clone2:
         jnz     .Lleave
         movd    ecx, xmm4
         jecxz   .Lleave
-        mov     esp, ecx                /* clone3 takes ranges, not a stack pointer */
-        ret                             /* by the new stack, as from libc's syscall() */
+        mov     esp, ecx                /* clone3 takes a range instead of a stack pointer */
+        ret                             /* through the new stack, as libc's syscall() does */
 .Lleave:
         movd    ecx, xmm3
         lea     esp, [esp + FRAME_SIZE + 4]
@@ -132,7 +133,7 @@ shim_fail:                              /* eax = -errno */
         .cfi_adjust_cfa_offset 4
         push    eax                     /* aligned */
         .cfi_adjust_cfa_offset 4
-        call    .Lhere                  /* what a PLT wants in ebx */
+        call    .Lhere                  /* a PLT needs it in ebx */
         .cfi_adjust_cfa_offset 4
 .Lhere:
         pop     ebx
@@ -168,7 +169,7 @@ clone2_call:
         jz      .Linvalid
         mov     edx, [esp + 16]         /* pids */
         mov     eax, [esp + 12]         /* args */
-        /* The child has a stack of its own: what is saved on this one stays. */
+        /* The child has another stack, so values saved on this one stay intact. */
         push    ebx
         .cfi_adjust_cfa_offset 4
         .cfi_rel_offset ebx, 0
@@ -237,7 +238,7 @@ clone2_call:
         jmp     shim_fail
         .cfi_endproc
 
-        /* The end of the chain of frames. */
+        /* Marks the end of the frame chain. */
         .cfi_startproc
         .cfi_undefined eip
 .Lcall_child:

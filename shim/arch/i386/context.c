@@ -52,8 +52,9 @@ const char *shim_context_stack_pointer(const void *context)
 
 enum { PLACES = 128, EXIT_SIZE = 16, EXITS_SIZE = PLACES * 2 * EXIT_SIZE };
 
-// How the trampoline gets back to one place of the program: for parent and for child, an exchange
-// of ebp and a jump to what exit_places has. The code never changes, and a place once there stays.
+// The trampoline's ways back to one place of the program. Parent and child each have one: it
+// exchanges ebp and jumps to the address in exit_places. The code never changes, and a place stays
+// once it is entered.
 static unsigned char exits[PLACES][2][EXIT_SIZE] __attribute__((aligned(4096)));
 static uint32_t exit_places[PLACES];
 _Static_assert(EXITS_SIZE == 4096, "a page of its own");

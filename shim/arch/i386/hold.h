@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Trap mode: who still needs a slot, and gives it up by the last store of the trampoline: i386.
+// Trap mode: shows which halves of a slot are still in use. The trampoline's last store frees one:
+// i386.
 //
-// That store has to load ebp, too, and no register is left to jump by. So each half holds the ebp
-// of the program, and is exchanged with ebp while that is the address of this structure: a half
-// with that address is free. What follows is a jump to where the program made the call.
+// That store must also load ebp, and no register is left for a jump. So each half holds the
+// program's ebp. The store exchanges it with ebp, which holds the address of this structure until
+// then: a half with that address is free. After the exchange comes a jump to the place of the
+// program's call.
 #ifndef SHIM_HOLD_H
 #define SHIM_HOLD_H
 
@@ -16,7 +18,7 @@ struct shim_hold {
     uint32_t used;                    // 0: it never was
 };
 
-enum { SHIM_HOLD_TAKEN = 1 }; // nothing is there so far
+enum { SHIM_HOLD_TAKEN = 1 }; // nothing else has been stored yet
 
 static inline uint32_t shim_hold_free(const struct shim_hold *hold)
 {
@@ -45,19 +47,19 @@ static inline void shim_hold_drop(struct shim_hold *hold)
     shim_hold_drop_parent(hold);
 }
 
-// For parent and child. False: it is not free.
+// Takes both halves, for parent and child. False: it is not free.
 static inline bool shim_hold_take(struct shim_hold *hold)
 {
     const uint32_t none = shim_hold_free(hold);
     if (__atomic_load_n(&hold->used, __ATOMIC_ACQUIRE) == 0) {
-        // Both halves are 0 until then, which is not free.
+        // Until then both halves are 0, which does not mean free.
         if (!shim_hold_replace(&hold->used, 0, 1))
             return false;
     } else if (__atomic_load_n(&hold->child, __ATOMIC_ACQUIRE) != none ||
                !shim_hold_replace(&hold->parent, none, SHIM_HOLD_TAKEN)) {
         return false;
     } else if (__atomic_load_n(&hold->child, __ATOMIC_ACQUIRE) != none) {
-        // Somebody took it and gave up one half meanwhile.
+        // Another thread has taken it in the meantime and freed one half.
         shim_hold_drop_parent(hold);
         return false;
     }

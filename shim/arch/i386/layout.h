@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Offsets for the assembly; layout.c compares them with the C structs at compile time.
+// Offsets for the assembly. layout.c checks them against the C structs at compile time.
 #ifndef SHIM_LAYOUT_H
 #define SHIM_LAYOUT_H
 
-// struct shim_call, whose first member is the kernel's call; of its values the lower halves
+// struct shim_call; its first member is the kernel's call. Of its values, the lower halves.
 #define CALL_NR 0
 #define CALL_ARG0 8
 #define CALL_ARG1 16
@@ -14,7 +14,7 @@
 
 #define CALL_PROGRAM_NR 524
 
-// struct shim_slot, whose first member is the call
+// struct shim_slot; its first member is the call
 #define SLOT_SAVED 556
 #define SLOT_RESULT 612
 #define SLOT_REINSTALL 616
@@ -24,7 +24,7 @@
 #define HOLD_PARENT_EXIT 8
 #define HOLD_CHILD_EXIT 12
 
-// What the frame has room for: struct shim_call, rounded up. A multiple of 16.
+// Size of the frame: struct shim_call, rounded up to a multiple of 16.
 #define FRAME_SIZE 576
 
 #define SHIM_MAKE_CALL_VALUE 1

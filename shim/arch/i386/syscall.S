@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* long syscall(long number, ...): libc's, except that clone2's number is translated. */
+/* long syscall(long number, ...): libc's function, but it translates clone2's number. */
 #include "layout.h"
 
         .intel_syntax noprefix

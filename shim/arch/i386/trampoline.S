@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trap mode: the system call itself, between the return of the SIGSYS handler and the program's next
- * instruction.
+ * Trap mode: makes the system call after the SIGSYS handler has returned and before the program's
+ * next instruction.
  *
  *  - No instruction may change the flags register: only mov, movzx, movd, bswap, jecxz and jmp.
- *  - Nothing is pushed: there may be no stack.
- *  - Only eax may be left changed, as after any system call.
- *  - The store that gives the slot up comes last, with ebp: in what parent_exit and child_exit point
- *    to (context.c). From then on it may belong to another call.
- *  - A signal may come at any place, whose handler calls clone2.
+ *  - It must not push: there may be no stack.
+ *  - Only eax may be changed, as by any system call.
+ *  - The store that frees the slot comes last, together with ebp, in the code that parent_exit and
+ *    child_exit point to (context.c). After it the slot may belong to another call.
+ *  - A signal may arrive anywhere, and its handler may call clone2.
  *
- * In: the registers of the system call, and ebp = the slot's hold.
+ * In: the system call's registers, and ebp = the slot's hold.
  */
 #include "layout.h"
 
@@ -25,12 +25,12 @@ shim_trampoline_call:
         int     0x80
         mov     ecx, eax
         jecxz   .Lchild
-        /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
+        /* The top byte is 0 for a pid and 0xff for a -errno: no compare is needed. */
         bswap   ecx
         movzx   ecx, cl
         jecxz   .Lparent
 
-        /* Failed, so there is no child: by another trap, ask the handler what to make of it. */
+        /* It failed, so there is no child. Trap again and let the handler decide. */
         mov     [ebp + SLOT_RESULT - SLOT_HOLD], eax
         mov     eax, [ebp + CALL_PROGRAM_NR - SLOT_HOLD]
         mov     edi, 0                  /* not SHIM_PASS_ON */
@@ -51,7 +51,7 @@ shim_trampoline_reported:
         jmp     dword ptr [ebp + HOLD_PARENT_EXIT]
 
 .Lchild:
-        /* clone3 takes ranges, not a stack pointer. */
+        /* clone3 takes a range instead of a stack pointer. */
         mov     ecx, [ebp + CALL_CHILD_SP - SLOT_HOLD]
         jecxz   .Lsame_stack
         mov     esp, ecx
@@ -73,9 +73,9 @@ shim_trampoline_reported:
         .hidden shim_restore
         .type   shim_restore, @function
         .balign 16
-        nop                             /* debuggers look one byte before a frame's address */
+        nop                             /* debuggers look up the byte before a return address */
 shim_restore:
-        mov     eax, NR_RT_SIGRETURN    /* these very bytes: debuggers know a handler's end by them */
+        mov     eax, NR_RT_SIGRETURN    /* debuggers recognise exactly these bytes */
         int     0x80
         .size   shim_restore, . - shim_restore
 

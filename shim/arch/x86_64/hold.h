@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Trap mode: who still needs a slot, and gives it up by the last store of the trampoline: x86-64.
+// Trap mode: shows which halves of a slot are still in use. The trampoline's last store frees one:
+// x86-64.
 #ifndef SHIM_HOLD_H
 #define SHIM_HOLD_H
 
@@ -7,7 +8,7 @@
 #include <stdint.h>
 
 struct shim_hold {
-    uint64_t child_clears; // address of the byte of these that the child gives up
+    uint64_t child_clears; // address of the byte below that the child clears
     union {
         struct {
             uint8_t parent, child;
@@ -16,7 +17,7 @@ struct shim_hold {
     };
 };
 
-// For parent and child. False: it is not free.
+// Takes both halves, for parent and child. False: it is not free.
 static inline bool shim_hold_take(struct shim_hold *hold)
 {
     uint16_t nobody = 0;

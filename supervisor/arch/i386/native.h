@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* i386, as arch/native.h has it. */
+/* i386's part of arch/native.h. */
 #ifndef CLONE2_NATIVE_I386_H
 #define CLONE2_NATIVE_I386_H
 
 #define NATIVE_AUDIT_ARCH AUDIT_ARCH_I386 /* linux/audit.h */
 
-/* raw_call(nr, up to six arguments): a system call of integers and pointers. The result is the
- * kernel's own: -4095..-1 is an errno; the C library's errno is left alone. Only eax is given up.
- * Not for calls whose child has another stack. */
+/* raw_call(nr, up to six arguments): a system call with integers and pointers. Returns the kernel's
+ * own result: -4095..-1 is an errno; leaves the C library's errno alone. Changes only eax. Not for
+ * calls whose child has another stack. */
 #define raw_call(...)                                                                              \
     RAW_CALL_NAME(__VA_ARGS__, RAW_CALL_SIX, RAW_CALL_FIVE, RAW_CALL_FIVE, RAW_CALL_FIVE,          \
                   RAW_CALL_FIVE, RAW_CALL_FIVE, RAW_CALL_FIVE, 0)                                  \
@@ -18,7 +18,7 @@
 #define RAW_CALL_FIVE(nr, a, b, c, d, e, ...)                                                      \
     raw_call_of_five((long)(nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
 
-/* Keeps nothing on the stack, which a child may share and overwrite. */
+/* Keeps nothing on the stack, because a child may share and overwrite it. */
 static inline long raw_call_of_five(long nr, long a, long b, long c, long d, long e)
 {
     long result;

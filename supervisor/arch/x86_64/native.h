@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* x86-64, as arch/native.h has it. */
+/* x86-64's part of arch/native.h. */
 #ifndef CLONE2_NATIVE_X86_64_H
 #define CLONE2_NATIVE_X86_64_H
 
 #define NATIVE_AUDIT_ARCH AUDIT_ARCH_X86_64 /* linux/audit.h */
 
-/* raw_call(nr, up to six arguments): a system call of integers and pointers. The result is the
- * kernel's own: -4095..-1 is an errno; the C library's errno is left alone. Only rax, rcx and r11
- * are given up. Not for calls whose child has another stack. */
+/* raw_call(nr, up to six arguments): a system call with integers and pointers. Returns the kernel's
+ * own result: -4095..-1 is an errno; leaves the C library's errno alone. Changes only rax, rcx and
+ * r11. Not for calls whose child has another stack. */
 #define raw_call(...) RAW_CALL_OF(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 #define RAW_CALL_OF(nr, a, b, c, d, e, f, ...)                                                     \
     raw_call_of_six((long)(nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))

@@ -4,7 +4,7 @@
 
 #include <ucontext.h>
 
-// The six arguments of the system call that a SIGSYS handler was called for.
+// The six arguments of the system call for which a SIGSYS handler was called.
 static inline void arch_read_arguments(void *context, unsigned long argument[6])
 {
     static const int order[6] = {REG_EBX, REG_ECX, REG_EDX, REG_ESI, REG_EDI, REG_EBP};
@@ -19,7 +19,7 @@ static inline void arch_set_result(void *context, long result)
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_EAX] = result;
 }
 
-// The number of a system call with bits that the kernel does not look at.
+// The number of a system call with additional bits that the kernel ignores.
 static inline long arch_garbage_above(long number)
 {
     return number;

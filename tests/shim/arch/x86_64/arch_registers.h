@@ -19,7 +19,7 @@ static inline void arch_set_result(void *context, long result)
     ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = result;
 }
 
-// The number of a system call with bits that the kernel does not look at.
+// The number of a system call with additional bits that the kernel ignores.
 static inline long arch_garbage_above(long number)
 {
     return number | 0x5a5a5a5a00000000L;
