@@ -212,8 +212,8 @@ void call_join(struct call *c, pid_t pid)
 {
     int status;
     pid_t got;
-    while ((got = waitpid(pid, &status, __WALL)) < 0 && errno == EINTR)
-        ;
+    while ((got = waitpid(pid, &status, __WALL)) < 0 && errno == EINTR) {
+    }
     EXPECT(got == pid, "%s: waitpid(%d): %s", call_text(c), (int)pid, strerror(errno));
     EXPECT(!WIFSIGNALED(status), "%s: child %d was killed by signal %d", call_text(c), (int)pid,
            WTERMSIG(status));
@@ -236,7 +236,9 @@ const char *call_stray_text(const struct call *c)
         snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
         if (read_file(path, status, sizeof status) > 0) {
             for (char *p = status; *p; p++) {
-                *p = *p == '\n' || *p == '\t' ? ' ' : *p;
+                if (*p == '\n' || *p == '\t') {
+                    *p = ' ';
+                }
             }
         }
         n = snprintf(text, sizeof text, " (%d: %.120s)", (int)pid, status);

@@ -81,8 +81,8 @@ static void compare_with_clone(struct trial *t, uint64_t flags, unsigned nr_pids
         result[i] = t->result;
     }
     // Children of CLONE_PARENT are ours.
-    while (waitpid(-1, NULL, __WALL) > 0)
-        ;
+    while (waitpid(-1, NULL, __WALL) > 0) {
+    }
     int same = result[0] < 0 ? result[0] == result[1] : result[1] > 0;
     EXPECT(same, "flags 0x%llx, nr_pids %u: clone(2) gives %s, clone2 gives %s",
            (unsigned long long)flags, nr_pids, result_text(result[0]), result_text(result[1]));

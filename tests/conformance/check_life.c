@@ -85,7 +85,8 @@ static void after_exec(void)
 
 static void chain_of_execs(void)
 {
-    int left = getenv("CLONE2_CHAIN") ? atoi(getenv("CLONE2_CHAIN")) : 10;
+    const char *chain = getenv("CLONE2_CHAIN");
+    int left = chain ? atoi(chain) : 10;
     char text[16] = "0";
     if (left == 0) {
         return;

@@ -109,8 +109,8 @@ static void no_descriptors_inner(void)
     for (int fd = 3; fd < 64; fd++) {
         close(fd);
     }
-    while (open("/dev/null", O_RDWR) >= 0 && fcntl(2, F_GETFD) < 0)
-        ;
+    while (open("/dev/null", O_RDWR) >= 0 && fcntl(2, F_GETFD) < 0) {
+    }
     NEED(setrlimit(RLIMIT_NOFILE, &limit));
     EXPECT(open("/dev/null", O_RDWR) < 0 && errno == EMFILE, "a descriptor is free");
     plain_calls(c);

@@ -218,8 +218,8 @@ void random_seed(uint64_t seed)
 void sleep_us(unsigned us)
 {
     struct timespec t = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-    while (nanosleep(&t, &t) < 0 && errno == EINTR)
-        ;
+    while (nanosleep(&t, &t) < 0 && errno == EINTR) {
+    }
 }
 
 long read_file(const char *path, char *buffer, size_t size)

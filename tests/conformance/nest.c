@@ -86,8 +86,8 @@ static void nested_level(int depth, void (*fn)(void *), void *arg)
     if (pid == 0) {
         nested_level(depth - 1, fn, arg);
         // This init adopts orphaned grandchildren.
-        while (waitpid(-1, NULL, __WALL) > 0)
-            ;
+        while (waitpid(-1, NULL, __WALL) > 0) {
+        }
         _exit(0);
     }
     join(pid);

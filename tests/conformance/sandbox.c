@@ -77,8 +77,8 @@ static void expect_empty_namespace(void)
         }
     }
     int status;
-    while (waitpid(-1, &status, __WALL | WNOHANG) > 0)
-        ;
+    while (waitpid(-1, &status, __WALL | WNOHANG) > 0) {
+    }
     fail("a stray process was left behind");
 }
 

@@ -309,8 +309,8 @@ static void make_call(struct batch *b, unsigned index)
         siginfo_t info;
         if (!(c.args.flags & (CLONE_THREAD | CLONE_PARENT))) {
             while (waitid(P_PID, (id_t)result, &info, WEXITED | WNOWAIT | __WALL) != 0 &&
-                   errno == EINTR)
-                ;
+                   errno == EINTR) {
+            }
         }
         if (is_shared_init(c.args.flags)) {
             signal(SIGCHLD, SIG_DFL);

@@ -72,8 +72,7 @@ std::vector<std::string> hostile_names()
                                    "a\tb",
                                    std::string("nul\0inside", 10),
                                    "\x7f",
-                                   "\xc2\x9b"
-                                   "2J",
+                                   std::string("\xc2\x9b") + "2J",
                                    "\xe2\x80\xa8",
                                    "'",
                                    "%s%n"};

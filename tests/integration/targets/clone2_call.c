@@ -124,8 +124,8 @@ static long one_call(const struct options *o, int *status)
 static void end_held(const pid_t *held, size_t count)
 {
     char c;
-    while (read(0, &c, 1) > 0)
-        ;
+    while (read(0, &c, 1) > 0) {
+    }
     for (size_t i = 0; i < count; i++) {
         kill(held[i], SIGKILL);
     }
