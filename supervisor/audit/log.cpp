@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "audit/log.hpp"
 
+#include "audit/describe.hpp"
 #include "base/printable.hpp"
 #include "plan/flags.hpp"
 
@@ -29,16 +30,10 @@ std::string format_time(std::int64_t time_ns)
     return std::string(text.data(), n) + fraction.data();
 }
 
-std::string describe_pids(const CallRecord &record)
+std::string asked_pids(const CallRecord &record)
 {
-    if (record.nr_pids > record.pids.size()) {
-        return "(" + std::to_string(record.nr_pids) + " pids)";
-    }
-    std::string text = "{";
-    for (const pid_t pid : record.pids) {
-        text += (text.size() > 1 ? ", " : "") + std::to_string(pid);
-    }
-    return text + "}";
+    return record.nr_pids > record.pids.size() ? "(" + std::to_string(record.nr_pids) + " pids)"
+                                               : describe_pids(record.pids);
 }
 
 } // namespace
@@ -49,7 +44,7 @@ std::string format_text(const CallRecord &record)
         format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
         printable(record.comm, "\\\"") +
         "\" level=" + (record.level ? std::to_string(*record.level) : std::string("?")) +
-        " clone2(" + describe_flags(record.flags) + ", " + describe_pids(record) + ") = ";
+        " clone2(" + describe_flags(record.flags) + ", " + asked_pids(record) + ") = ";
     if (record.passed_to_kernel) {
         line += "? (passed to the kernel's own clone2)";
     } else if (record.result < 0) {

@@ -31,7 +31,14 @@ void Diagnostics::tell(Level /*level*/, const std::string &message) const
 
 void Diagnostics::info(const std::string &message) const
 {
-    if (verbosity_ == Verbosity::verbose) {
+    if (verbosity_ >= Verbosity::verbose) {
+        tell(Level::info, printable(message, ""));
+    }
+}
+
+void Diagnostics::trace(const std::string &message) const
+{
+    if (traces()) {
         tell(Level::info, printable(message, ""));
     }
 }

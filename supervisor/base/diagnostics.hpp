@@ -8,7 +8,12 @@
 namespace clone2
 {
 
-enum class Verbosity { quiet, normal, verbose };
+enum class Verbosity {
+    quiet,
+    normal,
+    verbose, ///< what is happening
+    tracing  ///< and each stage of each call
+};
 
 /// Messages for people. They go to stderr unless a derived class sends them elsewhere, and never to
 /// stdout. They contain names, paths and texts chosen by a target, a peer or a file, so each
@@ -27,6 +32,10 @@ public:
     void warn(const std::string &message);
     /// What is happening; shown with -v.
     void info(const std::string &message) const;
+    /// Whether trace() says anything.
+    [[nodiscard]] bool traces() const { return verbosity_ == Verbosity::tracing; }
+    /// A stage of a call; shown with -vv. See CallTrace.
+    void trace(const std::string &message) const;
     /// One line on stderr at any verbosity, prefixed with our name: why this process ends.
     static void line(const std::string &message);
 

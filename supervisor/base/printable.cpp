@@ -4,9 +4,15 @@
 namespace clone2
 {
 
+namespace
+{
+
+constexpr std::string_view digits = "0123456789abcdef";
+
+} // namespace
+
 std::string printable(std::string_view bytes, std::string_view quoted)
 {
-    constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (const char c : bytes) {
         const auto byte = static_cast<unsigned char>(c);
@@ -19,6 +25,16 @@ std::string printable(std::string_view bytes, std::string_view quoted)
         }
     }
     return text;
+}
+
+std::string hex(std::uint64_t value)
+{
+    std::string text;
+    do {
+        text.insert(text.begin(), digits[value % 16]);
+        value /= 16;
+    } while (value != 0);
+    return "0x" + text;
 }
 
 } // namespace clone2

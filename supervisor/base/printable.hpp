@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -12,5 +13,8 @@ namespace clone2
 /// \\xNN. Diagnostics and format_text() escape every line this way. A name inside a line is escaped
 /// together with its quotes first, so it can't fake its own end. Thread-safe.
 [[nodiscard]] std::string printable(std::string_view bytes, std::string_view quoted = "\\");
+
+/// "0x7ffe4a30". Thread-safe.
+[[nodiscard]] std::string hex(std::uint64_t value);
 
 } // namespace clone2

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "calls/call_handler.hpp"
 
+#include "audit/describe.hpp"
 #include "base/printable.hpp"
+#include "base/trace.hpp"
+#include "plan/flags.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -134,9 +137,24 @@ CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostic
 
 CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner &owner)
 {
+    const std::int64_t started_ns = now_ns(CLOCK_MONOTONIC);
+    if (!diagnostics_.traces()) {
+        return serve(Call{pending, owner, clone2_abi, started_ns});
+    }
+    const CallTrace trace(diagnostics_, caller_name(pending.tid()), started_ns);
+    const PendingCall traced = pending.traced(trace);
+    return serve(Call{traced, owner, clone2_abi, started_ns});
+}
+
+CallHandler::Served CallHandler::serve(const Call &call)
+{
+    const PendingCall &pending = call.pending;
     const Notification &notification = pending.notification();
-    const Call call{pending, owner, clone2_abi, now_ns(CLOCK_MONOTONIC)};
-    if (const std::optional<Refusal> refusal = owner.screen(notification)) {
+    pending.stage("received", [&] {
+        return "system call " + std::to_string(notification.nr) + " from " +
+               hex(notification.instruction_pointer);
+    });
+    if (const std::optional<Refusal> refusal = call.owner.screen(notification)) {
         if (refusal->why.empty()) {
             (void)pending.answer(-refusal->err);
         } else {
@@ -167,6 +185,7 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
         give_up(call, seen.error(), nullptr);
         return Served::yes;
     }
+    pending.stage("read", [&] { return describe(*seen); });
     if (auto *report = std::get_if<Report>(&*seen)) {
         serve_report(call, *report);
         return Served::yes;
@@ -186,6 +205,15 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
 }
 
 Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Request &request)
+{
+    Result<Planned> planned = decide(call, request);
+    call.pending.stage("planned", [&] {
+        return planned ? describe(planned->plan) : "nothing: " + planned.error().to_string();
+    });
+    return planned;
+}
+
+Result<CallHandler::Planned> CallHandler::decide(const Call &call, const Request &request)
 {
     const pid_t tid = call.pending.tid();
     Planned planned;
@@ -241,13 +269,21 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
         give_up(call, started.error(), &seen.request);
         return Served::yes;
     }
-    return *started == Redirected::refused ? Served::later : Served::yes;
+    if (*started == Redirected::refused) {
+        call.pending.stage("postponed", [] { return "all boot slots are in use"; });
+        return Served::later;
+    }
+    return Served::yes;
 }
 
 void CallHandler::serve_boot_report(Call call, const BootReport &report)
 {
     call.boot = &report;
     const pid_t tid = call.pending.tid();
+    call.pending.stage("reported", [&] {
+        return report.result < 0 ? "mmap = " + describe_result(report.result)
+                                 : "area at " + hex(report.image.area.value());
+    });
     // The call is planned again, because its arguments may have changed between the two reads.
     const Result<ProgramCall> seen = reader_.read_request(
         tid, report.call.args, call.abi, architecture_of(call.pending.notification()));
@@ -301,6 +337,9 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
             }
         }
     }
+    call.pending.stage("planned", [&] {
+        return "the same call under the kernel's own number " + std::to_string(nr);
+    });
     const Result<Redirected> passed = executor_.pass_to_kernel(call.pending, nr);
     if (!passed) {
         give_up(call, passed.error(), &request);
@@ -330,6 +369,7 @@ bool CallHandler::try_other_pids(const Call &call, Report &report, Refusal &refu
         return false;
     }
     const SlotCall &slot = report.call;
+    call.pending.stage("planned", [&] { return "again, " + describe(clone); });
     planned_.remember(
         call.pending.tid(),
         {slot.call, slot.request_flags, slot.nr_pids, slot.report_success, slot.started_ns},
@@ -339,6 +379,7 @@ bool CallHandler::try_other_pids(const Call &call, Report &report, Refusal &refu
 
 void CallHandler::serve_report(const Call &call, Report report)
 {
+    call.pending.stage("reported", [&] { return "clone3 = " + describe_result(report.result); });
     if (!call.pending.still_waits()) {
         return;
     }
@@ -398,6 +439,8 @@ void CallHandler::refuse(const Call &call, const Request *request, const Refusal
 
 void CallHandler::report_refusal(const Call &call, const Request *request, const Refusal &refusal)
 {
+    call.pending.stage("refused",
+                       [&] { return errno_name(refusal.err) + " (" + refusal.why + ")"; });
     CallRecord record;
     record.result = -refusal.err;
     record.why = refusal.why;
@@ -428,7 +471,12 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
 
 std::string CallHandler::name_of(pid_t tid) const
 {
-    return "thread " + std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"";
+    return "thread " + caller_name(tid);
+}
+
+std::string CallHandler::caller_name(pid_t tid) const
+{
+    return std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"";
 }
 
 void CallHandler::audit(const Call &call, CallRecord record)

@@ -59,11 +59,13 @@ private:
         std::optional<TargetNamespaces> target;
     };
 
+    Served serve(const Call &call);
     Served serve_program_call(const Call &call, ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Report report);
     void serve_boot_report(Call call, const BootReport &report);
     [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
+    [[nodiscard]] Result<Planned> decide(const Call &call, const Request &request);
     [[nodiscard]] bool try_other_pids(const Call &call, Report &report, Refusal &refusal);
     /// Writes the refusal to the log and answers with it.
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
@@ -71,7 +73,8 @@ private:
     void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);
-    /// For messages: 'thread 4711 "prog"'.
+    /// For messages: '4711 "prog"', and the same after "thread".
+    [[nodiscard]] std::string caller_name(pid_t tid) const;
     [[nodiscard]] std::string name_of(pid_t tid) const;
 
     std::shared_ptr<const Procfs> procfs_;

@@ -136,6 +136,14 @@ const char *budget(const Option &option, const Value &value, Asked &asked)
     return good ? nullptr : option.argument;
 }
 
+/// Twice is more.
+const char *verbose(const Option & /*option*/, const Value & /*value*/, Asked &asked)
+{
+    Verbosity &verbosity = asked.options.verbosity;
+    verbosity = verbosity >= Verbosity::verbose ? Verbosity::tracing : Verbosity::verbose;
+    return nullptr;
+}
+
 const char *feature(const Option & /*option*/, const Value &value, Asked &asked)
 {
     asked.feature = value;
@@ -237,8 +245,10 @@ constexpr std::array table{
         "once), memory=256 (MiB), descriptors (default: what the file descriptor limit leaves). A "
         "user may hold as much as stays free for others, so a single user gets at most half. "
         "Beyond that, calls wait, everything else is refused, and a warning says so"},
-    Option{'v', "verbose", nullptr, running | listening,
-           set<&Options::verbosity, Verbosity::verbose>, "print on stderr what is happening"},
+    Option{'v', "verbose", nullptr, running | listening, verbose,
+           "print on stderr what is happening; given twice (-vv), also each stage of each call: "
+           "received, read, planned, slot, redirected, reported, answered; with the calling "
+           "thread and the microseconds since the call was received"},
     Option{'q', "quiet", nullptr, running | listening, set<&Options::verbosity, Verbosity::quiet>,
            "print no warnings"},
     Option{0, "check", "[=FEATURE]", checking, feature,

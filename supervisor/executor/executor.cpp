@@ -2,6 +2,7 @@
 #include "executor/executor.hpp"
 
 #include "base/held_signals.hpp"
+#include "base/printable.hpp"
 #include "target/mappings.hpp"
 #include "target/memory.hpp"
 
@@ -139,7 +140,11 @@ Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code
         if (auto written = write(tracee); !written) {
             return written;
         }
-        return arch.enter(tracee, pending.notification(), answered, code + entry, slot);
+        auto entered = arch.enter(tracee, pending.notification(), answered, code + entry, slot);
+        if (entered) {
+            pending.stage("redirected", [&] { return "to " + hex((code + entry).value()); });
+        }
+        return entered;
     });
 }
 
@@ -173,6 +178,9 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
         }
     }
     const RemotePtr slot = observed.slot->slot();
+    pending.stage("slot", [&] {
+        return std::to_string(observed.slot->index()) + " at " + hex(slot.value());
+    });
     SlotCall call = slot_call(order, tid, observed.slot->index());
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
@@ -186,8 +194,12 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
 Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
 {
     return stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) {
-        return architecture_of(pending.notification())
-            .reissue(tracee, pending.notification(), nr, answered);
+        auto sent = architecture_of(pending.notification())
+                        .reissue(tracee, pending.notification(), nr, answered);
+        if (sent) {
+            pending.stage("redirected", [&] { return "to its system call, with another number"; });
+        }
+        return sent;
     });
 }
 
@@ -206,6 +218,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
         return Redirected::refused;
     }
     const RemotePtr boot_slot = *slot;
+    pending.stage("slot", [&] { return "boot slot at " + hex(boot_slot.value()); });
     BootCall call;
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
@@ -259,6 +272,9 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     if (!lease) {
         return Error{no_slot, tid, EAGAIN};
     }
+    pending.stage("slot", [&] {
+        return std::to_string(lease->index()) + " at " + hex(lease->slot().value());
+    });
     SlotCall call = slot_call(order, tid, lease->index());
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
@@ -325,6 +341,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     if (!slot) {
         return out_of_memory;
     }
+    pending.stage("slot", [&] { return "spare slot at " + hex(slot->value()); });
     SlotCall call = slot_call(order, tid, 0);
     call.spare = true;
     call.report_success = true; // we must learn of its end
@@ -375,6 +392,8 @@ Result<void> Executor::leave(const PendingCall &pending, const SlotCall &call, R
                 !done) {
                 return done;
             }
+            pending.stage("redirected",
+                          [&] { return "out of our code, with " + describe_result(result); });
             // For a successor. The target has left the slot, so a death before this only costs the
             // slot.
             const std::int32_t nobody = 0;

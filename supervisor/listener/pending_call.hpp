@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/result.hpp"
+#include "base/trace.hpp"
 #include "listener/listener.hpp"
 #include "listener/notification.hpp"
 
@@ -29,7 +30,10 @@ public:
     /// Answers with `value`: >= 0 is a result, < 0 a -errno. ENOENT: the target is gone.
     [[nodiscard]] Result<void> answer(std::int64_t value) const
     {
-        return source_->answer(notification_->id, value);
+        Result<void> sent = source_->answer(notification_->id, value);
+        stage("answered",
+              [&] { return describe_result(value) + (sent ? "" : ", but it waits no more"); });
+        return sent;
     }
     /// Whether the caller lives and waits. Nothing else proves that it is gone: a seccomp filter or
     /// an outer tracer may fake errors of ptrace(2) and /proc.
@@ -42,9 +46,27 @@ public:
         source_->learn_wait_killable(wait_killable);
     }
 
+    /// The same call, with its stages reported to `trace`, which must outlive it.
+    [[nodiscard]] PendingCall traced(const CallTrace &trace) const
+    {
+        PendingCall call = *this;
+        call.trace_ = &trace;
+        return call;
+    }
+    /// Reports that the call is at this stage. `what()` describes it, and runs only where the call
+    /// is traced.
+    template <typename What>
+    void stage(const char *name, What what) const
+    {
+        if (trace_ != nullptr) {
+            trace_->stage(name, what());
+        }
+    }
+
 private:
     NotificationSource *source_;
     const Notification *notification_;
+    const CallTrace *trace_ = nullptr;
 };
 
 } // namespace clone2

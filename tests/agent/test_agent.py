@@ -350,5 +350,22 @@ class End(harness.Case):
         self.assertEqual([ended(peer) for peer in peers], [b""] * 5)
 
 
+class Messages(harness.Case):
+    def test_stages_of_a_call(self):
+        # Agent gives -v itself.
+        agent = Agent(self, "--verbose")
+        agent.serves()
+        agent.says(" planned: clone3(SIGCHLD, set_tid {7000})")
+        for stage in ("received", "read", "slot", "redirected", "reported", "answered"):
+            self.assertRegex(agent.err(), rf'\d+ "clone2-call" \+\d+ us {stage}: ')
+        self.assertEqual(agent.end(), 0)
+
+    def test_no_stages_with_v_alone(self):
+        agent = Agent(self)
+        agent.serves()
+        self.assertEqual(agent.end(), 0)
+        self.assertNotIn(" us received: ", agent.err())
+
+
 if __name__ == "__main__":
     harness.main()

@@ -88,6 +88,9 @@ TEST_CASE("options: each one")
     CHECK(options({"--provider", "supervisor", "p"}).provider == Provider::supervisor);
     CHECK(options({"-v", "p"}).verbosity == Verbosity::verbose);
     CHECK(options({"--verbose", "p"}).verbosity == Verbosity::verbose);
+    CHECK(options({"-vv", "p"}).verbosity == Verbosity::tracing);
+    CHECK(options({"-v", "--verbose", "-v", "p"}).verbosity == Verbosity::tracing);
+    CHECK(options({"-vvq", "p"}).verbosity == Verbosity::quiet);
     CHECK(options({"-q", "p"}).verbosity == Verbosity::quiet);
     CHECK(options({"--quiet", "p"}).verbosity == Verbosity::quiet);
 }

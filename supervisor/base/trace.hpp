@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/diagnostics.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+namespace clone2
+{
+
+/// Reports the stages of one call as messages, for -vv. To describe a stage is work: who reports
+/// one asks first whether the call has a trace.
+class CallTrace
+{
+public:
+    /// `caller`: for messages. `started_ns`: when it called, by CLOCK_MONOTONIC.
+    CallTrace(const Diagnostics &diagnostics, std::string caller, std::int64_t started_ns)
+        : diagnostics_(diagnostics), caller_(std::move(caller)), started_ns_(started_ns)
+    {
+    }
+
+    void stage(const char *name, const std::string &what) const;
+
+private:
+    const Diagnostics &diagnostics_;
+    std::string caller_;
+    std::int64_t started_ns_;
+};
+
+/// What a system call returned: "EBUSY", a number, or an address in hexadecimal.
+[[nodiscard]] std::string describe_result(std::int64_t result);
+
+} // namespace clone2
