@@ -8,7 +8,7 @@
 #include <string>
 #include <sys/types.h>
 
-/// What a call says and what becomes of it, in words, for people. Pure.
+/// Describes a call and its outcome in words, for people. Pure.
 
 namespace clone2
 {
@@ -17,9 +17,9 @@ namespace clone2
 [[nodiscard]] std::string describe_pids(std::span<const pid_t> pids);
 /// "clone3(SIGCHLD, set_tid {77, 99})".
 [[nodiscard]] std::string describe(const CloneCall &call);
-/// That, or the errno's name.
+/// The call, or the errno's name.
 [[nodiscard]] std::string describe(const Plan &plan);
-/// Who calls, and what it says.
+/// Whether the program or our code calls, and what the call says.
 [[nodiscard]] std::string describe(const CallRead &read);
 
 } // namespace clone2

@@ -32,7 +32,7 @@ public:
     void warn(const std::string &message);
     /// What is happening; shown with -v.
     void info(const std::string &message) const;
-    /// Whether trace() says anything.
+    /// Whether trace() prints anything.
     [[nodiscard]] bool traces() const { return verbosity_ == Verbosity::tracing; }
     /// A stage of a call; shown with -vv. See CallTrace.
     void trace(const std::string &message) const;

@@ -10,12 +10,12 @@
 namespace clone2
 {
 
-/// Reports the stages of one call as messages, for -vv. To describe a stage is work: who reports
-/// one asks first whether the call has a trace.
+/// Reports the stages of one call as messages, for -vv. Describing a stage takes time, so callers
+/// first check whether the call has a trace.
 class CallTrace
 {
 public:
-    /// `caller`: for messages. `started_ns`: when it called, by CLOCK_MONOTONIC.
+    /// `caller`: for messages. `started_ns`: when it called (CLOCK_MONOTONIC).
     CallTrace(const Diagnostics &diagnostics, std::string caller, std::int64_t started_ns)
         : diagnostics_(diagnostics), caller_(std::move(caller)), started_ns_(started_ns)
     {
@@ -29,7 +29,7 @@ private:
     std::int64_t started_ns_;
 };
 
-/// What a system call returned: "EBUSY", a number, or an address in hexadecimal.
+/// A system call's result: "EBUSY", a number, or an address in hexadecimal.
 [[nodiscard]] std::string describe_result(std::int64_t result);
 
 } // namespace clone2

@@ -73,7 +73,7 @@ private:
     void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);
-    /// For messages: '4711 "prog"', and the same after "thread".
+    /// For messages: '4711 "prog"', and 'thread 4711 "prog"'.
     [[nodiscard]] std::string caller_name(pid_t tid) const;
     [[nodiscard]] std::string name_of(pid_t tid) const;
 

@@ -136,7 +136,7 @@ const char *budget(const Option &option, const Value &value, Asked &asked)
     return good ? nullptr : option.argument;
 }
 
-/// Twice is more.
+/// Given twice, it shows more.
 const char *verbose(const Option & /*option*/, const Value & /*value*/, Asked &asked)
 {
     Verbosity &verbosity = asked.options.verbosity;

@@ -32,7 +32,7 @@ public:
     {
         Result<void> sent = source_->answer(notification_->id, value);
         stage("answered",
-              [&] { return describe_result(value) + (sent ? "" : ", but it waits no more"); });
+              [&] { return describe_result(value) + (sent ? "" : ", but it no longer waits"); });
         return sent;
     }
     /// Whether the caller lives and waits. Nothing else proves that it is gone: a seccomp filter or
@@ -53,8 +53,8 @@ public:
         call.trace_ = &trace;
         return call;
     }
-    /// Reports that the call is at this stage. `what()` describes it, and runs only where the call
-    /// is traced.
+    /// Reports that the call is at this stage. `what()` describes it, and runs only if the call is
+    /// traced.
     template <typename What>
     void stage(const char *name, What what) const
     {
