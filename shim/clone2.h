@@ -61,8 +61,8 @@ struct clone_struct {
  * nothing on the stack that such a child could overwrite.
  *
  * CLONE_SETTLS takes its value from a register that a C function with two arguments can't set. Use
- * syscall(__NR_clone2, args, pids, 0L, 0L, tls), with libclone2 preloaded or on a kernel with the
- * call.
+ * syscall(__NR_clone2, args, pids, 0L, 0L, tls), on i386 syscall(__NR_clone2, args, pids, 0L, tls),
+ * with libclone2 preloaded or on a kernel with the call.
  */
 long clone2(struct clone_struct *args, pid_t *pids);
 

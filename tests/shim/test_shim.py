@@ -252,9 +252,10 @@ class I386(harness.Case):
         self.run_program("TRAP", CLONE2_SHIM="trap")
 
     def test_programs_that_use_sigsys(self):
-        self.run_program("SIGSYS", preloaded=False)
-        self.run_program("SIGSYS")
-        self.run_program("SIGSYS", "clone2", CLONE2_SHIM="trap")
+        for name in ("SIGSYS", "SIGSYS_TIME64"):
+            self.run_program(name, preloaded=False)
+            self.run_program(name)
+            self.run_program(name, "clone2", CLONE2_SHIM="trap")
 
     def test_code_is_not_written_to(self):
         """No relocations in the code, no executable stack."""
