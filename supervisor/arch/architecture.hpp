@@ -71,15 +71,42 @@ public:
     [[nodiscard]] virtual std::vector<std::byte> encode_slot(const SlotCall &call,
                                                              RemotePtr slot) const = 0;
     [[nodiscard]] virtual SlotCall decode_slot(std::span<const std::byte> bytes) const = 0;
+    /// What the first state_size() bytes of a slot say. Eight zeros there make it free.
+    [[nodiscard]] virtual std::size_t state_size() const = 0;
+    [[nodiscard]] virtual SlotState decode_state(std::span<const std::byte> bytes) const = 0;
     /// Offset of the owner in a slot, and in a boot slot.
     [[nodiscard]] virtual std::uint64_t owner_offset() const = 0;
     [[nodiscard]] virtual std::uint64_t boot_owner_offset() const = 0;
     /// Offset of set_tid[] in the slot.
     [[nodiscard]] virtual std::uint64_t set_tid_offset() const = 0;
 
+    /// A register of a report as a signed number: a -errno is negative.
+    [[nodiscard]] virtual std::int64_t signed_value(std::uint64_t value) const
+    {
+        return static_cast<std::int64_t>(value);
+    }
+    /// The answer to a boot report: the slot of the call, as the code wants to be given it.
+    [[nodiscard]] virtual std::int64_t boot_answer(RemotePtr /*area*/, RemotePtr slot) const
+    {
+        return static_cast<std::int64_t>(slot.value());
+    }
+
     [[nodiscard]] virtual std::size_t boot_slot_size() const = 0; ///< bytes
+    /// How many boot slots there should be, and spare slots, where there is room.
+    [[nodiscard]] virtual std::size_t wanted_boot_slots() const { return 8; }
+    [[nodiscard]] virtual std::size_t wanted_spare_slots() const { return 2; }
     [[nodiscard]] virtual std::vector<std::byte> encode_boot_slot(const BootCall &call) const = 0;
     [[nodiscard]] virtual BootCall decode_boot_slot(std::span<const std::byte> bytes) const = 0;
+
+    /// Bytes of an exit, a multiple of 8; 0: this architecture's code needs none. An exit is the
+    /// last of the code that a call runs through, made for one place in the program: see Exits.
+    [[nodiscard]] virtual std::size_t exit_size() const { return 0; }
+    /// An exit to lie at `exit`, for calls that return to `site`. Its first byte is never 0.
+    [[nodiscard]] virtual std::vector<std::byte> encode_exit(RemotePtr /*exit*/,
+                                                             std::uint64_t /*site*/) const
+    {
+        return {};
+    }
 
     // The functions below act on a stopped tracee. Its system call has been answered (`answered`),
     // or the stop itself has ended its notification early (no WAIT_KILLABLE_RECV). ESTALE: the
@@ -108,6 +135,9 @@ public:
 protected:
     ~Architecture() = default;
 };
+
+/// Operation of an Error, ENOSYS: an i386 call of a program that runs in 64-bit mode.
+constexpr const char *int80_of_64_bit_program = "int $0x80 of a 64-bit program";
 
 /// The architectures that this build serves; the first is the supervisor's own.
 [[nodiscard]] std::span<const Architecture *const> architectures();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arch/marks.h"
+#include "base/remote_ptr.hpp"
 #include "plan/planner.hpp"
 
 #include <array>
@@ -65,6 +66,7 @@ struct SlotCall {
     std::uint64_t nr = 0;
     /// The argument registers; the code restores those that it needs.
     std::array<std::uint64_t, 6> saved_args{};
+    RemotePtr exit;              ///< see Architecture::exit_size()
     std::int64_t started_ns = 0; ///< CLOCK_MONOTONIC at RECV
     std::uint32_t attempts = 0;  ///< number of picks of pids so far
     std::uint64_t request_flags = 0;
@@ -78,6 +80,7 @@ struct BootCall {
     std::uint64_t return_address = 0;
     std::uint64_t nr = 0;
     std::int32_t owner = 0; ///< calling thread; 0: the slot is free
+    RemotePtr exit;         ///< see Architecture::exit_size()
 };
 
 } // namespace clone2

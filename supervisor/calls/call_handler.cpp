@@ -110,6 +110,12 @@ Refusal refusal_for(const Error &error)
         return {error.err, "no room for the trampoline in the target: neither the vdso nor the "
                            "program's text has an unused tail"};
     }
+    if (operation == int80_of_64_bit_program) {
+        return {error.err, "an i386 call of a 64-bit program, which is not served"};
+    }
+    if (operation == no_exit) {
+        return {error.err, "no room for another place in the program that makes the call"};
+    }
     if (operation.starts_with("ptrace(PTRACE_SEIZE") && error.err == EPERM) {
         return {error.err, error.to_string() + "; the caller is traced by a debugger or strace, or "
                                                "the supervisor may not trace it"};

@@ -181,14 +181,24 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     pending.stage("slot", [&] {
         return std::to_string(observed.slot->index()) + " at " + hex(slot.value());
     });
+    const std::optional<Exits::Choice> exit =
+        images_.exits.choose(tid, arch, observed.image->code, notification.instruction_pointer);
+    if (!exit) {
+        return Error{no_exit, tid, ENOSYS};
+    }
     SlotCall call = slot_call(order, tid, observed.slot->index());
+    call.exit = exit->exit();
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.saved_args = notification.args;
     const std::vector<std::byte> bytes = arch.encode_slot(call, slot);
-    return redirect(pending, observed.image->code, arch.call_entry(), slot, [&](Tracee &tracee) {
-        return tracee.poke_changes(slot, bytes, observed.in_slot);
-    });
+    return redirect(pending, observed.image->code, arch.call_entry(), slot,
+                    [&](Tracee &tracee) -> Result<void> {
+                        if (auto written = exit->write(tracee); !written) {
+                            return written;
+                        }
+                        return tracee.poke_changes(slot, bytes, observed.in_slot);
+                    });
 }
 
 Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
@@ -219,7 +229,13 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
     }
     const RemotePtr boot_slot = *slot;
     pending.stage("slot", [&] { return "boot slot at " + hex(boot_slot.value()); });
+    const std::optional<Exits::Choice> exit =
+        images_.exits.choose(tid, arch, place->code, notification.instruction_pointer);
+    if (!exit) {
+        return Error{no_exit, tid, ENOSYS};
+    }
     BootCall call;
+    call.exit = exit->exit();
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
@@ -227,6 +243,9 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
     return redirect(pending, place->code, arch.boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
                         if (auto written = write_code(tracee, arch, place->code); !written) {
+                            return written;
+                        }
+                        if (auto written = exit->write(tracee); !written) {
                             return written;
                         }
                         return tracee.poke_text(boot_slot, arch.encode_boot_slot(call));
@@ -279,6 +298,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
     call.saved_args = report.call.args;
+    call.exit = report.call.exit;
     const AreaHeader header{images_.signature(arch), report.image.code.value()};
     const std::vector<std::byte> bytes = arch.encode_slot(call, lease->slot());
     // Also tells a successor where the area is, and that the boot slot is free.
@@ -289,7 +309,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
          {report.image.area, const_bytes_of(header)},
          {report.image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
          {report.slot + arch.boot_owner_offset(), const_bytes_of(nobody)}}};
-    const auto answer = static_cast<std::int64_t>(lease->slot().value());
+    const std::int64_t answer = arch.boot_answer(report.image.area, lease->slot());
     if (auto done = write_and_answer(pending, writes, answer); !done) {
         return done;
     }
@@ -348,6 +368,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     call.return_address = report.call.return_address;
     call.nr = report.call.nr;
     call.saved_args = report.call.args;
+    call.exit = report.call.exit;
     const std::vector<std::byte> bytes = arch.encode_slot(call, *slot);
     const std::int32_t nobody = 0;
     const std::array<WaitingWrite, 2> writes{
@@ -376,6 +397,7 @@ Result<void> Executor::refuse_boot(const PendingCall &pending, const BootReport 
     SlotCall call;
     call.return_address = report.call.return_address;
     call.saved_args = report.call.args;
+    call.exit = report.call.exit;
     return leave(pending, call, report.slot,
                  architecture_of(pending.notification()).boot_owner_offset(), -err);
 }

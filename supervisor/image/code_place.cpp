@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "image/code_place.hpp"
 
+#include "image/exits.hpp"
 #include "target/mappings.hpp"
 #include "target/memory.hpp"
 
@@ -20,14 +21,6 @@ namespace clone2
 
 namespace
 {
-
-constexpr std::size_t wanted_boot_slots = 8;
-constexpr std::size_t wanted_spare_slots = 2;
-
-std::uint64_t align_up(std::uint64_t value, std::uint64_t to)
-{
-    return (value + to - 1) / to * to;
-}
 
 struct Elf64 {
     using Auxv = Elf64_auxv_t;
@@ -132,22 +125,24 @@ std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePt
                                        const Architecture &arch, const Signature &ours)
 {
     const RemotePtr begin{align_up(end.value(), 16)};
-    const RemotePtr page_end{align_up(end.value(), arch.page_size())};
-    const RemotePtr first_slot = begin + align_up(arch.code_size(), arch.boot_slot_size());
-    if (first_slot + arch.boot_slot_size() > page_end) {
+    const RemotePtr slots_begin = first_boot_slot(arch, begin);
+    const RemotePtr slots_end = first_exit(arch, begin);
+    if (begin.value() % arch.page_size() == 0 || // no tail
+        slots_begin + arch.boot_slot_size() > slots_end ||
+        (arch.exit_size() != 0 && slots_end == page_end(arch, begin))) {
         return std::nullopt;
     }
-    if (!may_hold_code(procfs, tid, begin) ||
-        !is_usable(tid, begin, page_end.value() - begin.value(), arch, ours)) {
+    const std::uint64_t room = page_end(arch, begin).value() - begin.value();
+    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, room, arch, ours)) {
         return std::nullopt;
     }
     CodePlace place;
     place.code = begin;
-    RemotePtr next = first_slot;
+    RemotePtr next = slots_begin;
     for (const auto &[slots, size, wanted] :
-         {std::tuple(&place.boot_slots, arch.boot_slot_size(), wanted_boot_slots),
-          std::tuple(&place.spare_slots, arch.slot_stride(), wanted_spare_slots)}) {
-        for (; slots->size() < wanted && next + size <= page_end; next = next + size) {
+         {std::tuple(&place.boot_slots, arch.boot_slot_size(), arch.wanted_boot_slots()),
+          std::tuple(&place.spare_slots, arch.slot_stride(), arch.wanted_spare_slots())}) {
+        for (; slots->size() < wanted && next + size <= slots_end; next = next + size) {
             slots->push_back(next);
         }
     }

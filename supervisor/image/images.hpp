@@ -4,6 +4,7 @@
 #include "arch/architecture.hpp"
 #include "base/procfs.hpp"
 #include "image/code_place.hpp"
+#include "image/exits.hpp"
 #include "image/hints.hpp"
 #include "image/slot_users.hpp"
 #include "image/slots.hpp"
@@ -46,6 +47,7 @@ public:
     ImageHints hints;
     SlotFinder slots;
     SlotUsers slot_users;
+    Exits exits;
 
 private:
     [[nodiscard]] bool proved(pid_t tid, const Architecture &arch, const Image &image) const;

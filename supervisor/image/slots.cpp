@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "image/slots.hpp"
 
+#include "image/exits.hpp"
 #include "image/slot_users.hpp"
 
 #include "image/waiting_write.hpp"
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <ctime>
+#include <elf.h>
 #include <linux/sched.h>
 #include <sstream>
 #include <string>
@@ -115,22 +117,26 @@ std::optional<SlotReservations::Lease> SlotFinder::find(const PendingCall &call,
 std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Architecture &arch,
                                                              const Image &image)
 {
-    std::vector<SlotState> states(arch.slot_count());
-    std::vector<RemoteRange> pieces(states.size());
-    for (std::uint32_t index = 0; index < states.size(); ++index) {
-        pieces[index] = {image.area + arch.slot_offset(index), bytes_of(states[index])};
+    const std::size_t size = arch.state_size();
+    std::vector<std::byte> bytes(arch.slot_count() * size);
+    std::vector<RemoteRange> pieces(arch.slot_count());
+    const auto state_in = [&](std::uint32_t index) {
+        return std::span(bytes).subspan(index * size, size);
+    };
+    for (std::uint32_t index = 0; index < pieces.size(); ++index) {
+        pieces[index] = {image.area + arch.slot_offset(index), state_in(index)};
     }
     const Result<std::size_t> read = read_memory(tid, pieces);
-    if (!read || *read != states.size() * sizeof(SlotState)) {
+    if (!read || *read != bytes.size()) {
         return std::nullopt;
     }
-    for (std::uint32_t index = 0; index < states.size(); ++index) {
-        if (!is_free(tid, states[index])) {
+    for (std::uint32_t index = 0; index < pieces.size(); ++index) {
+        if (!is_free(tid, arch.decode_state(state_in(index)))) {
             continue;
         }
         std::optional<Lease> lease = reservations_.reserve(image.area, arch, index);
-        SlotState now{};
-        if (lease && read_exactly(tid, lease->slot(), bytes_of(now)) && is_free(tid, now)) {
+        if (lease && read_exactly(tid, lease->slot(), state_in(index)) &&
+            is_free(tid, arch.decode_state(state_in(index)))) {
             return lease;
         }
     }
@@ -166,7 +172,7 @@ bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image
     if (!sp) {
         return true;
     }
-    const RemotePtr end = image.code + arch.code_size();
+    const RemotePtr end = page_end(arch, image.code); // exits and all
     const std::uint64_t page_size = arch.page_size();
     std::vector<std::uint64_t> chunk(page_size / sizeof(std::uint64_t));
     const RemotePtr area_end = image.area + arch.area_size();
@@ -182,8 +188,13 @@ bool SlotFinder::is_inside_code(pid_t tid, const Architecture &arch, const Image
         if (!read_exactly(tid, at, std::as_writable_bytes(words_here))) {
             return false; // the end of the stack
         }
+        const auto in_code = [&](std::uint64_t value) {
+            return image.code.value() <= value && value < end.value();
+        };
         if (std::any_of(words_here.begin(), words_here.end(), [&](std::uint64_t value) {
-                return image.code.value() <= value && value < end.value();
+                return arch.elf_class() == ELFCLASS64
+                           ? in_code(value)
+                           : in_code(value & 0xffffffff) || in_code(value >> 32);
             })) {
             return true;
         }

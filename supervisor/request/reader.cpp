@@ -30,6 +30,8 @@ struct CallReader::Look {
 namespace
 {
 
+constexpr std::int64_t highest_errno = 4095; // MAX_ERRNO of the kernel
+
 RemotePtr mark_address(const Notification &notification, const Architecture &arch)
 {
     return RemotePtr{notification.instruction_pointer + arch.mark_offset()};
@@ -49,7 +51,7 @@ Result<CallRead> read_report(const Notification &notification, const Architectur
         return slot.error();
     }
     report.call = arch.decode_slot(bytes);
-    report.result = static_cast<std::int64_t>(notification.args[1]);
+    report.result = arch.signed_value(notification.args[1]);
     return CallRead{report};
 }
 
@@ -63,8 +65,8 @@ Result<CallRead> read_boot_report(const Notification &notification, const Archit
     }
     report.call = arch.decode_boot_slot(bytes);
     report.image.code = arch.code_of_boot_report(notification.instruction_pointer);
-    const auto mapped = static_cast<std::int64_t>(notification.args[1]);
-    if (mapped < 0) {
+    const std::int64_t mapped = arch.signed_value(notification.args[1]);
+    if (mapped < 0 && mapped >= -highest_errno) { // a 32-bit address may look negative, too
         report.result = mapped;
     } else {
         report.image.area = RemotePtr{notification.args[1]};

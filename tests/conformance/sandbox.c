@@ -66,7 +66,7 @@ int sandbox_probe(void)
 // provider (or in the check).
 static void expect_empty_namespace(void)
 {
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 6000; i++) {
         int status;
         pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
         if (pid < 0 && errno == ECHILD) {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "base/result.hpp"
+#include "listener/notification.hpp"
+#include "target/tracee.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <sys/user.h>
+
+/// The registers of a stopped tracee, as ptrace(2) shows them to a 64-bit tracer: the same for
+/// x86-64 and i386 tracees. Thread-safe: no state.
+
+namespace clone2::x86
+{
+
+[[nodiscard]] Result<user_regs_struct> get_registers(const Tracee &tracee);
+[[nodiscard]] Result<void> set_registers(const Tracee &tracee, const user_regs_struct &regs);
+/// One register; `offset`: in user_regs_struct.
+[[nodiscard]] Result<void> poke_register(const Tracee &tracee, std::size_t offset,
+                                         std::uint64_t value);
+
+/// Whether the tracee is still where its call was answered (`answered`), or where the stop itself
+/// has cut the notification short (no WAIT_KILLABLE_RECV), and nothing else has happened since.
+[[nodiscard]] bool is_there(const user_regs_struct &regs, const Notification &notification,
+                            bool answered);
+/// ESTALE.
+[[nodiscard]] Error elsewhere(const Tracee &tracee);
+
+/// For orig_rax: there is no system call to restart any more.
+constexpr unsigned long long no_restart = ~0ULL;
+
+/// The bytes of the instruction that `syscall` or `int $0x80` is; both have two.
+using CallInstruction = std::array<std::uint8_t, 2>;
+
+/// See Architecture.
+[[nodiscard]] Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr,
+                                   bool answered, const CallInstruction &instruction);
+[[nodiscard]] Result<void> end_call(const Tracee &tracee, const Notification &notification,
+                                    bool answered, std::int64_t result);
+
+} // namespace clone2::x86
