@@ -48,8 +48,8 @@ static void masks(void)
     const uint64_t kinds[] = {SIGCHLD, SIGCHLD | CLONE_VM | CLONE_VFORK, thread_flags};
     for (int i = 0; i < 60; i++) {
         uint64_t mask = i < 3 ? ~0ULL : random_u64();
-        uint64_t before;
-        uint64_t after;
+        uint64_t before = 0;
+        uint64_t after = 0;
         arch_raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)(uintptr_t)&mask, 0, 8, 0, 0);
         raw_mask(&before);
         CALL_SET(c, kinds[i % 3], 650);

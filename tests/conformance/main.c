@@ -262,7 +262,7 @@ static int select_and_run(int argc, char **argv, int jobs)
 {
     int all = argc == 1 && strcmp(argv[0], "all") == 0;
     int max = all ? count_checks() : argc;
-    const struct check **list = calloc((size_t)max, sizeof(struct check *));
+    const struct check **list = calloc((size_t)max + 1, sizeof(struct check *));
     if (!list) {
         return EXIT_BROKEN;
     }
