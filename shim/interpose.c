@@ -47,8 +47,9 @@ SHIM_EXPORT int sigaction(int number, const struct sigaction *action, struct sig
         shim_own_action(action, old);
         return 0;
     }
-    if (!action || !shim_own_started())
+    if (!action || !shim_own_started()) {
         return next_sigaction()(number, action, old);
+    }
     // A handler may call clone2.
     struct sigaction changed = *action;
     sigdelset(&changed.sa_mask, SIGSYS);
@@ -86,13 +87,15 @@ SHIM_NEXT(signal_function, sigset)
 
 SHIM_EXPORT sighandler_t sigset(int number, sighandler_t handler)
 {
-    if (!is_ours(number))
+    if (!is_ours(number)) {
         return next_sigset()(number, handler);
+    }
     struct sigaction old;
     shim_own_action(NULL, &old);
     const sighandler_t before = shim_own_blocked() ? SIG_HOLD : old.sa_handler;
-    if (handler != SIG_HOLD && set_handler(handler, 0) == SIG_ERR)
+    if (handler != SIG_HOLD && set_handler(handler, 0) == SIG_ERR) {
         return SIG_ERR;
+    }
     shim_own_block(handler == SIG_HOLD);
     return before;
 }
@@ -101,8 +104,9 @@ SHIM_NEXT(number_function, sigignore)
 
 SHIM_EXPORT int sigignore(int number)
 {
-    if (!is_ours(number))
+    if (!is_ours(number)) {
         return next_sigignore()(number);
+    }
     set_handler(SIG_IGN, 0);
     return 0;
 }
@@ -111,24 +115,29 @@ SHIM_EXPORT int sigignore(int number)
 
 static int change_mask(mask_function *real, int how, const sigset_t *set, sigset_t *old)
 {
-    if (!shim_own_started())
+    if (!shim_own_started()) {
         return real(how, set, old);
+    }
     const bool blocked = shim_own_blocked();
     bool member = false;
     sigset_t copy;
     if (set) {
         copy = *set;
         member = sigismember(set, SIGSYS) == 1;
-        if (how != SIG_UNBLOCK)
+        if (how != SIG_UNBLOCK) {
             sigdelset(&copy, SIGSYS);
+        }
     }
     const int result = real(how, set ? &copy : NULL, old);
-    if (result != 0)
+    if (result != 0) {
         return result;
-    if (old && blocked)
+    }
+    if (old && blocked) {
         sigaddset(old, SIGSYS);
-    if (set && (how == SIG_SETMASK || member))
+    }
+    if (set && (how == SIG_SETMASK || member)) {
         shim_own_block(how != SIG_UNBLOCK && member);
+    }
     return 0;
 }
 
@@ -150,8 +159,9 @@ SHIM_NEXT(number_function, sighold)
 
 SHIM_EXPORT int sighold(int number)
 {
-    if (!is_ours(number))
+    if (!is_ours(number)) {
         return next_sighold()(number);
+    }
     shim_own_block(true);
     return 0;
 }
@@ -160,8 +170,9 @@ SHIM_NEXT(number_function, sigrelse)
 
 SHIM_EXPORT int sigrelse(int number)
 {
-    if (!is_ours(number))
+    if (!is_ours(number)) {
         return next_sigrelse()(number);
+    }
     shim_own_block(false);
     return 0;
 }
@@ -169,13 +180,15 @@ SHIM_EXPORT int sigrelse(int number)
 // 4.2BSD masks: signals 1 to 32 in an int.
 static int change_old_mask(old_mask_function *real, int mask, bool keeps)
 {
-    if (!shim_own_started())
+    if (!shim_own_started()) {
         return real(mask);
+    }
     const int bit = 1 << (SIGSYS - 1);
     const bool blocked = shim_own_blocked();
     const int before = real(mask & ~bit);
-    if (!keeps || (mask & bit))
+    if (!keeps || (mask & bit)) {
         shim_own_block(mask & bit);
+    }
     return blocked ? before | bit : before;
 }
 
@@ -196,8 +209,9 @@ SHIM_NEXT(pending_function, sigpending)
 SHIM_EXPORT int sigpending(sigset_t *set)
 {
     const int result = next_sigpending()(set);
-    if (result == 0 && shim_own_pending())
+    if (result == 0 && shim_own_pending()) {
         sigaddset(set, SIGSYS);
+    }
     return result;
 }
 

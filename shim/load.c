@@ -20,8 +20,12 @@ static void complain(const char *variable, const char *value, const char *why)
 {
     char shown[40];
     size_t length = 0;
-    for (; value[length] && length + 1 < sizeof shown; length++)
-        shown[length] = value[length] >= ' ' && value[length] <= '~' ? value[length] : '?';
+    for (; value[length] && length + 1 < sizeof shown; length++) {
+        shown[length] = '?';
+        if (value[length] >= ' ' && value[length] <= '~') {
+            shown[length] = value[length];
+        }
+    }
     shown[length] = 0;
     dprintf(STDERR_FILENO, "libclone2: %s=%s%s: %s\n", variable, shown, value[length] ? "..." : "",
             why);
@@ -32,11 +36,13 @@ static bool read_number(const char *text, uint32_t *number)
 {
     uint64_t value = 0;
     for (; *text; text++) {
-        if (*text < '0' || *text > '9')
+        if (*text < '0' || *text > '9') {
             return false;
+        }
         value = value * 10 + (uint64_t)(*text - '0');
-        if (value > INT32_MAX)
+        if (value > INT32_MAX) {
             return false;
+        }
     }
     *number = (uint32_t)value;
     return true;
@@ -48,12 +54,13 @@ static bool read_number(const char *text, uint32_t *number)
 static void take_number(const char *text)
 {
     uint32_t number = 0;
-    if (!read_number(text, &number))
+    if (!read_number(text, &number)) {
         complain("CLONE2_NR", text, "not a system call number" INSTEAD(__NR_clone2));
-    else if (shim_number_is_taken((long)number))
+    } else if (shim_number_is_taken((long)number)) {
         complain("CLONE2_NR", text, "the number of another system call" INSTEAD(__NR_clone2));
-    else
+    } else {
         shim_nr = number;
+    }
 }
 
 static void take_mode(const char *mode)
@@ -63,18 +70,22 @@ static void take_mode(const char *mode)
         return;
     }
     // A kernel that has the call needs no trap, unless the number is another one.
-    if (shim_nr == __NR_clone2 && shim_kernel_has_clone2())
+    if (shim_nr == __NR_clone2 && shim_kernel_has_clone2()) {
         return;
-    if (shim_trap_install() != 0)
+    }
+    if (shim_trap_install() != 0) {
         complain("CLONE2_SHIM", mode, "no seccomp filter could be installed");
+    }
 }
 
 __attribute__((constructor)) static void load(void)
 {
     const char *number = secure_getenv("CLONE2_NR");
     const char *mode = secure_getenv("CLONE2_SHIM");
-    if (number && *number)
+    if (number && *number) {
         take_number(number);
-    if (mode && *mode)
+    }
+    if (mode && *mode) {
         take_mode(mode);
+    }
 }

@@ -18,11 +18,13 @@ static bool is_readable(uint64_t address)
 static bool read_after_asking(uint64_t address, void *to, size_t size)
 {
     const uint64_t last = address + size - 1;
-    if (last < address || !is_readable(address & ~7ULL) || !is_readable(last & ~7ULL))
+    if (last < address || !is_readable(address & ~7ULL) || !is_readable(last & ~7ULL)) {
         return false;
+    }
     const volatile unsigned char *from = (const volatile unsigned char *)(uintptr_t)address;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         ((unsigned char *)to)[i] = from[i];
+    }
     return true;
 }
 
@@ -33,7 +35,8 @@ bool shim_read(uint64_t address, void *to, size_t size)
     const struct iovec local = {to, size};
     const struct iovec remote = {(void *)(uintptr_t)address, size};
     const long got = raw_call(SYS_process_vm_readv, self, &local, 1, &remote, 1);
-    if (got == -ENOSYS || got == -EPERM)
+    if (got == -ENOSYS || got == -EPERM) {
         return read_after_asking(address, to, size);
+    }
     return got == (long)size;
 }

@@ -13,8 +13,9 @@ static inline void *shim_next(const char *name, void **cached)
     void *function = __atomic_load_n(cached, __ATOMIC_RELAXED);
     if (!function) {
         function = dlsym(RTLD_NEXT, name);
-        if (!function)
+        if (!function) {
             (void)dlerror(); // clear the error before the program sees it
+        }
         __atomic_store_n(cached, function, __ATOMIC_RELAXED);
     }
     return function;
@@ -24,7 +25,7 @@ static inline void *shim_next(const char *name, void **cached)
 // because dlsym() must not be called in a signal handler; a caller before that looks up its own.
 // ISO C has no conversion from void * to a function pointer; POSIX allows it through memory.
 #define SHIM_NEXT(type, name)                                                                      \
-    static type *next_##name(void)                                                                 \
+    static type *next_##name(void) /* NOLINT(bugprone-macro-parentheses): a type */                \
     {                                                                                              \
         static void *cached;                                                                       \
         type *function = NULL;                                                                     \

@@ -49,16 +49,18 @@ static void set_action(const struct sigaction *action, struct sigaction *old)
     const uint32_t at = __atomic_add_fetch(&written, 1, __ATOMIC_RELAXED) % ACTIONS;
     actions[at] = *action;
     const uint32_t before = __atomic_exchange_n(&current, at, __ATOMIC_ACQ_REL);
-    if (old)
+    if (old) {
         *old = actions[before];
+    }
 }
 
 void shim_own_action(const struct sigaction *action, struct sigaction *old)
 {
-    if (action)
+    if (action) {
         set_action(action, old);
-    else if (old)
+    } else if (old) {
         *old = actions[__atomic_load_n(&current, __ATOMIC_ACQUIRE)];
+    }
 }
 
 static void change_mask(int how, uint64_t mask)
@@ -108,22 +110,25 @@ static void queue_pending(void)
     const siginfo_t info = own.info;
     const bool pending = shim_own_pending();
     own.pending = false;
-    if (pending)
+    if (pending) {
         queue(&info);
+    }
 }
 
 void shim_own_block(bool blocked)
 {
     own.blocked = blocked;
-    if (!blocked && own.pending)
+    if (!blocked && own.pending) {
         queue_pending();
+    }
 }
 
 const sigset_t *shim_own_enter_wait(struct shim_own_wait *wait, const sigset_t *mask)
 {
     wait->changed = started && mask;
-    if (!wait->changed)
+    if (!wait->changed) {
         return mask;
+    }
     wait->mask = *mask;
     sigdelset(&wait->mask, SIGSYS);
     wait->blocked = own.blocked;
@@ -139,10 +144,12 @@ const sigset_t *shim_own_enter_wait(struct shim_own_wait *wait, const sigset_t *
 
 void shim_own_leave_wait(const struct shim_own_wait *wait)
 {
-    if (!wait->changed)
+    if (!wait->changed) {
         return;
-    if (wait->queued)
+    }
+    if (wait->queued) {
         change_mask(SIG_UNBLOCK, MASK_OF_SIGSYS);
+    }
     shim_own_block(wait->blocked);
 }
 
@@ -160,13 +167,15 @@ static void call_handler(const struct sigaction *action, siginfo_t *info, uconte
     memcpy(&interrupted, &context->uc_sigmask, sizeof interrupted);
     memcpy(&mask, &action->sa_mask, sizeof mask);
     const char *outer = own.frame;
-    if (!(action->sa_flags & SA_NODEFER))
+    if (!(action->sa_flags & SA_NODEFER)) {
         own.frame = __builtin_frame_address(0);
+    }
     change_mask(SIG_SETMASK, (mask | interrupted) & ~MASK_OF_SIGSYS);
-    if (action->sa_flags & SA_SIGINFO)
+    if (action->sa_flags & SA_SIGINFO) {
         action->sa_sigaction(SIGSYS, info, context);
-    else
+    } else {
         action->sa_handler(SIGSYS);
+    }
     change_mask(SIG_SETMASK, ~0ULL);
     own.frame = outer;
     // The handler may have changed the mask that the program resumes with.

@@ -12,8 +12,9 @@ int shim_plan(const struct plan_request *request, const struct plan_facts *facts
     struct plan_call *plan = &call->plan;
     *call = (struct shim_kernel_call){0};
     const int error = clone2_plan(request, facts, SHIM_USER_END, plan).err;
-    if (error)
+    if (error) {
         return error;
+    }
     call->child_sp = request->child_stack;
     call->clone3 = !plan->plain;
     if (plan->plain) {
@@ -22,8 +23,9 @@ int shim_plan(const struct plan_request *request, const struct plan_facts *facts
                              plan->child_tid, plan->tls);
         return 0;
     }
-    if (plan->set_tid_size)
+    if (plan->set_tid_size) {
         plan->set_tid_address = (uint64_t)(uintptr_t)plan->set_tid;
+    }
     call->nr = SYS_clone3;
     call->arg[0] = (uint64_t)(uintptr_t)plan;
     call->arg[1] = CLONE_ARGS_SIZE_VER1;

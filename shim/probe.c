@@ -47,8 +47,9 @@ static long ask(const pid_t *set_tid, uint32_t size)
 static long ask_ones(pid_t first, uint32_t size)
 {
     pid_t list[PLAN_MAX_SET_TID];
-    for (uint32_t i = 0; i < size; i++)
+    for (uint32_t i = 0; i < size; i++) {
         list[i] = 1;
+    }
     list[0] = first;
     return ask(list, size);
 }
@@ -73,18 +74,21 @@ enum innermost { LIVE, UNBORN, UNKNOWN };
 static enum innermost innermost_state(void)
 {
     const long result = ask_ones(SURE_TO_BE_IN_RANGE, 2);
-    if (!answers(result))
+    if (!answers(result)) {
         return UNKNOWN;
-    if (result != -EINVAL)
+    }
+    if (result != -EINVAL) {
         return LIVE;
+    }
     // No init, or the initial namespace: there, two entries are too many.
     return ask_ones(1, 2) == -EINVAL ? LIVE : UNBORN;
 }
 
 static struct plan_facts one_namespace(enum innermost state)
 {
-    if (state == LIVE)
+    if (state == LIVE) {
         return (struct plan_facts){FITS, ask_ones(1, 1) == -EEXIST};
+    }
     const pid_t list[2] = {1, -1};
     return (struct plan_facts){FITS, ask(list, 2) == -EINVAL};
 }
@@ -105,21 +109,25 @@ static bool find_free(pid_t *list, uint32_t at, pid_t first, long *result)
         list[at] = candidate;
         list[at + 1] = -1;
         *result = ask(list, at + 2);
-        if (*result != -EEXIST && *result != -EINVAL)
+        if (*result != -EEXIST && *result != -EINVAL) {
             return false;
+        }
         if (*result == -EINVAL) {
             // Free or out of range. If out of range, a 1 after it is not reached.
-            if (candidate <= SURE_TO_BE_IN_RANGE)
+            if (candidate <= SURE_TO_BE_IN_RANGE) {
                 return true;
+            }
             list[at + 1] = 1;
-            if (ask(list, at + 2) != -EINVAL)
+            if (ask(list, at + 2) != -EINVAL) {
                 return true;
+            }
             candidate = FIRST_AFTER_WRAP - 1;
         }
         // Tries the next pid; if many are in use, in growing steps.
         candidate += 1 + (pid_t)(i / 64 * 61);
-        if (candidate >= LIKELY_PID_MAX && first < LIKELY_PID_MAX)
+        if (candidate >= LIKELY_PID_MAX && first < LIKELY_PID_MAX) {
             candidate = FIRST_AFTER_WRAP + (pid_t)i;
+        }
     }
     return false;
 }
@@ -133,26 +141,32 @@ static bool is_forbidden(void)
 
 struct plan_facts shim_probe_facts(uint32_t nr_pids)
 {
-    if (is_forbidden())
+    if (is_forbidden()) {
         return guess();
+    }
     const enum innermost state = innermost_state();
-    if (state == UNKNOWN)
+    if (state == UNKNOWN) {
         return guess();
-    if (nr_pids == 1)
+    }
+    if (nr_pids == 1) {
         return one_namespace(state);
+    }
     uint32_t n = nr_pids;
     if (n > PLAN_MAX_SET_TID) {
-        if (!is_deepest())
+        if (!is_deepest()) {
             return (struct plan_facts){TOO_MANY, false};
+        }
         n = PLAN_MAX_SET_TID; // the oldest of 33 is the initial one: same owner as the next
     }
     pid_t list[PLAN_MAX_SET_TID + 1];
     const pid_t first = state == UNBORN ? 1 : SURE_TO_BE_IN_RANGE;
     const long all = ask_ones(first, n);
-    if (!answers(all))
+    if (!answers(all)) {
         return guess();
-    if (all == -EINVAL)
+    }
+    if (all == -EINVAL) {
         return (struct plan_facts){TOO_MANY, false};
+    }
     // Add one entry at a time: all before the last must be free.
     list[0] = first;
     for (uint32_t i = 0; i + 1 < n; i++) {
@@ -160,14 +174,17 @@ struct plan_facts shim_probe_facts(uint32_t nr_pids)
         if (i == 0 && state == UNBORN) {
             list[1] = -1;
             result = ask(list, 2);
-            if (result == -EINVAL)
+            if (result == -EINVAL) {
                 continue;
+            }
             return (struct plan_facts){FITS, false};
         }
-        if (find_free(list, i, 2 + (pid_t)(i * 7), &result))
+        if (find_free(list, i, 2 + (pid_t)(i * 7), &result)) {
             continue;
-        if (result == -EPERM)
+        }
+        if (result == -EPERM) {
             return (struct plan_facts){FITS, false};
+        }
         return guess();
     }
     list[n - 1] = 1;
@@ -195,8 +212,9 @@ enum shim_picked shim_probe_pick(struct plan_call *call)
     for (uint32_t i = 0; i + 1 < n; i++) {
         list[i] = wanted[i];
         if (!(to_pick & (1ULL << i))) {
-            if (!are_free(list, i + 1))
+            if (!are_free(list, i + 1)) {
                 return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;
+            }
             continue;
         }
         if (i == 0 && innermost_state() == UNBORN) {
@@ -204,11 +222,13 @@ enum shim_picked shim_probe_pick(struct plan_call *call)
         } else {
             long result = 0;
             pid_t hint = __atomic_load_n(&last_picked, __ATOMIC_RELAXED);
-            if (hint == 0)
+            if (hint == 0) {
                 hint = (pid_t)raw_call(SYS_gettid);
+            }
             // The real call reports other failures.
-            if (!find_free(list, i, hint + 1, &result) && result == -EEXIST)
+            if (!find_free(list, i, hint + 1, &result) && result == -EEXIST) {
                 return are_free(list, i) ? SHIM_BUSY : SHIM_LOST;
+            }
             __atomic_store_n(&last_picked, list[i], __ATOMIC_RELAXED);
         }
         wanted[i] = list[i];
@@ -221,7 +241,8 @@ bool shim_probe_still_free(const struct plan_call *call)
     pid_t list[PLAN_MAX_SET_TID];
     const uint32_t extra = clone2_plan_extra_entries(call);
     const uint32_t n = (uint32_t)call->set_tid_size - extra;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         list[i] = call->set_tid[extra + i];
+    }
     return are_free(list, n - 1);
 }

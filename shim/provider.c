@@ -21,8 +21,9 @@ static int ask(void)
     long arg[5] = {-1, -1, -1, -1, -1};
     arg[SHIM_PASS_ON_ARG] = SHIM_PASS_ON;
     const long result = raw_call(__NR_clone2, arg[0], arg[1], arg[2], arg[3], arg[4], -1);
-    if (result != -EFAULT)
+    if (result != -EFAULT) {
         return ABSENT;
+    }
     return raw_call(SYS_prctl, PR_GET_SECCOMP) == SECCOMP_MODE_DISABLED ? PRESENT : ABSENT;
 }
 

@@ -24,15 +24,18 @@ static bool is_held_by(const struct shim_slot *slot, int32_t tid)
 static void reclaim_abandoned(int32_t tid)
 {
     for (unsigned i = 0; i < SHIM_SLOTS; i++) {
-        if (!is_held_by(&slots[i], tid))
+        if (!is_held_by(&slots[i], tid)) {
             continue;
+        }
         unsigned newer = 0;
         for (unsigned j = 0; j < SHIM_SLOTS; j++) {
-            if (is_held_by(&slots[j], tid) && (long)(slots[j].sequence - slots[i].sequence) > 0)
+            if (is_held_by(&slots[j], tid) && (long)(slots[j].sequence - slots[i].sequence) > 0) {
                 newer++;
+            }
         }
-        if (newer > NESTED)
+        if (newer > NESTED) {
             shim_hold_drop_parent(&slots[i].hold);
+        }
     }
 }
 
@@ -52,10 +55,12 @@ struct shim_slot *shim_slot_take(void)
     unsigned index = SHIM_SLOTS;
     const int32_t tid = (int32_t)raw_call(SYS_gettid);
     struct shim_slot *slot = take(&index);
-    if (index >= MANY)
+    if (index >= MANY) {
         reclaim_abandoned(tid);
-    if (!slot)
+    }
+    if (!slot) {
         slot = take(&index);
+    }
     if (slot) {
         slot->sequence = __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
         __atomic_store_n(&slot->tid, tid, __ATOMIC_RELAXED);

@@ -31,8 +31,9 @@ static void remove_stack(void *memory)
 {
     stack_t now;
     const stack_t none = {.ss_flags = SS_DISABLE};
-    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == memory)
+    if (sigaltstack(NULL, &now) == 0 && now.ss_sp == memory) {
         sigaltstack(&none, NULL);
+    }
     munmap(memory, SHIM_ALTERNATE_STACK_SIZE);
 }
 
@@ -51,15 +52,18 @@ SHIM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attribut
                                void *(*run)(void *), void *argument)
 {
     struct thread_start *memory = MAP_FAILED;
-    if (started)
+    if (started) {
         memory = mmap(NULL, SHIM_ALTERNATE_STACK_SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
+    }
+    if (memory == MAP_FAILED) {
         return next_pthread_create()(thread, attributes, run, argument);
+    }
     *memory = (struct thread_start){run, argument, shim_own_blocked()};
     const int error = next_pthread_create()(thread, attributes, run_with_stack, memory);
-    if (error)
+    if (error) {
         munmap(memory, SHIM_ALTERNATE_STACK_SIZE);
+    }
     return error;
 }
 

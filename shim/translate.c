@@ -37,10 +37,12 @@ static long pick(struct shim_call *call)
 {
     while (++call->attempts <= MAX_ATTEMPTS) {
         const enum shim_picked picked = shim_probe_pick(&call->kernel.plan);
-        if (picked == SHIM_PICKED)
+        if (picked == SHIM_PICKED) {
             return SHIM_MAKE_CALL;
-        if (picked == SHIM_BUSY)
+        }
+        if (picked == SHIM_BUSY) {
             break;
+        }
     }
     return -EBUSY;
 }
@@ -60,18 +62,21 @@ static long decide(struct shim_call *call, uint64_t tls)
     request->nr_pids = args->nr_pids;
     call->passed_on = false;
     call->attempts = 0;
-    if (shim_kernel_has_clone2())
+    if (shim_kernel_has_clone2()) {
         return pass_on(call, __NR_clone2);
+    }
     const size_t size = args->nr_pids * sizeof request->pids[0];
     request->pids_readable = size == 0 || (args->nr_pids <= PLAN_MAX_PIDS &&
                                            shim_read(call->program_args[1], request->pids, size));
     struct plan_facts facts = {0};
     const bool needed = clone2_plan_needs_facts(request);
-    if (needed)
+    if (needed) {
         facts = shim_probe_facts(args->nr_pids);
+    }
     const int error = shim_plan(request, needed ? &facts : NULL, &call->kernel);
-    if (error)
+    if (error) {
         return -error;
+    }
     return call->kernel.plan.to_pick ? pick(call) : SHIM_MAKE_CALL;
 }
 
@@ -80,8 +85,9 @@ long shim_prepare(struct shim_call *call, uint64_t args, uint64_t pids, uint64_t
     call->program_nr = shim_nr;
     call->program_args[0] = args;
     call->program_args[1] = pids;
-    if (!shim_read(args, &call->args, sizeof call->args))
+    if (!shim_read(args, &call->args, sizeof call->args)) {
         return -EFAULT;
+    }
     return decide(call, tls);
 }
 
@@ -91,31 +97,38 @@ long shim_prepare_from_c(struct shim_call *call, uint64_t args, uint64_t pids, u
     call->program_nr = shim_nr;
     call->program_args[0] = (uint64_t)(uintptr_t)copy;
     call->program_args[1] = pids;
-    if (!shim_read(args, copy, sizeof *copy))
+    if (!shim_read(args, copy, sizeof *copy)) {
         return -EFAULT;
-    if (copy->flags & CLONE_SETTLS)
+    }
+    if (copy->flags & CLONE_SETTLS) {
         return -EINVAL;
-    if (stack_top)
+    }
+    if (stack_top) {
         copy->child_stack = stack_top;
+    }
     return decide(call, 0);
 }
 
 long shim_judge(struct shim_call *call, long error)
 {
     const uint32_t nr_pids = call->request.nr_pids;
-    if (call->passed_on)
+    if (call->passed_on) {
         return error;
+    }
     // No clone3: forbidden, or older than set_tid.
-    if (call->kernel.clone3 && (error == -ENOSYS || error == -E2BIG))
+    if (call->kernel.clone3 && (error == -ENOSYS || error == -E2BIG)) {
         return pass_on(call, call->program_nr);
-    if (nr_pids == 0)
+    }
+    if (nr_pids == 0) {
         return error;
+    }
     const struct plan_facts facts = shim_probe_facts(nr_pids);
     const struct plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, (int)-error);
     // Was it a pid of our choice or of the program's? If our choices are still free, it was the
     // program's.
     if (refusal.reason == PLAN_PID_IN_USE && call->kernel.plan.to_pick &&
-        !shim_probe_still_free(&call->kernel.plan))
+        !shim_probe_still_free(&call->kernel.plan)) {
         return pick(call);
+    }
     return -refusal.err;
 }

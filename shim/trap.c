@@ -76,10 +76,11 @@ static void handle(int signal_number, siginfo_t *info, void *context)
         return;
     }
     struct shim_slot *failed = shim_context_failed_slot(context);
-    if (failed)
+    if (failed) {
         judge(context, failed);
-    else
+    } else {
         begin(context);
+    }
 }
 
 // All other signals are blocked: the program's handler could call clone2 while SIGSYS is blocked,
@@ -110,8 +111,9 @@ static void install_alternate_stack(void)
     static unsigned char memory[SHIM_ALTERNATE_STACK_SIZE] __attribute__((aligned(64)));
     stack_t old = {0};
     const stack_t ours = {.ss_sp = memory, .ss_size = sizeof memory};
-    if (raw_call(SYS_sigaltstack, 0, &old) == 0 && (old.ss_flags & SS_DISABLE))
+    if (raw_call(SYS_sigaltstack, 0, &old) == 0 && (old.ss_flags & SS_DISABLE)) {
         raw_call(SYS_sigaltstack, &ours);
+    }
 }
 
 // A prctl() that no kernel knows. Our filter answers it with EALREADY if it is given the filter's
@@ -163,10 +165,12 @@ long shim_trap_install(void)
 {
     struct shim_kernel_sigaction old = {0};
     long error = shim_context_start();
-    if (error == 0)
+    if (error == 0) {
         error = install_handler(&old);
-    if (error)
+    }
+    if (error) {
         return error;
+    }
     struct sigaction action = {.sa_sigaction = old.handler,
                                .sa_flags = (int)old.flags & ~SHIM_SA_RESTORER};
     memcpy(&action.sa_mask, &old.mask, sizeof old.mask);

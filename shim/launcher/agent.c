@@ -23,8 +23,9 @@ void close_fd(long fd)
 
 long move_up(long fd)
 {
-    if (fd < 0 || fd > 2)
+    if (fd < 0 || fd > 2) {
         return fd;
+    }
     const long higher = raw_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, 3);
     close_fd(fd);
     return higher;
@@ -35,8 +36,9 @@ long connect_agent(const char *path, const char **call)
     *call = "connect: ";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t length = length_of(path);
-    if (length >= sizeof address.sun_path)
+    if (length >= sizeof address.sun_path) {
         return -ENAMETOOLONG;
+    }
     memcpy(address.sun_path, path, length);
     const long fd = move_up(raw_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC));
     if (fd < 0) {
@@ -44,9 +46,9 @@ long connect_agent(const char *path, const char **call)
         return fd;
     }
     long result;
-    do
+    do {
         result = raw_call(SYS_connect, fd, &address, sizeof address);
-    while (result == -EINTR);
+    } while (result == -EINTR);
     if (result < 0) {
         close_fd(fd);
         return result;
@@ -79,8 +81,9 @@ static long send_message(long socket, long listener, const struct text *message)
     while (sent < message->size) {
         const long n = send_with_fds((int)socket, message->at + sent, message->size - sent, &fd,
                                      sent == 0 ? 1 : 0, 0);
-        if (n < 0)
+        if (n < 0) {
             return n;
+        }
         sent += (size_t)n;
     }
     raw_call(SYS_shutdown, socket, SHUT_WR); // the agent finds the end without it
@@ -93,12 +96,15 @@ static long receive_line(long socket, struct text *line)
     line->size = 0;
     while (line->size + 1 < sizeof line->at) {
         const long n = raw_call(SYS_read, socket, line->at + line->size, 1);
-        if (n == -EINTR)
+        if (n == -EINTR) {
             continue;
-        if (n <= 0)
+        }
+        if (n <= 0) {
             return n;
-        if (line->at[line->size] == '\n')
+        }
+        if (line->at[line->size] == '\n') {
             break;
+        }
         line->size++;
     }
     line->at[line->size] = 0;
@@ -114,8 +120,9 @@ int hand_over(long socket, long listener, long nr, struct text *answer)
     // failed otherwise, the agent still waits for the message and will not answer.
     const int will_answer = sent >= 0 || sent == -EPIPE || sent == -ECONNRESET;
     const long received = will_answer ? receive_line(socket, answer) : 0;
-    if (received > 0)
+    if (received > 0) {
         return equal(answer->at, "ok") ? 0 : -1;
+    }
     answer->size = 0;
     if (sent < 0 || received < 0) {
         add(answer, sent < 0 ? "sendmsg: " : "read: ");

@@ -32,13 +32,16 @@ long exec_program(char **program, char **environment)
 {
     static struct text file;
     const char *const name = program[0];
-    if (!*name)
+    if (!*name) {
         return ENOENT;
-    if (has_slash(name))
+    }
+    if (has_slash(name)) {
         return try_file(name, program, environment);
+    }
     const char *path = variable(environment, "PATH");
-    if (!path)
+    if (!path) {
         path = "/bin:/usr/bin";
+    }
     int denied = 0;
     for (;;) {
         file.size = 0;
@@ -46,8 +49,9 @@ long exec_program(char **program, char **environment)
             const char letter[] = {*path, 0};
             add(&file, letter);
         }
-        if (file.size != 0)
+        if (file.size != 0) {
             add(&file, "/"); // an empty entry is the current directory
+        }
         add(&file, name);
         // A truncated path is not the file that was meant.
         const int whole = file.size + 1 < sizeof file.at;
@@ -66,8 +70,9 @@ long exec_program(char **program, char **environment)
         default:
             return err;
         }
-        if (!*path)
+        if (!*path) {
             return denied ? EACCES : ENOENT;
+        }
         path++;
     }
 }

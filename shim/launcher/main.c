@@ -20,8 +20,9 @@ void shim_main(long *stack) __attribute__((noreturn));
 
 __attribute__((noreturn)) static void end(long status)
 {
-    for (;;)
+    for (;;) {
         raw_call(SYS_exit_group, status);
+    }
 }
 
 static void print(long fd, const char *text)
@@ -98,8 +99,9 @@ static int get_clone2(const struct shim_options *options)
     // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.
     close_fd(listener);
     close_fd(socket);
-    if (result != 0)
+    if (result != 0) {
         say("the agent refused: ", answer.at, "");
+    }
     return result;
 }
 
@@ -126,8 +128,9 @@ void shim_main(long *stack)
         break;
     }
     if (get_clone2(&options) != 0) {
-        if (!options.optional)
+        if (!options.optional) {
             end(OWN_FAILURE);
+        }
         say("continuing without clone2", "", "");
     }
     const long err = exec_program(options.program, environment);

@@ -27,8 +27,9 @@ const char *variable(char **environment, const char *name)
             have++;
             want++;
         }
-        if (!*want && *have == '=')
+        if (!*want && *have == '=') {
             return have + 1;
+        }
     }
     return NULL;
 }
@@ -38,12 +39,15 @@ const char *variable(char **environment, const char *name)
 static const char *value_of(const char *name, char ***at)
 {
     const char *have = **at;
-    for (; *name && *have == *name; name++)
+    for (; *name && *have == *name; name++) {
         have++;
-    if (*name || (*have && *have != '='))
+    }
+    if (*name || (*have && *have != '=')) {
         return NULL;
-    if (*have)
+    }
+    if (*have) {
         return have + 1;
+    }
     return *++*at;
 }
 
@@ -51,8 +55,9 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
                           const char **wrong, const char **word)
 {
     options->socket = variable(environment, "CLONE2_SOCKET");
-    if (!options->socket || !*options->socket)
+    if (!options->socket || !*options->socket) {
         options->socket = "/run/clone2-supervise/agent.sock";
+    }
     options->nr = DEFAULT_NR;
     options->optional = 0;
     for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
@@ -62,10 +67,12 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
             arguments++;
             break;
         }
-        if (equal(*arguments, "--help"))
+        if (equal(*arguments, "--help")) {
             return PARSED_HELP;
-        if (equal(*arguments, "--version"))
+        }
+        if (equal(*arguments, "--version")) {
             return PARSED_VERSION;
+        }
         if (equal(*arguments, "--optional")) {
             options->optional = 1;
         } else if ((value = value_of("--socket", &arguments))) {
@@ -83,8 +90,9 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         }
     }
     options->program = arguments;
-    if (*arguments)
+    if (*arguments) {
         return PARSED_RUN;
+    }
     *wrong = "no PROGRAM given (see --help)";
     *word = NULL;
     return PARSED_WRONG;

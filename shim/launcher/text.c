@@ -5,24 +5,27 @@
 
 void *memcpy(void *to, const void *from, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         ((volatile char *)to)[i] =
             ((const char *)from)[i]; // volatile: or the compiler makes it call itself
+    }
     return to;
 }
 
 void *memset(void *to, int byte, size_t size)
 {
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         ((volatile char *)to)[i] = (char)byte;
+    }
     return to;
 }
 
 size_t length_of(const char *text)
 {
     size_t length = 0;
-    while (text[length])
+    while (text[length]) {
         length++;
+    }
     return length;
 }
 
@@ -37,31 +40,37 @@ int equal(const char *a, const char *b)
 
 int has_slash(const char *text)
 {
-    for (; *text; text++)
-        if (*text == '/')
+    for (; *text; text++) {
+        if (*text == '/') {
             return 1;
+        }
+    }
     return 0;
 }
 
 long number_in(const char *text, long highest)
 {
     long number = 0;
-    if (!*text)
+    if (!*text) {
         return -1;
+    }
     for (; *text; text++) {
-        if (*text < '0' || *text > '9')
+        if (*text < '0' || *text > '9') {
             return -1;
+        }
         number = number * 10 + (*text - '0');
-        if (number > highest)
+        if (number > highest) {
             return -1;
+        }
     }
     return number;
 }
 
 void add(struct text *text, const char *more)
 {
-    for (; *more && text->size + 1 < sizeof text->at; more++)
+    for (; *more && text->size + 1 < sizeof text->at; more++) {
         text->at[text->size++] = *more;
+    }
     text->at[text->size] = 0;
 }
 
@@ -81,9 +90,9 @@ void add_number(struct text *text, long number)
     char digits[24];
     size_t at = sizeof digits;
     digits[--at] = 0;
-    do
+    do {
         digits[--at] = (char)('0' + number % 10);
-    while (number /= 10);
+    } while (number /= 10);
     add(text, digits + at);
 }
 

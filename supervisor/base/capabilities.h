@@ -20,9 +20,10 @@
 static inline uint64_t effective_capabilities(pid_t tid)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, tid};
-    struct __user_cap_data_struct data[2];
-    if (raw_call(SYS_capget, &header, data) != 0)
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (raw_call(SYS_capget, &header, data) != 0) {
         return 0;
+    }
     return (uint64_t)data[1].effective << 32 | data[0].effective;
 }
 

@@ -40,9 +40,9 @@ static inline long send_with_fds(int socket, const void *bytes, size_t size, con
         control.rights.cmsg_len = CMSG_LEN(count * sizeof(int));
         memcpy(CMSG_DATA(&control.rights), fds, count * sizeof(int));
     }
-    do
+    do {
         sent = raw_call(SYS_sendmsg, socket, &message, flags | MSG_NOSIGNAL);
-    while (sent == -EINTR);
+    } while (sent == -EINTR);
     return sent;
 }
 
@@ -73,8 +73,9 @@ static inline struct message_received receive_with_fds(int socket, void *bytes, 
     message.msg_controllen = CMSG_LEN(room * sizeof(int)); /* CMSG_SPACE may hold one more */
     for (;;) {
         received.size = recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
-        if (received.size >= 0)
+        if (received.size >= 0) {
             break;
+        }
         /* ECONNRESET comes once, before the sent data, if the sender ended with unread input. */
         if (errno != EINTR && (errno != ECONNRESET || reset)) {
             received.size = -errno;

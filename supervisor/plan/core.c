@@ -39,11 +39,13 @@ static struct plan_refusal refuse(int err, enum plan_reason reason)
 // Checks what does not depend on namespaces.
 static struct plan_refusal check_form(const struct plan_request *request)
 {
-    if (request->flags & ~LOW_FLAGS & ~CLONE_CLEAR_SIGHAND)
+    if (request->flags & ~LOW_FLAGS & ~CLONE_CLEAR_SIGHAND) {
         return refuse(EINVAL,
                       request->flags & CLONE_INTO_CGROUP ? PLAN_INTO_CGROUP : PLAN_UNKNOWN_FLAGS);
-    if (request->nr_pids > PLAN_MAX_PIDS)
+    }
+    if (request->nr_pids > PLAN_MAX_PIDS) {
         return refuse(EINVAL, PLAN_BEYOND_NESTING);
+    }
     return not_refused;
 }
 
@@ -73,8 +75,9 @@ static bool clone_can_say(const struct plan_request *request)
 static bool has_zeros(const struct plan_request *request)
 {
     for (uint32_t i = 0; i < request->nr_pids; i++) {
-        if (request->pids[i] == 0)
+        if (request->pids[i] == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -83,8 +86,9 @@ static bool has_zeros(const struct plan_request *request)
 static uint32_t needed_entries(const struct plan_request *request)
 {
     uint32_t n = request->nr_pids;
-    for (uint32_t i = 0; n > 0 && request->pids[i] == 0; i++)
+    for (uint32_t i = 0; n > 0 && request->pids[i] == 0; i++) {
         n--;
+    }
     return n;
 }
 
@@ -96,8 +100,9 @@ static bool overflows_set_tid(const struct plan_request *request)
 
 bool clone2_plan_needs_facts(const struct plan_request *request)
 {
-    if (request->nr_pids == 0 || check_form(request).err)
+    if (request->nr_pids == 0 || check_form(request).err) {
         return false;
+    }
     // Without zeros the kernel itself checks level and permission of each entry.
     return !request->pids_readable || has_zeros(request) || clone_refuses(request) ||
            overflows_set_tid(request);
@@ -126,12 +131,14 @@ static void set_flags(const struct plan_request *request, struct plan_call *call
     call->flags = request->flags & ~EXIT_SIGNAL & ~DETACHED;
     call->exit_signal = request->flags & EXIT_SIGNAL;
     // clone(2) ignores the signal here; clone3 requires 0.
-    if ((call->flags & (CLONE_THREAD | CLONE_PARENT)) || call->exit_signal > LAST_SIGNAL)
+    if ((call->flags & (CLONE_THREAD | CLONE_PARENT)) || call->exit_signal > LAST_SIGNAL) {
         call->exit_signal = 0;
+    }
     // If the ABI has one field for both, as clone(2) has, they are equal, and the kernel itself
     // refuses the two flags together.
-    if (call->flags & CLONE_PIDFD)
+    if (call->flags & CLONE_PIDFD) {
         call->pidfd = request->pidfd;
+    }
 }
 
 static void set_stack(const struct plan_request *request, uint64_t user_end, struct plan_call *call)
@@ -142,8 +149,9 @@ static void set_stack(const struct plan_request *request, uint64_t user_end, str
         call->stack_size = request->stack_size;
         return;
     }
-    if (sp == 0)
+    if (sp == 0) {
         return;
+    }
     if (sp < 2 || sp > user_end) {
         call->child_sp = sp;
         return;
@@ -155,16 +163,19 @@ static void set_stack(const struct plan_request *request, uint64_t user_end, str
 static void set_pids(const struct plan_request *request, struct plan_call *call)
 {
     const uint32_t entries = needed_entries(request);
-    if (entries == 0)
+    if (entries == 0) {
         return;
+    }
     // The new namespace comes on top, and its first process must be 1.
     uint32_t n = 0;
-    if (call->flags & CLONE_NEWPID)
+    if (call->flags & CLONE_NEWPID) {
         call->set_tid[n++] = 1;
+    }
     for (uint32_t i = 0; i < entries; i++) {
         const pid_t pid = request->pids[request->nr_pids - 1 - i];
-        if (pid == 0)
+        if (pid == 0) {
             call->to_pick |= 1ULL << n;
+        }
         call->set_tid[n++] = pid;
     }
     call->set_tid_size = n;
@@ -174,18 +185,24 @@ struct plan_refusal clone2_plan(const struct plan_request *request, const struct
                                 uint64_t user_end, struct plan_call *call)
 {
     const struct plan_refusal bad_form = check_form(request);
-    if (bad_form.err)
+    if (bad_form.err) {
         return bad_form;
-    if (facts && !fits(request->nr_pids, facts))
+    }
+    if (facts && !fits(request->nr_pids, facts)) {
         return refuse(EINVAL, PLAN_BEYOND_LEVEL);
-    if (request->nr_pids && !request->pids_readable)
+    }
+    if (request->nr_pids && !request->pids_readable) {
         return refuse(EFAULT, PLAN_PIDS_UNREADABLE);
-    if (facts && !may_choose(request->nr_pids, facts))
+    }
+    if (facts && !may_choose(request->nr_pids, facts)) {
         return refuse(EPERM, PLAN_UNPRIVILEGED);
-    if (clone_refuses(request))
+    }
+    if (clone_refuses(request)) {
         return refuse(EINVAL, PLAN_DETACHED_PIDFD);
-    if (overflows_set_tid(request))
+    }
+    if (overflows_set_tid(request)) {
         return refuse(ENOSYS, PLAN_BEYOND_SET_TID);
+    }
 
     start(request, call);
     // Without pids this is clone(2), with its meaning of all flags. Sandboxes that forbid clone3 (a
@@ -204,12 +221,15 @@ struct plan_refusal clone2_plan(const struct plan_request *request, const struct
 
 struct plan_refusal clone2_plan_judge(uint32_t nr_pids, const struct plan_facts *facts, int err)
 {
-    if (!fits(nr_pids, facts))
+    if (!fits(nr_pids, facts)) {
         return refuse(EINVAL, PLAN_BEYOND_LEVEL);
-    if (!may_choose(nr_pids, facts))
+    }
+    if (!may_choose(nr_pids, facts)) {
         return refuse(EPERM, PLAN_UNPRIVILEGED);
-    if (err == EEXIST)
+    }
+    if (err == EEXIST) {
         return refuse(EBUSY, PLAN_PID_IN_USE);
+    }
     return refuse(err, PLAN_KERNEL);
 }
 

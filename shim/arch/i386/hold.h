@@ -53,8 +53,9 @@ static inline bool shim_hold_take(struct shim_hold *hold)
     const uint32_t none = shim_hold_free(hold);
     if (__atomic_load_n(&hold->used, __ATOMIC_ACQUIRE) == 0) {
         // Until then both halves are 0, which does not mean free.
-        if (!shim_hold_replace(&hold->used, 0, 1))
+        if (!shim_hold_replace(&hold->used, 0, 1)) {
             return false;
+        }
     } else if (__atomic_load_n(&hold->child, __ATOMIC_ACQUIRE) != none ||
                !shim_hold_replace(&hold->parent, none, SHIM_HOLD_TAKEN)) {
         return false;

@@ -24,16 +24,18 @@ long shim_context_start(void)
 void shim_context_save(void *context, struct shim_slot *slot)
 {
     const greg_t *r = registers(context);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
         slot->saved[i] = (uint64_t)r[argument[i]];
+    }
     slot->resume = (uint64_t)r[REG_RIP];
 }
 
 void shim_context_restore(void *context, const struct shim_slot *slot)
 {
     greg_t *r = registers(context);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
         r[argument[i]] = (greg_t)slot->saved[i];
+    }
     r[REG_RIP] = (greg_t)slot->resume;
 }
 
@@ -51,8 +53,9 @@ const char *shim_context_stack_pointer(const void *context)
 bool shim_context_share(struct shim_slot *slot, bool memory)
 {
     struct shim_hold *hold = &slot->hold;
-    if (!memory)
+    if (!memory) {
         hold->owned.child = 0;
+    }
     hold->child_clears = (uint64_t)(uintptr_t)(memory ? &hold->owned.child : &hold->owned.parent);
     return true;
 }
@@ -60,8 +63,9 @@ bool shim_context_share(struct shim_slot *slot, bool memory)
 void shim_context_enter_trampoline(void *context, struct shim_slot *slot)
 {
     greg_t *r = registers(context);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         r[argument[i]] = (greg_t)slot->call.kernel.arg[i];
+    }
     r[REG_R9] = (greg_t)(uintptr_t)slot;
     r[REG_RAX] = (greg_t)slot->call.kernel.nr;
     r[REG_RIP] = (greg_t)(uintptr_t)shim_trampoline_call;
@@ -70,7 +74,8 @@ void shim_context_enter_trampoline(void *context, struct shim_slot *slot)
 struct shim_slot *shim_context_failed_slot(void *context)
 {
     const greg_t *r = registers(context);
-    if ((uintptr_t)r[REG_RIP] != (uintptr_t)shim_trampoline_reported)
+    if ((uintptr_t)r[REG_RIP] != (uintptr_t)shim_trampoline_reported) {
         return NULL;
+    }
     return (struct shim_slot *)(uintptr_t)r[REG_R9]; // NOLINT: set by the trampoline
 }
