@@ -2,6 +2,7 @@
 #include "agent/agent.hpp"
 
 #include "agent/policy_file.hpp"
+#include "agent/shared_listener.hpp"
 #include "base/printable.hpp"
 #include "listener/filter.hpp"
 #include "listener/listener.hpp"
@@ -488,7 +489,9 @@ std::string Agent::serve_listener(Fd listener, Subject subject)
         const int fd = listener.get();
         const auto owner = make_peer_listener(std::move(subject), fd, std::move(note), stored_as);
         owner->hold(std::move(charges));
-        scheduler_.add_listener(std::move(listener), std::nullopt, owner);
+        scheduler_.add_listener(std::make_unique<SharedListener>(std::move(listener), diagnostics_,
+                                                                 owner->subject().name()),
+                                owner);
     } catch (const std::system_error &failure) {
         if (!stored_as.empty()) {
             systemd_.notify("FDSTOREREMOVE=1\nFDNAME=" + stored_as);
@@ -568,7 +571,9 @@ void Agent::restore_one(const std::string &name, std::vector<Fd> fds)
         }
         const auto owner = make_peer_listener(subject, fd, std::move(note), name);
         owner->hold(std::move(charges));
-        scheduler_.add_listener(std::move(listener), std::nullopt, owner);
+        scheduler_.add_listener(std::make_unique<SharedListener>(std::move(listener), diagnostics_,
+                                                                 owner->subject().name()),
+                                owner);
     } catch (const std::system_error &failure) {
         diagnostics_.warn(subject.name() + ": " + failure.what());
         return;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "agent/peer_listener.hpp"
 
-#include "agent/receive_limit.hpp"
-
 #include <cerrno>
 #include <linux/sched.h>
 
@@ -75,23 +73,6 @@ std::optional<Refusal> PeerListener::judge(pid_t tid, const Request &request)
     shared_.diagnostics.warn(subject_.name() + ": a call of thread " + std::to_string(tid) +
                              " refused with EPERM: " + *verdict.refusal);
     return Refusal{EPERM, *verdict.refusal};
-}
-
-void PeerListener::begin_receive()
-{
-    ReceiveLimit::of_this_thread().start();
-}
-
-void PeerListener::end_receive()
-{
-    ReceiveLimit::of_this_thread().stop();
-}
-
-bool PeerListener::gives_up()
-{
-    shared_.diagnostics.warn(subject_.name() + ": another process receives from its listener, so "
-                                               "it is no longer served");
-    return true;
 }
 
 void PeerListener::calls_wait(std::uint64_t held)

@@ -96,9 +96,6 @@ public:
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
     [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
     [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
-    void begin_receive() override;
-    void end_receive() override;
-    [[nodiscard]] bool gives_up() override;
     void ended(int fd) override;
     [[nodiscard]] uid_t user() const override { return subject_.uid; }
     void calls_wait(std::uint64_t held) override;

@@ -149,7 +149,8 @@ int add_listener(clone2_supervisor &supervisor, int fd, void *cookie, unsigned f
     }
     const auto owner = std::make_shared<CallbackOwner>(supervisor.callbacks, cookie);
     try {
-        supervisor.scheduler.add_listener(std::move(copy), wait_killable, owner);
+        supervisor.scheduler.add_listener(
+            std::make_unique<Listener>(std::move(copy), wait_killable), owner);
     } catch (...) {
         owner->forget();
         throw;

@@ -44,15 +44,8 @@ public:
     {
         return std::nullopt;
     }
-    /// Called before and after RECV, on the same thread. If another process may also receive from
-    /// the listener, it may have taken the notification, and RECV waits: begin_receive() then makes
-    /// sure that RECV gets interrupted.
-    virtual void begin_receive() {}
-    virtual void end_receive() {}
-    /// RECV was interrupted (EINTR). True: stop serving this listener.
-    [[nodiscard]] virtual bool gives_up() { return false; }
-    /// The last target of one of its listeners is gone, or gives_up(). No further calls concern
-    /// that listener. `fd`: its former number. May add listeners.
+    /// One of its listeners has hung up, usually because its last target is gone. No further calls
+    /// concern that listener. `fd`: its former number. May add listeners.
     virtual void ended(int /*fd*/) {}
 
     /// The user whose calls these are: the threads that calls hold up are shared among users

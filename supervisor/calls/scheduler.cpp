@@ -12,6 +12,7 @@
 #include <chrono>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <vector>
 
 namespace clone2
@@ -35,11 +36,11 @@ constexpr unsigned handlers_in_look = 64;
 
 } // namespace
 
-void Scheduler::add_listener(Fd fd, std::optional<bool> wait_killable,
+void Scheduler::add_listener(std::unique_ptr<Listener> listener,
                              std::shared_ptr<ListenerOwner> owner)
 {
     const auto served =
-        std::make_shared<ServedListener>(loop_, std::move(fd), wait_killable, std::move(owner));
+        std::make_shared<ServedListener>(loop_, std::move(listener), std::move(owner));
     const Lock lock(mutex_);
     arm(served);
     listeners_.push_back(served);
@@ -164,7 +165,7 @@ void Scheduler::serve_again(Lock &lock)
 {
     const auto [served, notification] = again_.front();
     again_.pop_front();
-    if (served->listener.still_valid(notification.id)) {
+    if (served->listener->still_valid(notification.id)) {
         serve(lock, served, notification);
     } else {
         call_is_through(lock, served);
@@ -252,13 +253,13 @@ void Scheduler::take(Lock &lock)
     }
     // Checked under the lock, so that RECV finds what was seen: on an older kernel RECV waits
     // forever if all targets are gone.
-    switch (served->listener.pending()) {
+    switch (served->listener->pending()) {
     case Listener::Pending::none:
         arm(served);
         wake_waiting();
         return;
     case Listener::Pending::hung_up:
-        diagnostics_.info("the last target is gone");
+        diagnostics_.info("a listener has ended");
         end(lock, served);
         return;
     case Listener::Pending::notification:
@@ -270,19 +271,13 @@ void Scheduler::take(Lock &lock)
         stop_all();
         return;
     }
-    served->owner->begin_receive();
-    const Result<Notification> notification = served->listener.receive();
-    served->owner->end_receive();
+    const Result<Notification> notification = served->listener->receive();
     if (!notification) {
-        if (notification.error().err == EINTR && served->owner->gives_up()) {
-            end(lock, served);
-            return;
-        }
         make_ready(served); // this caller died; there may be others
         return;
     }
     served->owner->received(*notification);
-    if (served->listener.pending() == Listener::Pending::notification) {
+    if (served->listener->pending() == Listener::Pending::notification) {
         make_ready(served);
         // More threads than CPUs would only slow each other down. If all are held up, the watchdog
         // adds one.
@@ -325,9 +320,9 @@ CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener>
                                            const Notification &notification) noexcept
 {
     try {
-        return handler_.serve({served->listener, notification}, *served->owner);
+        return handler_.serve({*served->listener, notification}, *served->owner);
     } catch (const std::exception &) { // no memory
-        (void)served->listener.answer(notification.id, -ENOMEM);
+        (void)served->listener->answer(notification.id, -ENOMEM);
         return CallHandler::Served::yes;
     }
 }
@@ -337,7 +332,7 @@ CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener>
 void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     lock.unlock();
-    served->owner->ended(served->listener.fd());
+    served->owner->ended(served->listener->fd());
     lock.lock();
     if (running_ && listeners_.empty() && until_ == Until::no_listener) {
         finished_ = true;
@@ -429,7 +424,7 @@ bool Scheduler::serves(int fd)
     {
         const Lock lock(mutex_);
         for (const std::shared_ptr<ServedListener> &served : listeners_) {
-            fds.push_back(served->listener.fd());
+            fds.push_back(served->listener->fd());
         }
     }
     // A descriptor closed in the meantime is no longer a listener's, or it is a newer listener's,

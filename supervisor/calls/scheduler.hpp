@@ -3,7 +3,6 @@
 
 #include "base/budget.hpp"
 #include "base/diagnostics.hpp"
-#include "base/fd.hpp"
 #include "calls/call_handler.hpp"
 #include "listener/listener.hpp"
 #include "loop/event_loop.hpp"
@@ -14,7 +13,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -49,11 +47,9 @@ public:
         stopped      ///< stop()
     };
 
-    /// Takes ownership of a listener descriptor and serves it until its last target is gone.
-    /// `wait_killable`: see Listener. Throws std::system_error if the kernel refuses what Listener
-    /// needs.
-    void add_listener(Fd fd, std::optional<bool> wait_killable,
-                      std::shared_ptr<ListenerOwner> owner);
+    /// Takes ownership of a listener and serves it until it hangs up. Throws std::system_error if it
+    /// can't be waited for.
+    void add_listener(std::unique_ptr<Listener> listener, std::shared_ptr<ListenerOwner> owner);
     /// Serves, and returns when no call is in progress any more. Can be called again after it ended
     /// for lack of listeners. `begin` is called when everything needed to serve has been created.
     /// Throws std::system_error if that fails, and what `begin` throws.
@@ -74,13 +70,13 @@ public:
 
 private:
     struct ServedListener {
-        ServedListener(EventLoop &loop, Fd fd, std::optional<bool> wait_killable,
+        ServedListener(EventLoop &loop, std::unique_ptr<Listener> its_listener,
                        std::shared_ptr<ListenerOwner> its_owner)
-            : listener(std::move(fd), wait_killable), owner(std::move(its_owner)),
-              watch(loop.watch(listener.fd()))
+            : listener(std::move(its_listener)), owner(std::move(its_owner)),
+              watch(loop.watch(listener->fd()))
         {
         }
-        Listener listener;
+        std::unique_ptr<Listener> listener;
         std::shared_ptr<ListenerOwner> owner;
         std::unique_ptr<EventLoop::Watch> watch;
         bool armed = false;   ///< the event loop watches it

@@ -2,7 +2,7 @@
 #include "cli/agent_command.hpp"
 
 #include "agent/agent.hpp"
-#include "agent/receive_limit.hpp"
+#include "agent/time_limit.hpp"
 #include "base/printable.hpp"
 #include "base/thread.hpp"
 #include "cli/call_audit.hpp"
@@ -254,7 +254,7 @@ int run_agent(const Options &options)
         end_by_signals_at_start();
         std::vector<agent::PassedFd> passed = agent::take_passed_fds();
         ::prctl(PR_SET_NAME, "clone2-agent");
-        agent::ReceiveLimit::prepare();
+        agent::TimeLimit::prepare();
         std::signal(SIGPIPE, SIG_IGN);
         if (const Result<void> needed = try_needed_calls(); !needed) {
             fail(needed.error().to_string());

@@ -192,8 +192,9 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         Scheduler scheduler(*loop, handler, diagnostics);
-        scheduler.add_listener(std::move(*listener), offer.wait_killable,
-                               std::make_shared<ListenerOwner>(audit));
+        scheduler.add_listener(
+            std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
+            std::make_shared<ListenerOwner>(audit));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);

@@ -41,7 +41,7 @@ public:
 [[nodiscard]] bool is_seccomp_listener(int fd);
 
 /// A seccomp listener descriptor (seccomp_unotify(2)). Thread-safe.
-class Listener final : public NotificationSource
+class Listener : public NotificationSource
 {
 public:
     /// Takes ownership of `fd`. Asks for synchronous wake-ups (6.6) and ignores a refusal. Throws
@@ -61,7 +61,7 @@ public:
     [[nodiscard]] int fd() const { return fd_.get(); }
     /// hung_up: all targets are gone and nothing will ever arrive again.
     enum class Pending { none, notification, hung_up };
-    [[nodiscard]] Pending pending() const;
+    [[nodiscard]] virtual Pending pending() const;
 
 private:
     enum class Known : std::uint8_t { unknown, no, yes };

@@ -92,7 +92,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
     CHECK(reasons[2] == std::string(CLONE2_REASON_SIZE - 1, 'x'));
     CHECK(reasons[3] == "refused by policy");
     REQUIRE_FALSE(messages.empty());
-    CHECK(messages.back() == "the last target is gone");
+    CHECK(messages.back() == "a listener has ended");
 
     supervisor.add_listener(-1, nullptr, 0, error);
     CHECK(error == std::errc::bad_file_descriptor);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "agent/receive_limit.hpp"
+#include "agent/time_limit.hpp"
 
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,19 +13,10 @@ namespace
 {
 
 constexpr int signal_number = SIGURG;
-/// Repeated, because the first signal may arrive before the system call begins.
-constexpr long limit_ns = 5'000'000;
-
-void set(timer_t timer, long ns)
-{
-    itimerspec value{};
-    value.it_value.tv_nsec = value.it_interval.tv_nsec = ns;
-    ::timer_settime(timer, 0, &value, nullptr);
-}
 
 } // namespace
 
-void ReceiveLimit::prepare()
+void TimeLimit::prepare()
 {
     struct sigaction action {
     };
@@ -33,15 +24,15 @@ void ReceiveLimit::prepare()
     ::sigaction(signal_number, &action, nullptr);
 }
 
-ReceiveLimit &ReceiveLimit::of_this_thread()
+TimeLimit &TimeLimit::of_this_thread()
 {
-    static thread_local ReceiveLimit limit;
+    static thread_local TimeLimit limit;
     return limit;
 }
 
-ReceiveLimit::ReceiveLimit()
+TimeLimit::TimeLimit()
 {
-    // The scheduler's threads start with all signals blocked.
+    // The agent's threads start with all signals blocked.
     sigset_t ours;
     ::sigemptyset(&ours);
     ::sigaddset(&ours, signal_number);
@@ -53,24 +44,19 @@ ReceiveLimit::ReceiveLimit()
     made_ = ::timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
 }
 
-ReceiveLimit::~ReceiveLimit()
+TimeLimit::~TimeLimit()
 {
     if (made_) {
         ::timer_delete(timer_);
     }
 }
 
-void ReceiveLimit::start()
+void TimeLimit::set(std::chrono::nanoseconds time)
 {
     if (made_) {
-        set(timer_, limit_ns);
-    }
-}
-
-void ReceiveLimit::stop()
-{
-    if (made_) {
-        set(timer_, 0);
+        itimerspec value{};
+        value.it_value.tv_nsec = value.it_interval.tv_nsec = time.count();
+        ::timer_settime(timer_, 0, &value, nullptr);
     }
 }
 

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+#include "agent/shared_listener.hpp"
+
+#include "agent/time_limit.hpp"
+
+#include <cerrno>
+#include <chrono>
+
+namespace clone2::agent
+{
+
+Result<Notification> SharedListener::receive()
+{
+    TimeLimit &limit = TimeLimit::of_this_thread();
+    limit.start(std::chrono::milliseconds(5));
+    const Result<Notification> notification = Listener::receive();
+    limit.stop();
+    if (!notification && notification.error().err == EINTR) {
+        lost_ = true;
+        diagnostics_.warn(whose_ + ": another process receives from its listener, so it is no "
+                                   "longer served");
+    }
+    return notification;
+}
+
+Listener::Pending SharedListener::pending() const
+{
+    return lost_ ? Pending::hung_up : Listener::pending();
+}
+
+} // namespace clone2::agent
