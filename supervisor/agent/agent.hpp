@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "agent/connection.hpp"
 #include "agent/disposal.hpp"
 #include "agent/ledger.hpp"
+#include "agent/listeners.hpp"
 #include "agent/listening_socket.hpp"
-#include "agent/peer_listener.hpp"
+#include "agent/peers.hpp"
+#include "agent/policy_holder.hpp"
 #include "agent/systemd.hpp"
 #include "calls/scheduler.hpp"
 #include "loop/event_loop.hpp"
 
-#include <chrono>
-#include <cstdint>
-#include <deque>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,10 +19,8 @@
 namespace clone2::agent
 {
 
-/// Takes listeners from the peers of a socket and has a Scheduler serve them.
-///
-/// Everything except its PeerListeners runs in handlers of the event loop, one at a time: only one
-/// thread is in the loop at any moment (see Scheduler). The Agent must outlive the scheduler's
+/// Takes listeners from the peers of a socket and has a Scheduler serve them. This class only wires
+/// its parts. Call it in handlers of the event loop (see Peers). It must outlive the scheduler's
 /// run().
 class Agent
 {
@@ -54,73 +49,13 @@ public:
     void stop();
 
 private:
-    struct Peer {
-        Peer(EventLoop &loop, Fd socket, uid_t uid, Ledger &ledger)
-            : connection(std::move(socket), uid), watch(loop.watch(connection.fd())),
-              descriptors(ledger.hold(Resource::descriptors, uid, 1)),
-              memory(ledger.hold(Resource::memory, uid, 0))
-        {
-        }
-        Connection connection;
-        std::unique_ptr<EventLoop::Watch> watch;
-        /// The state of the conversation; `since` is when it began.
-        enum class Phase {
-            silent,   ///< connected
-            speaking, ///< has sent something
-            taken     ///< its listener is served
-        } phase = Phase::silent;
-        std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
-        Charge descriptors;
-        Charge memory;
-        const char *ended = nullptr; ///< why we shut it down
-    };
-    /// In order of arrival.
-    using Peers = std::map<std::uint64_t, std::unique_ptr<Peer>>;
-
-    void wait_for_peers();
-    void accept_some();
-    bool accept_one();
-    void admit(Fd socket, uid_t uid);
-    void enter(Peer &peer, Peer::Phase phase);
-    void sweep();
-    void shut_down(Peer &peer, const char *why);
-    [[nodiscard]] bool make_room(uid_t uid);
-    void wait_for_more(std::uint64_t id);
-    void on_readable(std::uint64_t id);
-    void drop(std::uint64_t id, const std::string &why);
-    void discard(uid_t uid, Waste waste);
-    void handle_messages();
-    void take_message(std::uint64_t id, Peer &peer);
-    [[nodiscard]] std::string take_listener(const Connection &connection, std::vector<Fd> fds,
-                                            ProcessState state);
-    [[nodiscard]] std::string serve_listener(Fd listener, Subject subject);
-    [[nodiscard]] std::shared_ptr<PeerListener> make_peer_listener(Subject subject, int listener,
-                                                                   std::optional<ListenerNote> note,
-                                                                   const std::string &stored_as);
-    void restore_one(const std::string &name, std::vector<Fd> fds);
-    [[nodiscard]] std::string load_policy();
-
-    EventLoop &loop_;
-    Scheduler &scheduler_;
     Diagnostics &diagnostics_;
-    Config config_;
     PolicyHolder policy_;
-    PeerListener::Shared shared_;
     Systemd systemd_;
     std::shared_ptr<Ledger> ledger_;
     Disposal disposal_;
-    ListeningSocket socket_;
-    std::unique_ptr<EventLoop::Watch> watch_;
+    Listeners listeners_;
     Peers peers_;
-    std::map<uid_t, std::size_t> open_peers_; ///< by user, without those we have shut down
-    /// Peers with a complete message, by user: users take turns.
-    std::map<uid_t, std::deque<std::uint64_t>> complete_;
-    uid_t last_turn_ = 0;
-    std::uint64_t next_peer_ = 0;
-    bool sweeping_ = false; ///< a sweep is scheduled
-    bool handling_ = false; ///< handle_messages() is scheduled
-    bool crowded_ = false;  ///< a connection was shut down to make room
-    bool stopped_ = false;
 };
 
 } // namespace clone2::agent

@@ -23,7 +23,9 @@ void close_one(Fd fd)
     fd.reset();
 }
 
-void close_all(Waste waste)
+} // namespace
+
+void Disposal::close_all(Waste waste)
 {
     do {
         for (Fd &fd : waste.fds) {
@@ -34,13 +36,19 @@ void close_all(Waste waste)
     waste.connection.reset();
 }
 
-} // namespace
-
-void Disposal::take(uid_t user, Waste waste)
+void Disposal::take(uid_t user, std::vector<Fd> files, Fd connection)
 {
+    if (connection && empty_for_good(connection.get())) {
+        connection.reset();
+    }
+    const std::size_t count = files.size() + (connection ? 1 : 0);
+    if (count == 0) {
+        return;
+    }
+    Charge charge = ledger_->hold(Resource::descriptors, user, count);
     const std::lock_guard lock(state_->mutex);
     State::Queue &queue = state_->users[user];
-    queue.waste.push_back(std::move(waste));
+    queue.waste.push_back({std::move(files), std::move(connection), std::move(charge)});
     if (queue.worked_on) {
         return;
     }

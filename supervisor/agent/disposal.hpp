@@ -8,18 +8,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <utility>
 #include <vector>
 
 namespace clone2::agent
 {
-
-/// What a peer leaves behind.
-struct Waste {
-    std::vector<Fd> fds;
-    Fd connection; ///< may contain descriptors that were not received
-    std::optional<Charge> charge;
-};
 
 /// Closes descriptors that peers have sent. The last close(2) of a socket that lingers, or of a
 /// file on FUSE, waits for its creator, possibly forever. So each user gets a thread for closing
@@ -28,11 +21,21 @@ struct Waste {
 class Disposal
 {
 public:
-    Disposal() : state_(std::make_shared<State>()) {}
+    explicit Disposal(std::shared_ptr<Ledger> ledger)
+        : ledger_(std::move(ledger)), state_(std::make_shared<State>())
+    {
+    }
 
-    void take(uid_t user, Waste waste);
+    /// Closes what a peer leaves behind; on this thread only if closing can't block. `connection`
+    /// may contain descriptors that were not received, and may be empty.
+    void take(uid_t user, std::vector<Fd> files, Fd connection);
 
 private:
+    struct Waste {
+        std::vector<Fd> fds;
+        Fd connection;
+        Charge charge;
+    };
     struct State {
         std::mutex mutex;
         struct Queue {
@@ -43,7 +46,9 @@ private:
         std::map<uid_t, Queue> users;
     };
     static void work(const std::shared_ptr<State> &state, uid_t user);
+    static void close_all(Waste waste);
 
+    std::shared_ptr<Ledger> ledger_;
     std::shared_ptr<State> state_; ///< shared with the threads, which may outlive this
 };
 

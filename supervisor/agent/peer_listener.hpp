@@ -4,7 +4,7 @@
 #include "agent/child_count.hpp"
 #include "agent/ledger.hpp"
 #include "agent/listener_note.hpp"
-#include "agent/policy.hpp"
+#include "agent/policy_holder.hpp"
 #include "agent/process_state.hpp"
 #include "base/diagnostics.hpp"
 #include "calls/listener_owner.hpp"
@@ -12,34 +12,12 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
 namespace clone2::agent
 {
-
-/// Holds the current policy. Thread-safe.
-class PolicyHolder
-{
-public:
-    /// nullptr: no policy, everything is allowed.
-    [[nodiscard]] std::shared_ptr<const Policy> current() const
-    {
-        const std::lock_guard lock(mutex_);
-        return policy_;
-    }
-    void replace(std::shared_ptr<const Policy> policy)
-    {
-        const std::lock_guard lock(mutex_);
-        policy_ = std::move(policy);
-    }
-
-private:
-    mutable std::mutex mutex_;
-    std::shared_ptr<const Policy> policy_;
-};
 
 /// Passes records on, and counts children from the results.
 class CountingSink final : public AuditSink
