@@ -75,18 +75,6 @@ bool empty_for_good(int socket)
     return false;
 }
 
-std::vector<Fd> receive_rest(int socket)
-{
-    (void)::shutdown(socket, SHUT_RDWR);
-    std::array<char, piece_size> piece;
-    for (;;) {
-        Received received = receive(socket, piece);
-        if (received.size <= 0 || !received.fds.empty()) {
-            return std::move(received.fds);
-        }
-    }
-}
-
 Connection::Progress Connection::fail(const std::string &why)
 {
     why_ = why;

@@ -16,12 +16,10 @@ namespace clone2::agent
 /// Sends one line to a peer if its socket has room.
 void send_line(int socket, const std::string &line);
 
-/// Shuts down a connection and discards the data in it. False: it contains descriptors, for
-/// receive_rest() to take. Closing the socket would close them, which may block for any time;
-/// receiving only the data before them would, too.
+/// Shuts down a connection and discards the data in it. False: it contains descriptors. Closing the
+/// socket would close them, which may block for any time; receiving only the data before them
+/// would, too.
 [[nodiscard]] bool empty_for_good(int socket);
-/// Receives some of the descriptors left in a connection; empty: none are left.
-[[nodiscard]] std::vector<Fd> receive_rest(int socket);
 
 /// Reads the message of one connection without blocking. Used by one thread at a time.
 class Connection

@@ -2,10 +2,10 @@
 #include "agent/disposal.hpp"
 
 #include "agent/connection.hpp"
+#include "agent/time_limit.hpp"
 #include "base/thread.hpp"
 
-#include <sys/socket.h>
-
+#include <chrono>
 #include <system_error>
 #include <utility>
 
@@ -15,55 +15,50 @@ namespace clone2::agent
 namespace
 {
 
-void close_one(Fd fd)
-{
-    // The peer's SO_LINGER must not block us; the kernel sends unsent data in the background.
-    const linger none{};
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    fd.reset();
-}
+/// How long the closing of a socket may linger.
+constexpr std::chrono::milliseconds time_to_linger{1};
 
 } // namespace
 
 void Disposal::close_all(Waste waste)
 {
-    do {
-        for (Fd &fd : waste.fds) {
-            close_one(std::move(fd));
-        }
-        waste.fds = waste.connection ? receive_rest(waste.connection.get()) : std::vector<Fd>();
-    } while (!waste.fds.empty());
-    waste.connection.reset();
+    waste.fds.clear(); // only now are they no longer charged
 }
 
 void Disposal::take(uid_t user, std::vector<Fd> files, Fd connection)
 {
-    if (connection && empty_for_good(connection.get())) {
-        connection.reset();
+    if (connection && !empty_for_good(connection.get())) {
+        std::vector<Fd> fds;
+        fds.push_back(std::move(connection));
+        put({user, Kind::connections}, std::move(fds));
     }
-    const std::size_t count = files.size() + (connection ? 1 : 0);
-    if (count == 0) {
-        return;
+    if (!files.empty()) {
+        put({user, Kind::files}, std::move(files));
     }
-    Charge charge = ledger_->hold(Resource::descriptors, user, count);
+}
+
+void Disposal::put(const Owner &owner, std::vector<Fd> fds)
+{
+    Charge charge = ledger_->hold(Resource::descriptors, owner.first, fds.size());
     const std::lock_guard lock(state_->mutex);
-    State::Queue &queue = state_->users[user];
-    queue.waste.push_back({std::move(files), std::move(connection), std::move(charge)});
+    State::Queue &queue = state_->queues[owner];
+    queue.waste.push_back({std::move(fds), std::move(charge)});
     if (queue.worked_on) {
         return;
     }
     try {
-        Thread([state = state_, user] { work(state, user); }).detach();
+        Thread([state = state_, owner] { work(state, owner); }).detach();
         queue.worked_on = true;
-    } catch (const std::system_error
-                 &) { // no thread: it stays charged to the user until one can be made
+    } catch (const std::system_error &) {
+        // No thread: it stays charged to the user until one can be made.
     }
 }
 
-void Disposal::work(const std::shared_ptr<State> &state, uid_t user)
+void Disposal::work(const std::shared_ptr<State> &state, const Owner &owner)
 {
+    TimeLimit::of_this_thread().start(time_to_linger);
     std::unique_lock lock(state->mutex);
-    const auto own = state->users.find(user);
+    const auto own = state->queues.find(owner);
     std::deque<Waste> &waste = own->second.waste;
     while (!waste.empty()) {
         Waste one = std::move(waste.front());
@@ -72,7 +67,7 @@ void Disposal::work(const std::shared_ptr<State> &state, uid_t user)
         close_all(std::move(one));
         lock.lock();
     }
-    state->users.erase(own);
+    state->queues.erase(own);
 }
 
 } // namespace clone2::agent

@@ -14,10 +14,12 @@
 namespace clone2::agent
 {
 
-/// Closes descriptors that peers have sent. The last close(2) of a socket that lingers, or of a
-/// file on FUSE, waits for its creator, possibly forever. So each user gets a thread for closing
-/// while there is something to close, and can't hold up other users. Descriptors stay charged to
-/// the user until they are closed. Thread-safe.
+/// Closes descriptors that peers have sent. The last close(2) of a file may wait for its creator. A
+/// socket that lingers waits until a signal comes, so signals come. A file on FUSE may wait
+/// forever: each user gets a thread for closing files, while there are some, and can't hold up
+/// other users. Connections have another thread for each user: no close that flushes a file is
+/// in its way, so it always gets through. Descriptors stay charged to the user until they are
+/// closed. Thread-safe.
 class Disposal
 {
 public:
@@ -31,9 +33,10 @@ public:
     void take(uid_t user, std::vector<Fd> files, Fd connection);
 
 private:
+    enum class Kind { files, connections };
+    using Owner = std::pair<uid_t, Kind>;
     struct Waste {
         std::vector<Fd> fds;
-        Fd connection;
         Charge charge;
     };
     struct State {
@@ -43,10 +46,11 @@ private:
             bool worked_on = false; ///< false: no thread could be made; the next take() tries again
         };
         /// Not joined: a close that hangs must not keep the process from ending.
-        std::map<uid_t, Queue> users;
+        std::map<Owner, Queue> queues;
     };
-    static void work(const std::shared_ptr<State> &state, uid_t user);
+    void put(const Owner &owner, std::vector<Fd> fds);
     static void close_all(Waste waste);
+    static void work(const std::shared_ptr<State> &state, const Owner &owner);
 
     std::shared_ptr<Ledger> ledger_;
     std::shared_ptr<State> state_; ///< shared with the threads, which may outlive this

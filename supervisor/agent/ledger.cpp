@@ -60,6 +60,13 @@ std::uint64_t Ledger::allowance(Resource resource, uid_t user)
     return budget(resource).allowance(user);
 }
 
+bool Ledger::is_overdrawn(Resource resource)
+{
+    const std::lock_guard lock(mutex_);
+    const Budget &its = budget(resource);
+    return its.used() >= its.total();
+}
+
 std::optional<Charge> Ledger::take(Resource resource, uid_t user, std::uint64_t amount)
 {
     const std::lock_guard lock(mutex_);

@@ -44,6 +44,8 @@ public:
     [[nodiscard]] Charge hold(Resource resource, uid_t user, std::uint64_t amount);
     /// Whether the user may hold `more` on top; warns like take().
     [[nodiscard]] bool fits(Resource resource, uid_t user, std::uint64_t more);
+    /// Whether users hold() all that there is, or more.
+    [[nodiscard]] bool is_overdrawn(Resource resource);
     /// How much the user may hold, including what it holds now.
     [[nodiscard]] std::uint64_t allowance(Resource resource, uid_t user);
     /// "uid 1000 has used up its share of listeners".

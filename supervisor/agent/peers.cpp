@@ -31,8 +31,8 @@ constexpr std::chrono::seconds time_between_sweeps{1};
 constexpr std::size_t max_peers = 256;
 /// Between two checks of the listeners.
 constexpr unsigned accepts_per_turn = 32;
-/// After accept() failed for lack of descriptors or memory.
-constexpr std::chrono::milliseconds accept_pause{200};
+/// For lack of descriptors or memory.
+constexpr std::chrono::milliseconds accept_pause{100};
 /// Stands for peers whose uid is not mapped here.
 constexpr auto nobody_at_all = static_cast<uid_t>(-1);
 
@@ -66,6 +66,10 @@ void Peers::accept_some()
     if (stopped_) {
         return;
     }
+    if (ledger_->is_overdrawn(Resource::descriptors)) {
+        accept_later(); // when connections are closed; what is left is for calls
+        return;
+    }
     // A connection that was shut down to make room must be dropped before the next one comes.
     crowded_ = false;
     for (unsigned i = 0; i < accepts_per_turn && !crowded_; ++i) {
@@ -75,12 +79,17 @@ void Peers::accept_some()
         if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
             diagnostics_.warn(std::string("accept(): ") + std::strerror(errno) +
                               "; new connections wait");
-            loop_.after(accept_pause, [this] { start(); });
+            accept_later();
             return;
         }
         break;
     }
     start();
+}
+
+void Peers::accept_later()
+{
+    loop_.after(accept_pause, [this] { start(); });
 }
 
 bool Peers::accept_one()
@@ -216,6 +225,11 @@ void Peers::on_readable(std::uint64_t id)
         return;
     }
     const uid_t uid = peer.connection.uid();
+    // Descriptors that are received must be closed again, which may hang: none beyond the share.
+    if (!ledger_->fits(Resource::descriptors, uid, 0)) {
+        drop(id, Ledger::refusal(Resource::descriptors, uid));
+        return;
+    }
     const Connection::Progress progress = peer.connection.read();
     peer.descriptors.set(1 + peer.connection.fd_count());
     peer.memory.set(peer.connection.text().size());

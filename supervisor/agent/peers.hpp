@@ -64,6 +64,7 @@ private:
 
     bool accept_one();
     void accept_some();
+    void accept_later();
     void admit(Fd socket, uid_t uid);
     void enter(Peer &peer, Peer::Phase phase);
     void sweep();

@@ -36,6 +36,7 @@ public:
         return found != by_user_.end() ? found->second : 0;
     }
     [[nodiscard]] std::uint64_t total() const { return total_; }
+    [[nodiscard]] std::uint64_t used() const { return used_; }
 
     /// Adds `amount` even if it does not fit.
     void add(uid_t user, std::uint64_t amount)

@@ -53,6 +53,10 @@ def held_page():
     return fd, page
 
 
+#: Addresses that a target has made before it has its filter, for its later calls.
+made_before = []
+
+
 def clone_struct(flags, nr_pids):
     return struct.pack("QQIIIIQ", flags | signal.SIGCHLD, 0, nr_pids, 0, 0, 0, 0)
 
@@ -103,6 +107,9 @@ class Agent:
     def is_in(self, number):
         """Whether one of its threads is in this system call now."""
         return self.threads_in(number) > 0
+
+    def threads(self):
+        return len(tracing.tasks(self.pid))
 
     def threads_in(self, number):
         """How many of its threads are in this system call now."""
@@ -231,6 +238,16 @@ def serve_caller(ours, nr):
                     os._exit(0)
             ours.sendall(b"1")
             continue
+        if request.startswith(b"threads held"):
+            for _ in range(int(request.split()[2])):
+                threading.Thread(target=libc.syscall, daemon=True,
+                                 args=(nr, ctypes.c_void_p(made_before[-1]), None)).start()
+            ours.sendall(b"1")
+            continue
+        if request.startswith(b"unreadable"):
+            while True:
+                libc.syscall(nr, ctypes.c_void_p(made_before[-1]), None)
+                ours.sendall(b"%d " % -ctypes.get_errno())
         if request == b"thread":
             theirs = socket.socket(fileno=fds[0])
 
@@ -363,8 +380,10 @@ class ServiceManager:
         with self.lock:
             return any(text in message for message in self.states)
 
-    def start(self, name, *options, sockets=()):
-        """Starts an agent with the stored descriptors and `sockets`."""
+    def start(self, name, *options, sockets=(), path=None, before=None):
+        """Starts an agent with the stored descriptors and `sockets`. `before` runs in the agent's
+        process first; then nobody waits for the agent."""
+        path = path or self.case.path("agent.sock")
         with self.lock:
             self._take()  # like systemd, read what a service has sent before handling its end
             passed = [("listen", s.fileno()) for s in sockets] + list(self.store)
@@ -379,17 +398,18 @@ class ServiceManager:
                 os.close(fd)
             os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)),
                               LISTEN_FDNAMES=names, NOTIFY_SOCKET=self.path)
-            os.execv(harness.SUPERVISE, [harness.SUPERVISE, "--listen",
-                                         self.case.path("agent.sock"), "-v", *options])
+            if before:
+                before()
+            os.execv(harness.SUPERVISE, [harness.SUPERVISE, "--listen", path, "-v", *options])
 
-        return Started(self.case, name, place)
+        return Started(self.case, name, place, wait=before is None, path=path)
 
 
 class Started(Agent):
     """An agent started by a service manager."""
 
-    def __init__(self, case, name, body, wait=True):
-        self.case, self.name, self.path = case, name, case.path("agent.sock")
+    def __init__(self, case, name, body, wait=True, path=None):
+        self.case, self.name, self.path = case, name, path or case.path("agent.sock")
         self.pid = os.fork()
         if self.pid == 0:
             try:
