@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <limits>
@@ -41,7 +40,7 @@ void Scheduler::add_listener(std::unique_ptr<Listener> listener,
 {
     const auto served =
         std::make_shared<ServedListener>(loop_, std::move(listener), std::move(owner));
-    const Lock lock(mutex_);
+    const Lock lock(*this);
     arm(served);
     listeners_.push_back(served);
 }
@@ -53,7 +52,7 @@ void Scheduler::arm(const std::shared_ptr<ServedListener> &served)
     }
     // Its handler waits for the lock, which we hold.
     served->watch->wait_readable([this, served] {
-        const Lock lock(mutex_);
+        const Lock lock(*this);
         served->armed = false;
         make_ready(served);
     });
@@ -68,17 +67,17 @@ void Scheduler::make_ready(const std::shared_ptr<ServedListener> &served)
     }
 }
 
-void Scheduler::call_worker()
+void Scheduler::call_worker(Lock &lock)
 {
     if (parked_ > called_) {
         ++called_;
         wake_worker_.notify_one();
     } else {
-        start_worker();
+        start_worker(lock);
     }
 }
 
-void Scheduler::start_worker()
+void Scheduler::start_worker(Lock &lock)
 {
     ++workers_;
     try {
@@ -88,19 +87,21 @@ void Scheduler::start_worker()
             } catch (const std::exception &error) {
                 diagnostics_.warn(std::string("a thread ends: ") + error.what());
             }
-            const Lock lock(mutex_);
+            const Lock guard(*this);
             --workers_;
             worker_ended_.notify_all();
         }).detach();
     } catch (const std::exception &error) {
         --workers_; // the next calls wait until a thread is free again
+        lock.unlock();
         diagnostics_.warn(std::string("no further thread: ") + error.what());
+        lock.lock();
     }
 }
 
 void Scheduler::work(bool may_end)
 {
-    Lock lock(mutex_);
+    Lock lock(*this);
     while (!stopped_) {
         if (!leading_ && served_ - looked_ > calls_between_looks) {
             look(lock, handlers_in_look);
@@ -114,7 +115,7 @@ void Scheduler::work(bool may_end)
             return;
         } else {
             ++parked_;
-            wake_worker_.wait(lock, [this] { return called_ > 0 || stopped_; });
+            lock.wait(wake_worker_, [this] { return called_ > 0 || stopped_; });
             --parked_;
             called_ -= called_ > 0 ? 1 : 0;
         }
@@ -145,6 +146,29 @@ bool Scheduler::leading(Lock &lock, Run run)
     const Leading until_end{lock, leading_};
     lock.unlock();
     return run();
+}
+
+/// Runs what may hold up this thread. The watchdog then takes care of the others.
+template <typename Run>
+void Scheduler::serving(Lock &lock, Run run)
+{
+    struct Serving { // also where it throws
+        Lock &lock;
+        unsigned &count;
+        ~Serving()
+        {
+            lock.lock();
+            --count;
+        }
+    };
+    ++serving_;
+    if (!watching_) {
+        watching_ = true;
+        wake_watchdog_.notify_one();
+    }
+    const Serving until_end{lock, serving_};
+    lock.unlock();
+    run();
 }
 
 /// Like lead(), but does not wait.
@@ -236,6 +260,9 @@ void Scheduler::end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     served->ended = true;
     std::erase(listeners_, served);
+    if (std::exchange(served->waiting, false)) {
+        std::erase(waiting_, served);
+    }
     wake_waiting();
     if (served->calls == 0) {
         tell_end(lock, served);
@@ -259,7 +286,6 @@ void Scheduler::take(Lock &lock)
         wake_waiting();
         return;
     case Listener::Pending::hung_up:
-        diagnostics_.info("a listener has ended");
         end(lock, served);
         return;
     case Listener::Pending::notification:
@@ -276,37 +302,30 @@ void Scheduler::take(Lock &lock)
         make_ready(served); // this caller died; there may be others
         return;
     }
+    calls_.add(served->owner->user(), 1);
+    ++served->calls;
     served->owner->received(*notification);
     if (served->listener->pending() == Listener::Pending::notification) {
         make_ready(served);
         // More threads than CPUs would only slow each other down. If all are held up, the watchdog
         // adds one.
         if (running_ && serving_ + 1 < cpus_) {
-            call_worker();
+            call_worker(lock);
         }
     }
-    calls_.add(served->owner->user(), 1);
-    ++served->calls;
     serve(lock, served, *notification);
 }
 
 void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
                       const Notification &notification)
 {
-    ++serving_;
-    if (!watching_) {
-        watching_ = true;
-        wake_watchdog_.notify_one();
-    }
-    lock.unlock();
-    const CallHandler::Served result = see_through(served, notification);
-    lock.lock();
-    --serving_;
+    CallHandler::Served result{};
+    serving(lock, [&] { result = see_through(served, notification); });
     ++served_;
     arm(served);
     if (result == CallHandler::Served::later) {
         loop_.after(again_after, [this, served, notification] {
-            const Lock guard(mutex_);
+            const Lock guard(*this);
             again_.emplace_back(served, notification);
         });
     } else {
@@ -331,10 +350,16 @@ CallHandler::Served Scheduler::see_through(const std::shared_ptr<ServedListener>
 /// one.
 void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
-    lock.unlock();
-    served->owner->ended(served->listener->fd());
-    lock.lock();
-    if (running_ && listeners_.empty() && until_ == Until::no_listener) {
+    ++ending_;
+    serving(lock, [&] {
+        try {
+            diagnostics_.info("a listener has ended");
+            served->owner->ended(served->listener->fd());
+        } catch (const std::exception &) { // no memory
+        }
+    });
+    --ending_;
+    if (running_ && listeners_.empty() && ending_ == 0 && until_ == Until::no_listener) {
         finished_ = true;
         stop_all();
     }
@@ -342,7 +367,7 @@ void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &serv
 
 std::size_t Scheduler::serve_pending(std::size_t most)
 {
-    Lock lock(mutex_);
+    Lock lock(*this);
     const std::uint64_t before = served_;
     look(lock, std::numeric_limits<unsigned>::max());
     for (std::size_t taken = 0; taken < most && !stopped_; ++taken) {
@@ -354,26 +379,20 @@ std::size_t Scheduler::serve_pending(std::size_t most)
             break;
         }
     }
-    // The event loop must report the remaining ones again.
-    for (const std::shared_ptr<ServedListener> &served : ready_) {
-        served->ready = false;
-        arm(served);
-    }
-    ready_.clear();
-    if (!again_.empty()) {
-        loop_.after(std::chrono::milliseconds(0), [] {});
+    if (!again_.empty() || !ready_.empty()) {
+        loop_.after(std::chrono::milliseconds(0), [] {}); // the loop has something to report
     }
     return served_ - before;
 }
 
 void Scheduler::watch_over()
 {
-    Lock lock(mutex_);
+    Lock lock(*this);
     while (!stopped_) {
-        wake_watchdog_.wait(lock, [this] { return watching_ || stopped_; });
+        lock.wait(wake_watchdog_, [this] { return watching_ || stopped_; });
         for (unsigned quiet = 0; quiet < quiet_rounds && !stopped_;) {
             const std::uint64_t before = served_;
-            wake_watchdog_.wait_for(lock, held_up, [this] { return stopped_; });
+            lock.wait_for(wake_watchdog_, held_up, [this] { return stopped_; });
             if (served_ != before) {
                 quiet = 0;
                 continue;
@@ -391,7 +410,7 @@ void Scheduler::watch_over()
                 }
             }
             if (!ready_.empty() || !again_.empty() || !leading_) {
-                call_worker();
+                call_worker(lock);
             }
         }
         watching_ = false;
@@ -408,13 +427,13 @@ void Scheduler::stop_all()
 
 void Scheduler::stop()
 {
-    const Lock lock(mutex_);
+    const Lock lock(*this);
     stop_all();
 }
 
 std::size_t Scheduler::listener_count()
 {
-    const Lock lock(mutex_);
+    const Lock lock(*this);
     return listeners_.size();
 }
 
@@ -422,7 +441,7 @@ bool Scheduler::serves(int fd)
 {
     std::vector<int> fds;
     {
-        const Lock lock(mutex_);
+        const Lock lock(*this);
         for (const std::shared_ptr<ServedListener> &served : listeners_) {
             fds.push_back(served->listener->fd());
         }
@@ -439,7 +458,7 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
 {
     std::optional<Thread> watchdog;
     {
-        const Lock lock(mutex_);
+        const Lock lock(*this);
         if (until == Until::no_listener && listeners_.empty()) {
             return;
         }
@@ -459,8 +478,8 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
     }
     watchdog.reset();
     // With all targets gone, no thread can be held up for long.
-    Lock lock(mutex_);
-    worker_ended_.wait(lock, [this] { return workers_ == 0; });
+    Lock lock(*this);
+    lock.wait(worker_ended_, [this] { return workers_ == 0; });
     running_ = false;
     stopped_ = stopped_ && !std::exchange(finished_, false);
     if (failure) {

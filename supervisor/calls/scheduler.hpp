@@ -47,8 +47,8 @@ public:
         stopped      ///< stop()
     };
 
-    /// Takes ownership of a listener and serves it until it hangs up. Throws std::system_error if it
-    /// can't be waited for.
+    /// Takes ownership of a listener and serves it until it hangs up. Throws std::system_error if
+    /// it can't be waited for.
     void add_listener(std::unique_ptr<Listener> listener, std::shared_ptr<ListenerOwner> owner);
     /// Serves, and returns when no call is in progress any more. Can be called again after it ended
     /// for lack of listeners. `begin` is called when everything needed to serve has been created.
@@ -85,13 +85,57 @@ private:
         bool ended = false;
         unsigned calls = 0; ///< received but not completed
     };
-    using Lock = std::unique_lock<std::mutex>;
+    /// The lock on everything after mutex_. Whenever it is released, the invariants hold.
+    class Lock : public std::unique_lock<std::mutex>
+    {
+    public:
+        explicit Lock(Scheduler &scheduler)
+            : std::unique_lock<std::mutex>(scheduler.mutex_), scheduler_(scheduler)
+        {
+        }
+        Lock(const Lock &) = delete;
+        Lock &operator=(const Lock &) = delete;
+        ~Lock()
+        {
+            if (owns_lock()) {
+                scheduler_.check_invariants();
+            }
+        }
+        void unlock()
+        {
+            scheduler_.check_invariants();
+            std::unique_lock<std::mutex>::unlock();
+        }
+        template <typename Condition>
+        void wait(std::condition_variable &wake, Condition condition)
+        {
+            scheduler_.check_invariants();
+            wake.wait(*this, condition);
+        }
+        template <typename Duration, typename Condition>
+        void wait_for(std::condition_variable &wake, Duration duration, Condition condition)
+        {
+            scheduler_.check_invariants();
+            wake.wait_for(*this, duration, condition);
+        }
+
+    private:
+        const Scheduler &scheduler_;
+    };
+#ifdef CLONE2_INVARIANTS
+    void check_invariants() const;
+    [[noreturn]] void fail_invariant(const char *reason) const;
+#else
+    void check_invariants() const {}
+#endif
 
     void work(bool may_end);
     void watch_over();
     void lead(Lock &lock);
     template <typename Run>
     bool leading(Lock &lock, Run run);
+    template <typename Run>
+    void serving(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
     void serve_again(Lock &lock);
     [[nodiscard]] bool may_take(const ServedListener &served);
@@ -107,8 +151,8 @@ private:
     void tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void make_ready(const std::shared_ptr<ServedListener> &served);
     void arm(const std::shared_ptr<ServedListener> &served);
-    void call_worker();
-    void start_worker();
+    void call_worker(Lock &lock);
+    void start_worker(Lock &lock);
     void stop_all();
 
     EventLoop &loop_;
@@ -129,7 +173,8 @@ private:
     unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
     unsigned parked_ = 0;      ///< threads in wake_worker_
     unsigned called_ = 0;      ///< those of them that are woken but not yet running
-    unsigned serving_ = 0;     ///< threads that serve a call
+    unsigned serving_ = 0;     ///< threads that serve a call, or report an end to its owner
+    unsigned ending_ = 0;      ///< those of them that report an end
     std::uint64_t served_ = 0; ///< calls so far
     std::uint64_t looked_ = 0; ///< value of served_ at the last look at the event loop
     const unsigned cpus_ = std::thread::hardware_concurrency();

@@ -68,7 +68,11 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
         CHECK(why == CLONE2_ENDED_TARGETS_GONE);
         ++ended;
     };
+    const clone2::Supervisor *asked = nullptr;
     callbacks.log = [&](clone2_log_level, std::string_view message) {
+        if (asked != nullptr) {
+            CHECK(asked->listener_count() >= 0); // no lock is held
+        }
         const std::lock_guard lock(mutex);
         messages.emplace_back(message);
     };
@@ -82,6 +86,7 @@ TEST_CASE("Supervisor: callbacks, errors, and moving it")
     add(made, target, &ended);
     clone2::Supervisor supervisor(std::move(made));
     CHECK(supervisor.listener_count() == 1);
+    asked = &supervisor;
     std::error_code error = std::make_error_code(std::errc::io_error);
     supervisor.run(0, error);
     CHECK_FALSE(error);

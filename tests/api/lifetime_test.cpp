@@ -113,6 +113,29 @@ TEST_CASE("add_listener: the caller keeps a refused descriptor")
     CHECK(watched.dispatch_until_end_of(target) == 0);
 }
 
+TEST_CASE("ended: a callback that does not return holds up no other target")
+{
+    const Pipe go = make_pipe();
+    Target first([] { return 0; });
+    Target second([&] {
+        (void)get_byte(go.read);
+        return call_many(1);
+    });
+    Watched watched;
+    int status = -1;
+    watched.on_ended = [&](const End &end) {
+        if (end.cookie == &first) {
+            put_byte(go.write);
+            status = second.wait();
+        }
+    };
+    watched.add(first, &first);
+    watched.add(second, &second);
+    CHECK(clone2_supervisor_run(watched.get(), 0) == 0);
+    CHECK(status == 0);
+    CHECK(watched.ends().size() == 2);
+}
+
 TEST_CASE("ended: called once, when the last target is gone")
 {
     // The target leaves a process behind, which still makes calls.
