@@ -27,6 +27,7 @@
 #include <cstdlib>
 #include <exception>
 #include <initializer_list>
+#include <malloc.h>
 #include <mutex>
 #include <optional>
 #include <system_error>
@@ -255,6 +256,7 @@ int run_agent(const Options &options)
         std::vector<agent::PassedFd> passed = agent::take_passed_fds();
         ::prctl(PR_SET_NAME, "clone2-agent");
         agent::TimeLimit::prepare();
+        ::mallopt(M_MMAP_THRESHOLD, 128 * 1024); // else large messages leave holes that stay ours
         std::signal(SIGPIPE, SIG_IGN);
         if (const Result<void> needed = try_needed_calls(); !needed) {
             fail(needed.error().to_string());
