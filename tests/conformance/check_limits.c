@@ -226,10 +226,12 @@ static void all_closed(void)
 }
 static void no_address_space(void)
 {
+    need_feature("no-mapping", "a provider that maps memory in the caller");
     run_inner("no-address-space");
 }
 static void no_data_space(void)
 {
+    need_feature("no-mapping", "a provider that maps memory in the caller");
     run_inner("no-data-space");
 }
 static void other_limits(void)
