@@ -13,4 +13,11 @@
 #define MARK_REPORT 0x005232656e6f6c63
 #define MARK_BOOT_REPORT 0x004232656e6f6c63
 
+/*
+ * A report carries the result of clone3, a pid or -errno, with this added: the sum looks like an
+ * address. A filter may trap a number by an argument that must be one (see CallTable), and the
+ * reports of a call come by the same number.
+ */
+#define REPORT_BIAS 0x40000000
+
 #endif

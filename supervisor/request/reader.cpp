@@ -51,7 +51,7 @@ Result<CallRead> read_report(const Notification &notification, const Architectur
         return slot.error();
     }
     report.call = arch.decode_slot(bytes);
-    report.result = arch.signed_value(notification.args[1]);
+    report.result = arch.signed_value(notification.args[1] - REPORT_BIAS);
     return CallRead{report};
 }
 

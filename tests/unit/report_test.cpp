@@ -132,7 +132,7 @@ private:
         notification.nr = nr;
         notification.instruction_pointer = remote(&forged.behind).value();
         notification.args = {slot.value() - native_architecture().slot_of_report(0).value(),
-                             static_cast<std::uint64_t>(result)};
+                             static_cast<std::uint64_t>(result) + REPORT_BIAS};
         REQUIRE(handler_.serve({source_, notification}, owner_) == CallHandler::Served::yes);
         REQUIRE(source_.waiting == 0);
         return source_.answered;

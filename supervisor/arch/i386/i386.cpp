@@ -103,7 +103,7 @@ static_assert(offsetof(BootSlot, ebp) == I386_BOOT_EBP);
 static_assert(I386_BOOT_EBP == I386_EBP_PARENT);
 static_assert(offsetof(BootSlot, ebx) == I386_BOOT_EBX);
 static_assert(offsetof(BootSlot, ecx) == I386_BOOT_ECX);
-static_assert(offsetof(BootSlot, edx) == I386_BOOT_EDX);
+static_assert(offsetof(BootSlot, esi) == I386_BOOT_ESI);
 static_assert(offsetof(BootSlot, exit) == I386_BOOT_EXIT);
 static_assert(offsetof(BootSlot, owner) == I386_BOOT_OWNER);
 static_assert(offsetof(BootSlot, mmap_address) == I386_BOOT_MMAP);

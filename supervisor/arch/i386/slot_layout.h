@@ -7,7 +7,7 @@
 #define CLONE2_ARCH_I386_SLOT_LAYOUT_H
 
 /* Raised with each change of what a field means that the code itself does not show. */
-#define I386_LAYOUT_VERSION 1
+#define I386_LAYOUT_VERSION 2
 
 /* At the start of the code. */
 #define I386_CODE_AREA 16
@@ -45,7 +45,7 @@
 #define I386_BOOT_EBP 4
 #define I386_BOOT_EBX 8
 #define I386_BOOT_ECX 12
-#define I386_BOOT_EDX 16
+#define I386_BOOT_ESI 20
 #define I386_BOOT_EXIT 32
 #define I386_BOOT_OWNER 36
 #define I386_BOOT_MMAP 40

@@ -63,10 +63,11 @@ clone2_i386_call:
 
         /* Ask the supervisor what to make of the result: clone2(slot args, result). */
 .Lreport:
-        mov     edx, eax
+        mov     esi, eax
         lea     ebx, [ebp + I386_CLONE_ARGS]
+        mov     edx, [ebp + I386_EDX]   /* as the program has it: a filter may look at it */
 .Lreport_again:
-        mov     ecx, edx
+        lea     ecx, [esi + REPORT_BIAS]
         mov     eax, [ebp + I386_NR]
         int     0x80
         jmp     .Lreport_answer
@@ -75,7 +76,7 @@ clone2_i386_report_mark:
 .Lreport_answer:
         lea     ecx, [eax + I386_EINTR] /* a handler without SA_RESTART came in between */
         jecxz   .Lreport_again
-        mov     ecx, edx
+        mov     ecx, esi
         bswap   ecx
         movzx   ecx, cl
         jecxz   .Lreported_success      /* whatever the answer: the child exists */
@@ -86,7 +87,7 @@ clone2_i386_report_mark:
         mov     [ebp + I386_EBP_CHILD], ecx
         jmp     .Lparent_end
 .Lreported_success:
-        mov     eax, edx
+        mov     eax, esi
         jmp     .Lparent_end
 
 .Lparent:
@@ -121,10 +122,10 @@ clone2_i386_boot:
         lea     ebx, [ebp + I386_BOOT_MMAP]
         mov     eax, I386_NR_MMAP
         int     0x80
-        mov     edx, eax
+        mov     esi, eax
         mov     ebx, ebp
 .Lboot_report:
-        mov     ecx, edx
+        mov     ecx, esi
         mov     eax, [ebp + I386_BOOT_NR]
         int     0x80
         jmp     .Lboot_answer
@@ -139,11 +140,11 @@ clone2_i386_boot_report_mark:
         jecxz   .Lboot_ok
         mov     ebx, [ebp + I386_BOOT_EBX]
         mov     ecx, [ebp + I386_BOOT_ECX]
-        mov     edx, [ebp + I386_BOOT_EDX]
+        mov     esi, [ebp + I386_BOOT_ESI]
         jmp     dword ptr [ebp + I386_BOOT_EXIT]
 .Lboot_ok:
         /* The answer is the slot's offset in the area: an address may look like a -errno. */
-        lea     eax, [edx + eax]
+        lea     eax, [esi + eax]
         jmp     clone2_i386_call
 
 clone2_i386_end:

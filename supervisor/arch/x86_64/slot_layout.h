@@ -7,7 +7,7 @@
 #define CLONE2_ARCH_X86_64_SLOT_LAYOUT_H
 
 /* Raised with each change of what a field means that the code itself does not show. */
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 /* Before the code. */
 #define CODE_AREA 16

@@ -65,15 +65,15 @@ clone2_trampoline_call:
         syscall
 .Lmade:
         mov     rcx, rax
-        jrcxz   .Lchild
+        jrcxz   .Lto_child
         /* The top byte is 0 for a pid and 0xff for a -errno: no compare is needed. */
         bswap   rcx
         movzx   ecx, cl
         jrcxz   .Lparent
 
-        /* Asks the supervisor what to do with the result: clone2(slot args, result). */
+        /* Asks the supervisor what to do with the result: clone2(slot args, result + bias). */
 .Lreport:
-        mov     rsi, rax
+        lea     rsi, [rax + REPORT_BIAS]
 .Lreport_again:
         mov     eax, [rdi + (SLOT_NR - SLOT_CLONE_ARGS)]
         syscall
@@ -83,7 +83,7 @@ clone2_trampoline_report_mark:
 .Lreport_answer:
         lea     rcx, [rax + EINTR]      /* a handler without SA_RESTART ran */
         jrcxz   .Lreport_again
-        mov     rcx, rsi
+        lea     rcx, [rsi - REPORT_BIAS]
         bswap   rcx
         movzx   ecx, cl
         jrcxz   .Lreported_success      /* whatever the answer: the child exists */
@@ -94,11 +94,13 @@ clone2_trampoline_report_mark:
         /* No child exists that would clear it. */
         mov     dword ptr [rdi + (SLOT_CHILD_BUSY - SLOT_CLONE_ARGS)], 0
         jmp     .Lparent_end
+.Lto_child:                             /* jrcxz does not reach further */
+        jmp     .Lchild
 .Lretry_load:
         mov     esi, CLONE_ARGS_SIZE
         jmp     .Lretry
 .Lreported_success:
-        mov     rax, rsi
+        lea     rax, [rsi - REPORT_BIAS]
         jmp     .Lparent_end
 
 .Lparent:
