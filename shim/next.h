@@ -25,10 +25,10 @@ static inline void *shim_next(const char *name, void **cached)
 // because dlsym() must not be called in a signal handler; a caller before that looks up its own.
 // ISO C has no conversion from void * to a function pointer; POSIX allows it through memory.
 #define SHIM_NEXT(type, name)                                                                      \
-    static type *next_##name(void) /* NOLINT(bugprone-macro-parentheses): a type */                \
+    static type *next_##name(void)                                                                 \
     {                                                                                              \
         static void *cached;                                                                       \
-        type *function = NULL;                                                                     \
+        type *function = NULL; /* NOLINT(bugprone-macro-parentheses): a type */                    \
         *(void **)(&function) = shim_next(#name, &cached);                                         \
         return function;                                                                           \
     }                                                                                              \

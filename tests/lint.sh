@@ -9,6 +9,11 @@ sources() {
     git ls-files '*.c' '*.cpp' '*.h' '*.hpp'
 }
 
+# Headers are checked with what includes them. C for i386 is not: it is right with -m32 alone.
+translation_units() {
+    git ls-files '*.c' '*.cpp' | grep -v '/i386/.*\.c$'
+}
+
 case ${1:-} in
 warnings)
     [ -f build-clang/build.ninja ] || meson setup build-clang -Dwerror=true \
@@ -22,7 +27,7 @@ tidy)
     # Flags as clang understands them, so that gcc's options don't count as findings.
     [ -f build-clang/build.ninja ] || CC=clang CXX=clang++ meson setup build-clang
     shift
-    git ls-files 'supervisor/*.cpp' |
+    translation_units |
         xargs -P "$(nproc)" -n 2 clang-tidy --quiet -p build-clang "$@"
     ;;
 *)
