@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-/// A second opinion on calls, written from SPEC.md alone, with a model of what clone(2) and clone3(2)
-/// themselves refuse. Together they give the final outcome of a plan.
+/// A second opinion on calls, written from SPEC.md alone, with a model of what clone(2) and
+/// clone3(2) themselves refuse. Together they give the final outcome of a plan.
 
 namespace clone2::test
 {
