@@ -3,9 +3,9 @@
  * Shared by the code in targets and the supervisor, of every architecture and every version.
  * Included by assembly: macros only.
  *
- * After each system-call instruction of the code comes a jump, then one of these marks, then a word
- * of the signature: so a supervisor recognizes a call out of any supervisor's code. In ASCII the
- * marks read "clone2" and which call it is.
+ * Each system-call instruction in the code is followed by a jump, one of these marks and a word of
+ * the signature: they let a supervisor recognize a call from any supervisor's code. In ASCII the
+ * marks read "clone2" and the kind of call.
  */
 #ifndef CLONE2_ARCH_MARKS_H
 #define CLONE2_ARCH_MARKS_H
@@ -14,9 +14,9 @@
 #define MARK_BOOT_REPORT 0x004232656e6f6c63
 
 /*
- * A report carries the result of clone3, a pid or -errno, with this added: the sum looks like an
- * address. A filter may trap a number by an argument that must be one (see CallTable), and the
- * reports of a call come by the same number.
+ * Added to the result of clone3, a pid or -errno, in a report: the sum looks like an address. A
+ * filter may trap a number only if an argument looks like an address (see CallTable), and a call's
+ * reports use the same number.
  */
 #define REPORT_BIAS 0x40000000
 

@@ -62,7 +62,7 @@ std::optional<Exits::Choice> Exits::choose(pid_t tid, const Architecture &arch, 
         return std::nullopt;
     }
     const std::lock_guard lock(mutex_);
-    // From the end down: what lies there longest is looked at first.
+    // From the end down: the oldest exits come first.
     for (std::size_t at = bytes.size(); at >= size; at -= size) {
         const RemotePtr exit = first + (at - size);
         const std::span<const std::byte> there = std::span(bytes).subspan(at - size, size);

@@ -17,10 +17,10 @@
 namespace clone2
 {
 
-/// Exits of the code in targets whose architecture needs them: the code of a call leaves by a jump
-/// to where the call was made, and where no register is free for the address, each such place has
-/// an exit of its own. Exits are in the same page as the code, from its end down; what is not zero
-/// is in use, and stays as it is. Thread-safe.
+/// Exits of the code in targets whose architecture needs them. The code ends with a jump to the
+/// place of the call. If no register is free for that address, each such place needs a separate
+/// exit. Exits are in the same page as the code, from its end down. An exit that is not zero is in
+/// use and never changes. Thread-safe.
 class Exits
 {
 public:
@@ -29,7 +29,7 @@ public:
     {
     public:
         Choice() = default;                              ///< none is needed
-        explicit Choice(RemotePtr exit) : exit_(exit) {} ///< it is there
+        explicit Choice(RemotePtr exit) : exit_(exit) {} ///< already written
         Choice(Exits &all, RemotePtr exit, std::vector<std::byte> missing)
             : all_(&all), exit_(exit), missing_(std::move(missing))
         {
@@ -45,7 +45,7 @@ public:
         ~Choice();
 
         [[nodiscard]] RemotePtr exit() const { return exit_; }
-        /// Writes it where it is not there yet. Only while stopped.
+        /// Writes the exit if the page does not have it yet. Only while stopped.
         [[nodiscard]] Result<void> write(Tracee &tracee) const;
 
     private:
@@ -70,7 +70,7 @@ private:
     return (value + to - 1) / to * to;
 }
 
-// Where the parts of a page with code at `code` are: the code, boot slots, exits, the page's end.
+// Addresses in a page with code at `code`. The order: code, boot slots, exits, end of the page.
 [[nodiscard]] RemotePtr first_boot_slot(const Architecture &arch, RemotePtr code);
 [[nodiscard]] RemotePtr first_exit(const Architecture &arch, RemotePtr code);
 [[nodiscard]] RemotePtr page_end(const Architecture &arch, RemotePtr code);

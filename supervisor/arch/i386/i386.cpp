@@ -31,7 +31,7 @@ namespace clone2
 namespace
 {
 
-/// A call's slot as it lies in the target.
+/// A call's slot, as it is in the target's memory.
 struct Slot {
     std::uint32_t self; ///< its own address; 0: never used
     std::uint32_t ebp_parent;
@@ -90,7 +90,7 @@ struct BootSlot {
     std::uint32_t ret;
     std::uint32_t exit;
     std::int32_t owner;
-    // What mmap(2) is to do, as its old form takes it.
+    // The arguments of mmap(2) in its old form.
     std::uint32_t mmap_address;
     std::uint32_t mmap_length;
     std::uint32_t mmap_prot;
@@ -204,7 +204,7 @@ public:
     {
         Slot raw{};
         raw.self = low(slot.value());
-        // Parent and child both use the slot only where they share memory.
+        // Parent and child both use the slot only if they share memory.
         const bool shared = (call.call.flags & CLONE_VM) != 0;
         raw.ebp_parent = low(call.saved_args[5]);
         raw.ebp_child = shared ? raw.ebp_parent : raw.self;
@@ -328,7 +328,7 @@ public:
         if (regs->cs != user32_cs) {
             return Error{int80_of_64_bit_program, tracee.tid(), ENOSYS};
         }
-        // One write of all registers is the commit point: eax is the answer's until then.
+        // One write of all registers is the commit point: until then eax holds the answer.
         regs->orig_rax = x86::no_restart;
         regs->rax = slot.value();
         regs->rip = entry.value();

@@ -6,7 +6,7 @@
 #ifndef CLONE2_ARCH_I386_SLOT_LAYOUT_H
 #define CLONE2_ARCH_I386_SLOT_LAYOUT_H
 
-/* Raised with each change of what a field means that the code itself does not show. */
+/* Incremented when a field's meaning changes in a way that the code itself does not show. */
 #define I386_LAYOUT_VERSION 2
 
 /* At the start of the code. */

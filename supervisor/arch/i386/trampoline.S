@@ -3,16 +3,16 @@
  * The code that runs inside an i386 target. It is never executed in the supervisor: it is copied,
  * position independent, into a private page of the target.
  *
- * The rules are those of the x86-64 code, but for two that are harder here:
+ * The rules are those of the x86-64 code. Two of them are stricter here:
  *  - only eax may be left changed: a system call clobbers nothing else. So the slot comes in eax,
  *    and the program's registers are all in the slot;
  *  - no register is left for the way out. The last one, ebp, is exchanged with the slot's word by
- *    the instruction that frees the slot, and the jump after it is an immediate one. There is such
- *    a pair, an exit, for each place in the program that makes the call: the supervisor writes it
- *    next to this code, once, and the slot says where it is.
+ *    the instruction that frees the slot, and the jump after it is a direct one. Each place in the
+ *    program that makes the call has such a pair, an exit: the supervisor writes it next to this
+ *    code, once, and the slot holds its address.
  *
- * The three ways of i386 into the kernel (int $0x80, and the vdso's sysenter and syscall) all come
- * back at an instruction before which stands int $0x80, with the registers of int $0x80.
+ * i386 has three ways into the kernel: int $0x80, and the vdso's sysenter and syscall. All three
+ * return to an instruction that follows int $0x80, with the registers of int $0x80.
  */
 #include "arch/i386/slot_layout.h"
 #include "arch/marks.h"
@@ -30,12 +30,12 @@
         .hidden clone2_i386_report_mark, clone2_i386_boot_report_mark
 
 clone2_i386_begin:
-        /* Signature, patched by the supervisor before the copy: proves that this copy is ours. */
+        /* Signature, patched by the supervisor before the copy: identifies this copy as ours. */
         .quad   0, 0
         /* Address of the area, written by the supervisor when it is known. */
         .quad   0
 
-        /* One call. In: eax = the call's slot. All else as the program left it. */
+        /* One call. In: eax = the call's slot. The rest is as the program left it. */
 clone2_i386_call:
         mov     ebp, eax
 .Lretry:
@@ -56,12 +56,12 @@ clone2_i386_call:
         int     0x80
         mov     ecx, eax
         jecxz   .Lchild
-        /* A pid has a zero top byte, a -errno 0xff: that tells them apart without a compare. */
+        /* The top byte is 0 for a pid and 0xff for a -errno: no compare is needed. */
         bswap   ecx
         movzx   ecx, cl
         jecxz   .Lparent
 
-        /* Ask the supervisor what to make of the result: clone2(slot args, result). */
+        /* Asks the supervisor what to do with the result: clone2(slot args, result + bias). */
 .Lreport:
         mov     esi, eax
         lea     ebx, [ebp + I386_CLONE_ARGS]
@@ -82,7 +82,7 @@ clone2_i386_report_mark:
         jecxz   .Lreported_success      /* whatever the answer: the child exists */
         mov     ecx, eax
         jecxz   .Lretry                 /* 0: other pids are in the slot now */
-        /* No child was made that would leave the slot. */
+        /* No child exists that would free its part of the slot. */
         mov     ecx, [ebp + I386_SELF]
         mov     [ebp + I386_EBP_CHILD], ecx
         jmp     .Lparent_end

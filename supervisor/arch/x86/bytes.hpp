@@ -7,12 +7,12 @@
 #include <span>
 #include <vector>
 
-/// Between structs and the bytes of a target's memory.
+/// Converts between structs and the bytes of a target's memory.
 
 namespace clone2::x86
 {
 
-/// What the bytes leave out is zero.
+/// Fields that the bytes do not reach are zero.
 template <typename T>
 T from_bytes(std::span<const std::byte> bytes)
 {

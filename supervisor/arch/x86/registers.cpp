@@ -75,7 +75,7 @@ Result<void> reissue(const Tracee &tracee, const Notification &notification, int
         !is_there(*regs, notification, answered)) {
         return elsewhere(tracee);
     }
-    // One write of all registers is the commit point: before it, the answer stays in force.
+    // One write of all registers is the commit point: until then, the answer stays in force.
     regs->orig_rax = no_restart;
     regs->rax = static_cast<unsigned long long>(nr);
     regs->rip = at.value();

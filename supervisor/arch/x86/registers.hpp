@@ -23,16 +23,16 @@ namespace clone2::x86
                                          std::uint64_t value);
 
 /// Whether the tracee is still where its call was answered (`answered`), or where the stop itself
-/// has cut the notification short (no WAIT_KILLABLE_RECV), and nothing else has happened since.
+/// interrupted the notification (no WAIT_KILLABLE_RECV), with no other change since.
 [[nodiscard]] bool is_there(const user_regs_struct &regs, const Notification &notification,
                             bool answered);
 /// ESTALE.
 [[nodiscard]] Error elsewhere(const Tracee &tracee);
 
-/// For orig_rax: there is no system call to restart any more.
+/// For orig_rax: no system call is left to restart.
 constexpr unsigned long long no_restart = ~0ULL;
 
-/// The bytes of the instruction that `syscall` or `int $0x80` is; both have two.
+/// The bytes of a `syscall` or `int $0x80` instruction; both have two.
 using CallInstruction = std::array<std::uint8_t, 2>;
 
 /// See Architecture.

@@ -12,8 +12,8 @@
 namespace clone2::x86
 {
 
-/// The last part of a slot, the same for x86-64 and i386: what is for the supervisor alone, then
-/// clone3's arguments.
+/// The last part of a slot, the same for x86-64 and i386: the fields that only the supervisor uses,
+/// then clone3's arguments.
 struct SlotTail {
     std::int64_t started_ns;
     std::uint64_t to_pick;
