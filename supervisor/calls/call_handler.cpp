@@ -4,6 +4,7 @@
 #include "audit/describe.hpp"
 #include "base/printable.hpp"
 #include "base/trace.hpp"
+#include "pids/set_tid.hpp"
 #include "plan/flags.hpp"
 
 #include <algorithm>
@@ -16,10 +17,6 @@ namespace clone2
 
 namespace
 {
-
-/// How many picks of pids one call gets before EBUSY. Each failed pick is followed by a search of
-/// /proc, so a second failure means that the pid was taken in between.
-constexpr std::uint32_t max_attempts = 32;
 
 std::int64_t now_ns(clockid_t clock)
 {
@@ -136,8 +133,8 @@ Refusal refusal_for(const Error &error)
 CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
                          std::optional<int> kernel_nr, Waiting waiting)
     : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
-      picker_(procfs), images_(procfs), reader_(procfs, images_),
-      executor_(procfs, images_, waiting)
+      pids_(std::make_unique<SetTid>(procfs, inspector_)), images_(procfs),
+      reader_(procfs, images_), executor_(procfs, images_, waiting)
 {
 }
 
@@ -210,45 +207,44 @@ CallHandler::Served CallHandler::serve(const Call &call)
     return serve_program_call(call, std::get<ProgramCall>(std::move(*seen)));
 }
 
-Result<CallHandler::Planned> CallHandler::make_plan(const Call &call, const Request &request)
-{
-    Result<Planned> planned = decide(call, request);
-    call.pending.stage("planned", [&] {
-        return planned ? describe(planned->plan) : "nothing: " + planned.error().to_string();
-    });
-    return planned;
-}
-
-Result<CallHandler::Planned> CallHandler::decide(const Call &call, const Request &request)
+Result<PidStrategy::Prepared> CallHandler::decide(const Call &call, const Request &request)
 {
     const pid_t tid = call.pending.tid();
-    Planned planned;
-    std::optional<Facts> facts;
-    if (needs_facts(request)) {
-        Result<TargetNamespaces> target = inspector_.inspect(tid);
-        if (!target) {
-            return target.error();
-        }
-        facts = target->facts(request.nr_pids);
-        planned.target = std::move(*target);
-    }
-    planned.plan = plan(request, facts, architecture_of(call.pending.notification()).user_end());
-    auto *const clone = std::get_if<CloneCall>(&planned.plan);
-    if (clone == nullptr) {
-        return planned;
+    const std::uint64_t user_end = architecture_of(call.pending.notification()).user_end();
+    Result<PidStrategy::Prepared> decided = pids_->prepare(tid, request, user_end);
+    if (!decided || std::holds_alternative<Refusal>(decided->plan)) {
+        return decided;
     }
     if (call.owner.judges() && !call.pending.still_waits()) {
         return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
     }
     if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
-        planned.plan = std::move(*refusal);
-        return planned;
+        decided->plan = std::move(*refusal);
+    } else {
+        pids_->choose(tid, *decided);
     }
-    if (clone->to_pick != 0) {
-        picker_.pick(tid, *planned.target, clone->to_pick, clone2_plan_extra_entries(clone),
-                     std::span(clone->set_tid).first(clone->set_tid_size));
+    return decided;
+}
+
+std::optional<Executor::Order> CallHandler::order_for(const Call &call, const Request &request)
+{
+    const Result<PidStrategy::Prepared> decided = decide(call, request);
+    call.pending.stage("planned", [&] {
+        return decided ? describe(decided->plan) : "nothing: " + decided.error().to_string();
+    });
+    if (!decided) {
+        give_up(call, decided.error(), &request);
+        return std::nullopt;
     }
-    return planned;
+    if (const auto *refusal = std::get_if<Refusal>(&decided->plan)) {
+        refuse(call, &request, *refusal);
+        return std::nullopt;
+    }
+    const bool report = decided->reports_success || call.owner.audit().wants_successes();
+    const Executor::Order order{std::get<CloneCall>(decided->plan), request.flags, request.nr_pids,
+                                report, call.started_ns};
+    planned_.remember(call.pending.tid(), order);
+    return order;
 }
 
 CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCall seen)
@@ -257,20 +253,11 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
         refuse(call, nullptr, {EFAULT, "args unreadable"});
         return Served::yes;
     }
-    const Result<Planned> planned = make_plan(call, seen.request);
-    if (!planned) {
-        give_up(call, planned.error(), &seen.request);
+    const std::optional<Executor::Order> order = order_for(call, seen.request);
+    if (!order) {
         return Served::yes;
     }
-    if (const auto *refusal = std::get_if<Refusal>(&planned->plan)) {
-        refuse(call, &seen.request, *refusal);
-        return Served::yes;
-    }
-    const Executor::Order order{std::get<CloneCall>(planned->plan), seen.request.flags,
-                                seen.request.nr_pids, call.owner.audit().wants_successes(),
-                                call.started_ns};
-    planned_.remember(call.pending.tid(), order);
-    const Result<Redirected> started = executor_.start(call.pending, order, seen);
+    const Result<Redirected> started = executor_.start(call.pending, *order, seen);
     if (!started) {
         give_up(call, started.error(), &seen.request);
         return Served::yes;
@@ -301,20 +288,11 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
         refuse(call, nullptr, {EFAULT, "args unreadable"});
         return;
     }
-    const Result<Planned> planned = make_plan(call, seen->request);
-    if (!planned) {
-        give_up(call, planned.error(), &seen->request);
+    const std::optional<Executor::Order> order = order_for(call, seen->request);
+    if (!order) {
         return;
     }
-    if (const auto *refusal = std::get_if<Refusal>(&planned->plan)) {
-        refuse(call, &seen->request, *refusal);
-        return;
-    }
-    const Executor::Order order{std::get<CloneCall>(planned->plan), seen->request.flags,
-                                seen->request.nr_pids, call.owner.audit().wants_successes(),
-                                call.started_ns};
-    planned_.remember(tid, order);
-    const Result<void> done = executor_.finish_boot(call.pending, report, order);
+    const Result<void> done = executor_.finish_boot(call.pending, report, *order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
         return;
@@ -354,28 +332,11 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
     }
 }
 
-bool CallHandler::try_other_pids(const Call &call, Report &report, Refusal &refusal)
+bool CallHandler::make_again(const Call &call, Report &report)
 {
-    CloneCall &clone = report.call.call;
-    if (report.result != -EEXIST || clone.to_pick == 0) {
-        return false;
-    }
-    const Result<TargetNamespaces> target = inspector_.inspect(call.pending.tid());
-    if (!target) {
-        return false;
-    }
-    const pid_t busy = picker_.repick(*target, clone.to_pick, clone2_plan_extra_entries(&clone),
-                                      std::span(clone.set_tid).first(clone.set_tid_size));
-    if (busy != 0) {
-        refusal = {EBUSY, "pid " + std::to_string(busy) + " is in use"};
-        return false;
-    }
-    if (++report.call.attempts > max_attempts) {
-        refusal = {EBUSY, "no free pid found"};
-        return false;
-    }
-    const SlotCall &slot = report.call;
-    call.pending.stage("planned", [&] { return "again, " + describe(clone); });
+    SlotCall &slot = report.call;
+    ++slot.attempts;
+    call.pending.stage("planned", [&] { return "again, " + describe(slot.call); });
     planned_.remember(
         call.pending.tid(),
         {slot.call, slot.request_flags, slot.nr_pids, slot.report_success, slot.started_ns},
@@ -401,25 +362,18 @@ void CallHandler::serve_report(const Call &call, Report report)
     record.flags = report.call.request_flags;
     record.nr_pids = report.call.nr_pids;
     record.pids = asked_pids(report.call);
-    record.result = report.result;
     if (is_nonsense(report)) {
         record.result = -EBADMSG;
         record.why = "the target reports nonsense";
-    } else if (report.result < 0) {
-        const auto err = static_cast<int>(-report.result);
-        Facts facts{max_pids, true};
-        if (report.call.nr_pids != 0) {
-            // The target is gone: the answer reaches no process.
-            if (const auto target = inspector_.inspect(call.pending.tid())) {
-                facts = target->facts(report.call.nr_pids);
-            }
-        }
-        Refusal refusal = judge_failure(report.call.call, report.call.nr_pids, facts, err);
-        if (refusal.err == EBUSY && !changed && try_other_pids(call, report, refusal)) {
+    } else {
+        SlotCall &slot = report.call;
+        PidStrategy::Verdict verdict = pids_->judge(
+            call.pending.tid(), {slot.call, slot.nr_pids, slot.attempts, changed, report.result});
+        if (verdict.again && make_again(call, report)) {
             return;
         }
-        record.result = -refusal.err;
-        record.why = refusal.why;
+        record.result = verdict.result;
+        record.why = std::move(verdict.why);
     }
     const std::int64_t result = record.result;
     Call whole = call;

@@ -9,9 +9,9 @@
 #include "executor/executor.hpp"
 #include "image/images.hpp"
 #include "listener/pending_call.hpp"
+#include "pids/strategy.hpp"
 #include "request/reader.hpp"
 #include "target/namespaces.hpp"
-#include "target/pid_picker.hpp"
 
 #include <memory>
 #include <optional>
@@ -53,20 +53,20 @@ private:
         /// Set if our boot code waits rather than the program.
         const BootReport *boot = nullptr;
     };
-    /// The plan for a request, and what was looked up about the target for it.
-    struct Planned {
-        Plan plan;
-        std::optional<TargetNamespaces> target;
-    };
 
     Served serve(const Call &call);
     Served serve_program_call(const Call &call, ProgramCall seen);
     void pass_to_kernel(const Call &call, int nr);
     void serve_report(const Call &call, Report report);
     void serve_boot_report(Call call, const BootReport &report);
-    [[nodiscard]] Result<Planned> make_plan(const Call &call, const Request &request);
-    [[nodiscard]] Result<Planned> decide(const Call &call, const Request &request);
-    [[nodiscard]] bool try_other_pids(const Call &call, Report &report, Refusal &refusal);
+    /// The plan, as the pid strategy and the owner decide it.
+    [[nodiscard]] Result<PidStrategy::Prepared> decide(const Call &call, const Request &request);
+    /// What the target must do, by that plan. Remembers it.
+    /// nullopt: the call was refused and answered, or the target is gone.
+    [[nodiscard]] std::optional<Executor::Order> order_for(const Call &call,
+                                                           const Request &request);
+    /// Makes the target repeat the call, as its slot now says. False: that failed.
+    [[nodiscard]] bool make_again(const Call &call, Report &report);
     /// Writes the refusal to the log and answers with it.
     void refuse(const Call &call, const Request *request, const Refusal &refusal);
     /// Only writes it to the log.
@@ -81,7 +81,7 @@ private:
     std::optional<int> kernel_nr_;
     Diagnostics &diagnostics_;
     NamespaceInspector inspector_;
-    PidPicker picker_;
+    std::unique_ptr<PidStrategy> pids_;
     Images images_;
     CallReader reader_;
     Executor executor_;

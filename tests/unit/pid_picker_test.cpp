@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "support.hpp"
-#include "target/pid_picker.hpp"
+#include "pids/pid_picker.hpp"
 
 #include <doctest/doctest.h>
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/procfs.hpp"
-#include "plan/planner.hpp"
 #include "target/namespaces.hpp"
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "target/pid_picker.hpp"
+#include "pids/pid_picker.hpp"
 
 #include "base/pid_list.hpp"
 
