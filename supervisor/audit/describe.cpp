@@ -55,8 +55,9 @@ std::string describe_pids(std::span<const pid_t> pids)
 
 std::string describe(const CloneCall &call)
 {
-    std::string text = "clone3(" + describe_flags(call.flags | call.exit_signal);
-    // Shows tls only if clone3 uses it.
+    std::string text = call.plain ? "clone(" : "clone3(";
+    text += describe_flags(call.flags | call.exit_signal);
+    // Shows tls only if the call uses it.
     const std::uint64_t tls = (call.flags & CLONE_SETTLS) != 0 ? call.tls : 0;
     for (const auto &[name, value] :
          {std::pair{"stack", call.stack}, std::pair{"stack_size", call.stack_size},
