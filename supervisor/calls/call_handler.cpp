@@ -346,7 +346,9 @@ bool CallHandler::make_again(const Call &call, Report &report)
 
 void CallHandler::serve_report(const Call &call, Report report)
 {
-    call.pending.stage("reported", [&] { return "clone3 = " + describe_result(report.result); });
+    call.pending.stage("reported", [&] {
+        return (report.call.call.plain ? "clone = " : "clone3 = ") + describe_result(report.result);
+    });
     if (!call.pending.still_waits()) {
         return;
     }

@@ -4,6 +4,7 @@
 #include "cli/check.hpp"
 #include "cli/command.hpp"
 #include "cli/descriptors.hpp"
+#include "cli/dump_slots.hpp"
 #include "cli/inherited_signals.hpp"
 #include "cli/options.hpp"
 #include "cli/own_failure.hpp"
@@ -44,6 +45,9 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
     if (std::holds_alternative<cli::ShowVersion>(command)) {
         std::puts("clone2-supervise " CLONE2_VERSION);
         return end_of_output();
+    }
+    if (const auto *const dump = std::get_if<cli::DumpSlots>(&command)) {
+        return cli::dump_slots(*dump);
     }
     const auto *const check = std::get_if<cli::Check>(&command);
     const auto *const bpf = std::get_if<cli::PrintBpf>(&command);

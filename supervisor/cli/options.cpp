@@ -15,6 +15,7 @@ struct Asked {
     Options options;
     std::optional<std::string> feature; ///< --check
     bool base64 = false;                ///< --print-bpf
+    pid_t pid = 0;                      ///< --dump-slots
     Mode mode = running;
     std::optional<Command> at_once; ///< takes precedence over everything else
 };
@@ -156,6 +157,13 @@ const char *encoding(const Option & /*option*/, const Value &value, Asked &asked
     return !value || *value == "base64" ? nullptr : "base64";
 }
 
+const char *process(const Option & /*option*/, const Value &value, Asked &asked)
+{
+    const auto pid = parse_number<pid_t>(*value, 1, std::numeric_limits<pid_t>::max());
+    asked.pid = pid.value_or(0);
+    return pid ? nullptr : "a process id";
+}
+
 template <typename Show>
 const char *at_once(const Option & /*option*/, const Value & /*value*/, Asked &asked)
 {
@@ -190,7 +198,7 @@ std::string feature_may_stand_apart(Asked &asked)
 }
 
 constexpr std::array table{
-    Option{'n', "nr", "N", any_mode, number,
+    Option{'n', "nr", "N", any_mode & ~unsigned{dumping}, number,
            "the system call number to use for clone2 (default 387)"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,
@@ -259,12 +267,17 @@ constexpr std::array table{
            "write the seccomp filter for --nr to stdout, raw or in base64, which crun's "
            "annotation run.oci.seccomp_bpf_data takes",
            printing},
+    Option{0, "dump-slots", "PID", dumping, process,
+           "print what a supervised process holds of ours: where the code and the area are, and "
+           "each slot in use with its owner and its call. The process is only read, and not "
+           "stopped. Takes the right to trace it",
+           dumping},
     Option{'h', "help", nullptr, any_mode, at_once<ShowHelp>, "this text"},
     Option{'V', "version", nullptr, any_mode, at_once<ShowVersion>, "the version"},
 };
 
 constexpr std::array exits{
-    ExitText{"0", "an agent ended on request; --check or --print-bpf succeeded"},
+    ExitText{"0", "an agent ended on request; --check, --print-bpf, --dump-slots succeeded"},
     ExitText{"125", "clone2-supervise itself failed"},
     ExitText{"126", "PROGRAM can't be executed"},
     ExitText{"127", "PROGRAM was not found"},
@@ -392,7 +405,11 @@ std::vector<std::string> usage()
     std::vector<std::string> lines{"[OPTION...] [--] PROGRAM [ARG...]"};
     for (const Option &option : table) {
         if (option.selects != running) {
-            lines.push_back(spelled(option) + " [OPTION...]");
+            const bool alone = find([&](const Option &other) {
+                                   return other.selects == running && other.modes != any_mode &&
+                                          (other.modes & option.selects) != 0;
+                               }) == nullptr;
+            lines.push_back(spelled(option) + (alone ? "" : " [OPTION...]"));
         }
     }
     return lines;
@@ -462,6 +479,8 @@ Command parse(std::span<const std::string> arguments)
         return Check{options.nr, asked.feature, options.loop, options.listen};
     case printing:
         return PrintBpf{options.nr, asked.base64};
+    case dumping:
+        return DumpSlots{asked.pid};
     default:
         return options;
     }

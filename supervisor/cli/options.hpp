@@ -73,11 +73,15 @@ struct PrintBpf {
     int nr = default_nr;
     bool base64 = false;
 };
+struct DumpSlots {
+    pid_t pid = 0;
+};
 struct UsageError {
     std::string message;
 };
 
-using Command = std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, UsageError>;
+using Command =
+    std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, DumpSlots, UsageError>;
 
 /// Options end at the first non-option or at "--". Pure.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);
@@ -88,7 +92,8 @@ enum Mode : unsigned {
     listening = 2, ///< --listen
     checking = 4,  ///< --check
     printing = 8,  ///< --print-bpf
-    any_mode = 15
+    dumping = 16,  ///< --dump-slots
+    any_mode = 31
 };
 
 /// The result of all options together.

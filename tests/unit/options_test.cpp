@@ -282,7 +282,8 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
         Words program;
     };
     const std::array ways{Way{running, {}, {"p"}}, Way{listening, {"--listen=s"}, {}},
-                          Way{checking, {"--check"}, {}}, Way{printing, {"--print-bpf"}, {}}};
+                          Way{checking, {"--check"}, {}}, Way{printing, {"--print-bpf"}, {}},
+                          Way{dumping, {"--dump-slots=1"}, {}}};
     // A valid value that is not the default.
     struct Example {
         const char *name;
@@ -305,15 +306,22 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"quiet", ""},
                               Example{"check", ""},
                               Example{"print-bpf", ""},
+                              Example{"dump-slots", "=1"},
                               Example{"help", ""},
                               Example{"version", ""}};
     const auto takes = [](const Example &example, unsigned mode) {
         const std::string name = example.name;
-        if (name == "nr" || name == "help" || name == "version") {
+        if (name == "help" || name == "version") {
             return true;
         }
+        if (name == "nr") {
+            return mode != dumping;
+        }
         if (name == "event-loop") {
-            return mode != printing;
+            return mode != printing && mode != dumping;
+        }
+        if (name == "dump-slots") {
+            return mode == running || mode == dumping;
         }
         if (name == "listen") {
             return mode == listening || mode == checking || mode == running; // it selects another
@@ -343,9 +351,9 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             }
             words.push_back(option);
             Words reversed(words.rbegin(), words.rend());
-            const bool other =
-                std::string(example.name) == "listen" || std::string(example.name) == "print-bpf";
-            if (way.mode == running && !other) { // those two run nothing
+            const std::string name = example.name;
+            const bool other = name == "listen" || name == "print-bpf" || name == "dump-slots";
+            if (way.mode == running && !other) { // those run nothing
                 words.insert(words.end(), way.program.begin(), way.program.end());
                 reversed.insert(reversed.end(), way.program.begin(), way.program.end());
             }
