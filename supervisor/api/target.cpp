@@ -31,17 +31,20 @@ int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
     sock_fprog program{0, steps.data()};
     filter_notify(&program, NATIVE_AUDIT_ARCH, nr);
     filter_answer(&program, SECCOMP_RET_ALLOW);
-    const InstalledFilter installed =
+    const Result<InstalledFilter> installed =
         install_filter(steps, (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,
                        (flags & CLONE2_FILTER_KEEP_PRIVS) == 0);
-    if (installed.listener >= 0 && listener_flags != nullptr) {
-        *listener_flags = installed.wait_killable ? CLONE2_LISTENER_WAIT_KILLABLE
-                                                  : CLONE2_LISTENER_NOT_WAIT_KILLABLE;
-        if (installed.no_new_privs) {
+    if (!installed) {
+        return -installed.error().err;
+    }
+    if (listener_flags != nullptr) {
+        *listener_flags = installed->wait_killable ? CLONE2_LISTENER_WAIT_KILLABLE
+                                                   : CLONE2_LISTENER_NOT_WAIT_KILLABLE;
+        if (installed->no_new_privs) {
             *listener_flags |= CLONE2_LISTENER_NO_NEW_PRIVS;
         }
     }
-    return installed.listener;
+    return installed->listener;
 }
 
 int clone2_send_fd(int socket, int fd, uint32_t note)

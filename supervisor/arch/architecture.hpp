@@ -109,9 +109,9 @@ public:
     }
 
     // The functions below act on a stopped tracee. Its system call has been answered (`answered`),
-    // or the stop itself has ended its notification early (no WAIT_KILLABLE_RECV). ESTALE: the
-    // tracee is no longer there. If the supervisor dies in one of them, the call has ended or
-    // completes as asked.
+    // or the stop itself has ended its notification early (no WAIT_KILLABLE_RECV).
+    // Cause::target_moved: the tracee is no longer there. If the supervisor dies in one of them,
+    // the call has ended or completes as asked.
 
     /// Sends it to `entry` with `slot`. The call must have been answered with an error, which stays
     /// in force until the last step.
@@ -119,7 +119,7 @@ public:
                                              bool answered, RemotePtr entry,
                                              RemotePtr slot) const = 0;
     /// Sends it back to its own system-call instruction, to repeat the call under number `nr`. Also
-    /// ESTALE if we don't know that instruction.
+    /// target_moved if we don't know that instruction.
     [[nodiscard]] virtual Result<void> reissue(const Tracee &tracee,
                                                const Notification &notification, int nr,
                                                bool answered) const = 0;
@@ -135,9 +135,6 @@ public:
 protected:
     ~Architecture() = default;
 };
-
-/// Operation of an Error, ENOSYS: an i386 call of a program that runs in 64-bit mode.
-constexpr const char *int80_of_64_bit_program = "int $0x80 of a 64-bit program";
 
 /// The architectures that this build serves; the first is the supervisor's own.
 [[nodiscard]] std::span<const Architecture *const> architectures();

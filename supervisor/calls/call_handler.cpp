@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <string_view>
 
 namespace clone2
 {
@@ -81,51 +80,6 @@ void describe(const Request &request, CallRecord &record)
     record.flags = request.flags;
     record.nr_pids = request.nr_pids;
     record.pids = asked_pids(request);
-}
-
-/// The program gets the errno; the text explains it for this operation.
-Refusal refusal_for(const Error &error)
-{
-    const std::string_view operation = error.operation;
-    if (operation == no_slot) {
-        return {error.err, "too many calls under way in this address space"};
-    }
-    if (operation == calls_dispatched) {
-        return {error.err, "the caller's system calls are dispatched to its own SIGSYS handler "
-                           "(syscall user dispatch), and ours would be, too"};
-    }
-    if (error.target_gone()) {
-        // Its notification says otherwise. ptrace's errno would mislead the program.
-        return {EPERM, error.to_string() +
-                           "; but the caller still exists: a seccomp filter or another "
-                           "tracer hides it from the supervisor"};
-    }
-    if (operation == no_memory) {
-        return {error.err, "no memory in the target for the calls' data"};
-    }
-    if (operation == no_room) {
-        return {error.err, "no room for the trampoline in the target: neither the vdso nor the "
-                           "program's text has an unused tail"};
-    }
-    if (operation == int80_of_64_bit_program) {
-        return {error.err, "an i386 call of a 64-bit program, which is not served"};
-    }
-    if (operation == no_exit) {
-        return {error.err, "no room for another place in the program that makes the call"};
-    }
-    if (operation.starts_with("ptrace(PTRACE_SEIZE") && error.err == EPERM) {
-        return {error.err, error.to_string() + "; the caller is traced by a debugger or strace, or "
-                                               "the supervisor may not trace it"};
-    }
-    if (error.err == EPERM || error.err == EACCES) {
-        return {error.err, error.to_string() + "; the supervisor may not do that to the caller, or "
-                                               "a seccomp filter forbids it"};
-    }
-    if (error.err == ENOSYS) {
-        return {error.err, error.to_string() + "; missing from this kernel, or forbidden by a "
-                                               "seccomp filter"};
-    }
-    return {error.err, error.to_string()};
 }
 
 } // namespace
@@ -418,7 +372,8 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
     if (!error.answered && !call.pending.still_waits()) {
         return;
     }
-    Refusal refusal = refusal_for(error);
+    // ESRCH and ENOENT would mean something else to the program.
+    Refusal refusal{error.target_gone() ? EPERM : error.err, error.refusal()};
     if (error.answered) {
         refusal.err = ENOSYS;
     }

@@ -44,7 +44,7 @@ std::string reason(int err)
 }
 
 /// Runs `probe` in a child, which may change its own state for good. Returns the probe's result,
-/// 0..255; EINTR: the child was killed.
+/// 0..255, or Cause::child_killed.
 Result<int> in_child(const std::function<int()> &probe)
 {
     const pid_t child = ::fork();
@@ -59,7 +59,7 @@ Result<int> in_child(const std::function<int()> &probe)
         return last_error("wait4()");
     }
     if (!WIFEXITED(status)) {
-        return Error{"a child's end", 0, EINTR};
+        return Error(Cause::child_killed);
     }
     return WEXITSTATUS(status);
 }
@@ -83,17 +83,17 @@ ListenerProbe probe_listener()
     auto [here, there] = make_socket_pair();
     const Result<int> ended = in_child([&filter, &socket = there] {
         ListenerProbe seen;
-        const InstalledFilter installed = install_filter(*filter);
-        if (installed.listener < 0) {
-            seen.failure = {"seccomp(NEW_LISTENER)", 0, -installed.listener};
+        const Result<InstalledFilter> installed = install_filter(*filter);
+        if (!installed) {
+            seen.failure = installed.error();
         } else {
             constexpr std::uint64_t sync_wake_up = 1;
             constexpr unsigned long set_flags = _IOW('!', 4, std::uint64_t);
-            seen.wait_killable = installed.wait_killable;
-            seen.no_new_privs = installed.no_new_privs;
-            seen.sync_wake_up = ::ioctl(installed.listener, set_flags, sync_wake_up) == 0;
+            seen.wait_killable = installed->wait_killable;
+            seen.no_new_privs = installed->no_new_privs;
+            seen.sync_wake_up = ::ioctl(installed->listener, set_flags, sync_wake_up) == 0;
             try {
-                const Listener listener(Fd(installed.listener), installed.wait_killable);
+                const Listener listener(Fd(installed->listener), installed->wait_killable);
             } catch (const std::system_error &error) {
                 seen.failure = {"ioctl() of a listener", 0, error.code().value()};
             }
@@ -145,17 +145,11 @@ std::string privilege()
 
 Feature notification_feature(const ListenerProbe &probe)
 {
-    const int err = probe.failure.err;
-    Feature feature{"notification", err == 0, true, "works", "calls can be caught"};
-    if (err == EBUSY) {
-        feature.found = "this process already has a seccomp listener";
-    } else if (err != 0) {
-        feature.found = probe.failure.to_string();
+    if (probe.failure.err != 0) {
+        return {"notification", false, true, probe.failure.to_string(),
+                "no program can be supervised from here"};
     }
-    if (err != 0) {
-        feature.consequence = "no program can be supervised from here";
-    }
-    return feature;
+    return {"notification", true, true, "works", "calls can be caught"};
 }
 
 Feature loop_feature(LoopChoice choice)
@@ -216,7 +210,7 @@ Feature native_feature()
     const std::string call = "system call " + std::to_string(clone2_nr);
     // In a child, because a filter here may kill a process that calls an unknown number.
     const Result<int> seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
-    if (!seen && seen.error().err == EINTR) {
+    if (!seen && seen.error().cause == Cause::child_killed) {
         return {"native", false, false, call + " kills its caller", "see number"};
     }
     if (!seen) {

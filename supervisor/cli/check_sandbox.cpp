@@ -59,14 +59,14 @@ Result<void> answer_call(Listener &listener, const Fd &caller_ended)
 Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
 {
     Probe probe;
-    InstalledFilter installed = install_filter(filter);
-    if (installed.listener < 0) {
-        probe.failure = {"seccomp(NEW_LISTENER)", 0, -installed.listener};
+    const Result<InstalledFilter> installed = install_filter(filter);
+    if (!installed) {
+        probe.failure = installed.error();
         return probe;
     }
     std::optional<Listener> listener;
     try {
-        listener.emplace(Fd(installed.listener), installed.wait_killable);
+        listener.emplace(Fd(installed->listener), installed->wait_killable);
     } catch (const std::system_error &error) {
         probe.failure = {"ioctl() of a listener", 0, error.code().value()};
         return probe;

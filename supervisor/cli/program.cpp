@@ -22,19 +22,6 @@ namespace
 constexpr int not_executable = 126;
 constexpr int not_found = 127;
 
-std::string explain(int err)
-{
-    switch (err) {
-    case EBUSY:
-        return "this process already has a seccomp listener (from another clone2-supervise or a "
-               "container's): the kernel allows only one on a filter chain";
-    case EINVAL:
-        return "this kernel has no seccomp user notification (5.0 or later needed)";
-    default:
-        return std::string("installing the seccomp filter: ") + std::strerror(err);
-    }
-}
-
 } // namespace
 
 void run_program(const std::vector<std::string> &program, std::span<const sock_filter> filter,
@@ -49,10 +36,11 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
 
     InstalledFilter installed;
     if (!filter.empty()) {
-        installed = install_filter(filter);
-        if (installed.listener < 0) {
-            fail(explain(-installed.listener));
+        const Result<InstalledFilter> result = install_filter(filter);
+        if (!result) {
+            fail(result.error().to_string());
         }
+        installed = *result;
     }
     const Fd listener{installed.listener};
     const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};

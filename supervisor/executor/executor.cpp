@@ -114,7 +114,7 @@ Result<Redirected> Executor::stop_and(const PendingCall &pending, std::int64_t a
     }
     if (const Result<void> done = act(tracee, answered); !done) {
         Error error = done.error();
-        if (error.target_gone() || error.err == ESTALE) {
+        if (error.target_gone() || error.cause == Cause::target_moved) {
             return Redirected::gone;
         }
         // Otherwise the call would be repeated and arrive here again.
@@ -135,7 +135,7 @@ Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code
     // ENOSYS stays in force if we die before the commit point.
     return stop_and(pending, -ENOSYS, [&](Tracee &tracee, bool answered) -> Result<void> {
         if (tracee.dispatches_calls(code, code + arch.code_size())) {
-            return Error{calls_dispatched, pending.tid(), ENOSYS};
+            return Error(Cause::calls_dispatched, pending.tid());
         }
         if (auto written = write(tracee); !written) {
             return written;
@@ -170,7 +170,7 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     if (!observed.slot) {
         observed.slot = images_.slots.find(pending, *observed.image);
         if (!observed.slot) {
-            return Error{no_slot, tid, EAGAIN};
+            return Error(Cause::slots_in_use, tid);
         }
         observed.in_slot.resize(arch.slot_size());
         if (const auto read = read_exactly(tid, observed.slot->slot(), observed.in_slot); !read) {
@@ -184,7 +184,7 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     const std::optional<Exits::Choice> exit =
         images_.exits.choose(tid, arch, observed.image->code, notification.instruction_pointer);
     if (!exit) {
-        return Error{no_exit, tid, ENOSYS};
+        return Error(Cause::no_exit, tid);
     }
     SlotCall call = slot_call(order, tid, observed.slot->index());
     call.exit = exit->exit();
@@ -220,7 +220,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
     const Architecture &arch = architecture_of(notification);
     const std::optional<CodePlace> place = images_.place(tid, arch);
     if (!place) {
-        return Error{no_room, tid, ENOSYS};
+        return Error(Cause::no_room, tid);
     }
     const std::optional<RemotePtr> slot = images_.slot_users.begin(
         tid, unowned_slots(tid, place->boot_slots, arch.boot_owner_offset()), arch.page_size());
@@ -232,7 +232,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
     const std::optional<Exits::Choice> exit =
         images_.exits.choose(tid, arch, place->code, notification.instruction_pointer);
     if (!exit) {
-        return Error{no_exit, tid, ENOSYS};
+        return Error(Cause::no_exit, tid);
     }
     BootCall call;
     call.exit = exit->exit();
@@ -289,7 +289,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     // any slot will do.
     const std::optional<Lease> lease = images_.slots.reserve_any(report.image.area, arch);
     if (!lease) {
-        return Error{no_slot, tid, EAGAIN};
+        return Error(Cause::slots_in_use, tid);
     }
     pending.stage("slot", [&] {
         return std::to_string(lease->index()) + " at " + hex(lease->slot().value());
@@ -346,7 +346,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
                                            const Order &order)
 {
     const pid_t tid = pending.tid();
-    const Error out_of_memory{no_memory, tid, ENOMEM};
+    const Error out_of_memory(Cause::no_memory, tid);
     // A thread could still use the slot long after its creator has left it. A vfork child is done
     // with it before its parent is.
     const bool child_outlasts =

@@ -25,15 +25,6 @@
 namespace clone2
 {
 
-/// Values of Error::operation that are not system calls of ours but have their own reasons.
-constexpr const char *no_slot = "trampoline slots";        ///< EAGAIN: all are in use
-constexpr const char *no_room = "room for the trampoline"; ///< ENOSYS
-constexpr const char *no_exit = "exits of the trampoline"; ///< ENOSYS
-constexpr const char *no_memory = "mmap() in the target";  ///< ENOMEM
-/// ENOSYS: the target's system calls go to its own SIGSYS handler. So would those of our code, and
-/// an emulator would take them for the program's.
-constexpr const char *calls_dispatched = "syscall user dispatch";
-
 /// The outcome of a redirect. An Error: the notification must still be answered, unless the error
 /// says that it was.
 enum class Redirected {

@@ -35,7 +35,7 @@ Result<Tracee> Seizures::Entry::seize(const PendingCall &pending, Waiting waitin
 {
     for (bool others = true;;) {
         Result<Tracee> seized = Tracee::seize(tid_, waiting);
-        if (seized || seized.error().err != EPERM || !others) {
+        if (seized || seized.error().cause != Cause::not_traceable || !others) {
             return seized;
         }
         // Tries again even if there are none: one may just have gone.

@@ -23,8 +23,8 @@ namespace clone2
 /// a number can't be clone2's.
 [[nodiscard]] std::optional<std::string> name_of_system_call(int nr);
 
-/// The result of install_filter(). `listener`: >= 0, or -errno. `wait_killable`: the kernel keeps a
-/// received notification through non-fatal signals (WAIT_KILLABLE_RECV, 5.19).
+/// `wait_killable`: the kernel keeps a received notification through non-fatal signals
+/// (WAIT_KILLABLE_RECV, 5.19).
 struct InstalledFilter {
     int listener = -1;
     bool wait_killable = false;
@@ -34,12 +34,11 @@ struct InstalledFilter {
 /// Installs the filter on the calling thread; its descendants inherit it. Sets no-new-privs only if
 /// the kernel requires it. Async-signal-safe.
 ///
-/// Errors, as -errno in `listener`: EBUSY: the filter chain already has a listener; EINVAL: no user
-/// notification (before 5.0). `prefer_wait_killable` false leaves WAIT_KILLABLE_RECV out, as on
-/// kernels before 5.19. `may_set_no_new_privs` false fails with EACCES if no-new-privs would be
-/// needed.
-[[nodiscard]] InstalledFilter install_filter(std::span<const sock_filter> program,
-                                             bool prefer_wait_killable = true,
-                                             bool may_set_no_new_privs = true) noexcept;
+/// Causes: second_listener (EBUSY), no_notifications (EINVAL). `prefer_wait_killable` false leaves
+/// WAIT_KILLABLE_RECV out, as on kernels before 5.19. `may_set_no_new_privs` false fails with
+/// EACCES if no-new-privs would be needed.
+[[nodiscard]] Result<InstalledFilter> install_filter(std::span<const sock_filter> program,
+                                                     bool prefer_wait_killable = true,
+                                                     bool may_set_no_new_privs = true) noexcept;
 
 } // namespace clone2

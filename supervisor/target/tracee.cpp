@@ -72,7 +72,9 @@ Result<Tracee> Tracee::seize(pid_t tid, Waiting waiting)
                            ? EndFor::parent_here
                            : EndFor::tracer;
     if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) {
-        return last_error("ptrace(PTRACE_SEIZE)", tid);
+        const char *const operation = "ptrace(PTRACE_SEIZE)";
+        return errno == EPERM ? Error(operation, tid, EPERM, Cause::not_traceable)
+                              : last_error(operation, tid);
     }
     return Tracee(tid, waiting, end);
 }

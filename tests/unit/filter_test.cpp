@@ -166,15 +166,19 @@ TEST_CASE("install_filter: a listener, and EBUSY the second time")
                 return procfs()->status_field(getpid(), "NoNewPrivs") == "1";
             };
             const bool before = no_new_privs();
-            const InstalledFilter first = install_filter(program, prefer);
-            if (first.listener < 0 || (first.wait_killable && !prefer)) {
+            const auto first = install_filter(program, prefer);
+            if (!first || (first->wait_killable && !prefer)) {
                 return first_failed;
             }
             // It is reported if and only if it was set, unless the test's caller already had it.
-            if (!before && no_new_privs() != first.no_new_privs) {
+            if (!before && no_new_privs() != first->no_new_privs) {
                 return unpaired;
             }
-            return install_filter(program, prefer).listener == -EBUSY ? good : no_refusal;
+            const auto second = install_filter(program, prefer);
+            return !second && second.error().err == EBUSY &&
+                           second.error().cause == Cause::second_listener
+                       ? good
+                       : no_refusal;
         });
         CHECK(WEXITSTATUS(child.wait()) == good);
     }
@@ -184,8 +188,8 @@ TEST_CASE("install_filter: an invalid program is refused with an errno")
 {
     Child child([] {
         const sock_filter nonsense{0xffff, 0, 0, 0};
-        const InstalledFilter installed = install_filter({&nonsense, 1});
-        return installed.listener < 0 ? -installed.listener : 0;
+        const auto installed = install_filter({&nonsense, 1});
+        return installed ? 0 : installed.error().err;
     });
     CHECK(WEXITSTATUS(child.wait()) == EINVAL);
 }

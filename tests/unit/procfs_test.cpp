@@ -93,6 +93,27 @@ TEST_CASE("Error: says what failed, on which target, and why")
     CHECK(none.find("waitid(") == 0);
     CHECK(none.find("Invalid argument") != std::string::npos);
     CHECK(none.find('0') == std::string::npos); // no target
+    CHECK(error.refusal() ==
+          "ptrace(PTRACE_SEIZE, 4711): Operation not permitted; the supervisor may not do that to "
+          "the caller, or a seccomp filter forbids it");
+    const Error traced{"ptrace(PTRACE_SEIZE)", 4711, EPERM, Cause::not_traceable};
+    CHECK(traced.to_string() == error.to_string());
+    CHECK(traced.refusal().find("; the caller is traced by a debugger") != std::string::npos);
+    CHECK(Error{"x()", 0, EIO}.refusal() == "x(): Input/output error");
+    // A cause that is no operation's errno has an errno and a text of its own.
+    for (const Cause cause :
+         {Cause::target_moved, Cause::slots_in_use, Cause::no_room, Cause::no_exit,
+          Cause::int80_of_64_bit_program, Cause::no_memory, Cause::calls_dispatched,
+          Cause::second_listener, Cause::no_notifications, Cause::child_killed}) {
+        const Error own(cause, 4711);
+        CHECK(own.err > 0);
+        CHECK_FALSE(own.target_gone());
+        CHECK(own.to_string().size() > 10);
+        CHECK(own.refusal() == own.to_string());
+    }
+    CHECK(Error(Cause::slots_in_use).err == EAGAIN);
+    CHECK(Error(Cause::slots_in_use).to_string() ==
+          "too many calls under way in this address space");
     errno = EBUSY;
     const Error last = last_error("open()", 5);
     CHECK(last.err == EBUSY);

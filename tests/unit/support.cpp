@@ -172,8 +172,12 @@ int get_byte(const Fd &fd)
 bool install_and_send(int socket, int nr, bool prefer_wait_killable)
 {
     const auto program = build_filter(nr);
-    const InstalledFilter installed = program ? install_filter(*program, prefer_wait_killable)
-                                              : InstalledFilter{-ENOSYS, false, false};
+    InstalledFilter installed;
+    if (program) {
+        if (const auto result = install_filter(*program, prefer_wait_killable)) {
+            installed = *result;
+        }
+    }
     const char wait_killable = installed.wait_killable ? 1 : 0;
     const Fd listener{installed.listener};
     return send_with_fds(socket, &wait_killable, 1, &installed.listener, listener ? 1 : 0, 0) ==

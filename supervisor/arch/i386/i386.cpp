@@ -323,10 +323,10 @@ public:
             return regs.error();
         }
         if (!x86::is_there(*regs, notification, answered)) {
-            return x86::elsewhere(tracee);
+            return Error(Cause::target_moved, tracee.tid());
         }
         if (regs->cs != user32_cs) {
-            return Error{int80_of_64_bit_program, tracee.tid(), ENOSYS};
+            return Error(Cause::int80_of_64_bit_program, tracee.tid());
         }
         // One write of all registers is the commit point: until then eax holds the answer.
         regs->orig_rax = x86::no_restart;

@@ -57,11 +57,6 @@ bool is_there(const user_regs_struct &regs, const Notification &notification, bo
                          is_restart_code(static_cast<int>(regs.rax))));
 }
 
-Error elsewhere(const Tracee &tracee)
-{
-    return Error{"ptrace(PTRACE_GETREGS)", tracee.tid(), ESTALE};
-}
-
 Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr, bool answered,
                      const CallInstruction &instruction)
 {
@@ -73,7 +68,7 @@ Result<void> reissue(const Tracee &tracee, const Notification &notification, int
     CallInstruction bytes{};
     if (!read_exactly(tracee.tid(), at, bytes_of(bytes)) || bytes != instruction ||
         !is_there(*regs, notification, answered)) {
-        return elsewhere(tracee);
+        return Error(Cause::target_moved, tracee.tid());
     }
     // One write of all registers is the commit point: until then, the answer stays in force.
     regs->orig_rax = no_restart;
@@ -90,7 +85,7 @@ Result<void> end_call(const Tracee &tracee, const Notification &notification, bo
         return regs.error();
     }
     if (!is_there(*regs, notification, answered)) {
-        return elsewhere(tracee);
+        return Error(Cause::target_moved, tracee.tid());
     }
     regs->orig_rax = no_restart;
     regs->rax = static_cast<unsigned long long>(result);

@@ -26,9 +26,6 @@ namespace clone2::x86
 /// interrupted the notification (no WAIT_KILLABLE_RECV), with no other change since.
 [[nodiscard]] bool is_there(const user_regs_struct &regs, const Notification &notification,
                             bool answered);
-/// ESTALE.
-[[nodiscard]] Error elsewhere(const Tracee &tracee);
-
 /// For orig_rax: no system call is left to restart.
 constexpr unsigned long long no_restart = ~0ULL;
 

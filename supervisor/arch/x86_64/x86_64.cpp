@@ -281,7 +281,7 @@ public:
             return regs.error();
         }
         if (!x86::is_there(*regs, notification, false)) {
-            return x86::elsewhere(tracee);
+            return Error(Cause::target_moved, tracee.tid());
         }
         regs->orig_rax = x86::no_restart;
         regs->rax = static_cast<unsigned long long>(-ENOSYS);
