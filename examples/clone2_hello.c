@@ -23,6 +23,7 @@
 #define __NR_clone2 387
 #endif
 
+// As the proposal has it; in other programs, <clone2.h> does.
 struct clone_struct {
     uint64_t flags;
     uint64_t child_stack;

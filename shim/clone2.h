@@ -36,6 +36,9 @@ struct clone_struct {
     uint64_t reserved2;   /* ignored */
 };
 
+/* Define CLONE2_ONLY_STRUCT before including this header to do without the functions. */
+#ifndef CLONE2_ONLY_STRUCT
+
 /*
  * Creates a child as fork() does. It returns twice: the child's pid in the parent, 0 in the child.
  *
@@ -75,6 +78,8 @@ long clone2(struct clone_struct *args, pid_t *pids);
  */
 pid_t clone2_call(int (*fn)(void *), void *stack_top, struct clone_struct *args, pid_t *pids,
                   void *arg);
+
+#endif
 
 #ifdef __cplusplus
 }

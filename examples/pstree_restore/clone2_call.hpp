@@ -3,7 +3,8 @@
 // inline assembly if it shares the stack.
 #pragma once
 
-#include <cstdint>
+#include <clone2.h> // of libclone2, which is not linked: the structure and the number
+
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -11,18 +12,7 @@
 namespace pstree
 {
 
-inline constexpr long default_clone2_number = 387;
-
-struct clone_struct {
-    std::uint64_t flags;
-    std::uint64_t child_stack;
-    std::uint32_t nr_pids;
-    std::uint32_t parent_tid;
-    std::uint32_t child_tid;
-    std::uint32_t reserved1;
-    std::uint64_t reserved2;
-};
-static_assert(sizeof(clone_struct) == 40);
+inline constexpr long default_clone2_number = __NR_clone2;
 
 /// Like fork(): returns twice, with 0 in the child; -1 and errno on failure.
 inline long clone2(long number, clone_struct *args, pid_t *pids)

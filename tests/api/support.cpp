@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "support.hpp"
 
+#include "abi/clone_struct.hpp"
+
 #include <doctest/doctest.h>
 
 #include <poll.h>
@@ -20,12 +22,6 @@ namespace clone2::test::api
 namespace
 {
 
-struct Args { // the proposal's clone_struct
-    std::uint64_t flags, child_stack;
-    std::uint32_t nr_pids, parent_tid, child_tid, reserved1;
-    std::uint64_t reserved2;
-};
-
 Fd open_pidfd(pid_t pid)
 {
     return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
@@ -35,7 +31,7 @@ Fd open_pidfd(pid_t pid)
 
 long call_clone2(std::uint64_t flags, std::initializer_list<pid_t> pids, int child_status)
 {
-    Args args{};
+    CloneStruct args{};
     args.flags = flags;
     args.nr_pids = static_cast<std::uint32_t>(pids.size());
     const long result = syscall(CLONE2_DEFAULT_NR, &args, pids.begin());
