@@ -77,8 +77,6 @@ public:
     /// Offset of the owner in a slot, and in a boot slot.
     [[nodiscard]] virtual std::uint64_t owner_offset() const = 0;
     [[nodiscard]] virtual std::uint64_t boot_owner_offset() const = 0;
-    /// Offset of set_tid[] in the slot.
-    [[nodiscard]] virtual std::uint64_t set_tid_offset() const = 0;
 
     /// A register of a report as a signed number: a -errno is negative.
     [[nodiscard]] virtual std::int64_t signed_value(std::uint64_t value) const

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """A wrapper whose PROGRAM is a shell fed by the test: targets come and go under one supervisor."""
-import os
 import struct
 import subprocess
 
@@ -86,12 +85,3 @@ def server(case):
     found = procs.named(procs.SERVE)
     case.assertEqual(len(found), 1, procs.table())
     return found[0].pid
-
-
-def server_cpu_ns(pid):
-    """CPU time of all its threads."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-            total += int(f.read().split()[0])
-    return total

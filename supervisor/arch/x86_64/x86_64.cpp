@@ -175,11 +175,6 @@ public:
 
     [[nodiscard]] std::uint64_t boot_owner_offset() const override { return BOOT_OWNER; }
 
-    [[nodiscard]] std::uint64_t set_tid_offset() const override
-    {
-        return offsetof(Slot, tail) + offsetof(x86::SlotTail, set_tid);
-    }
-
     [[nodiscard]] std::vector<std::byte> encode_slot(const SlotCall &call,
                                                      RemotePtr slot) const override
     {
