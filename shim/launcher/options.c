@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "options.h"
 
+#include "clone2.h"
 #include "numbers.h"
 #include "text.h"
 
-enum { DEFAULT_NR = 387, HIGHEST_NR = 0x3fffffff }; // above it x32 begins
+enum { HIGHEST_NR = 0x3fffffff }; // above it x32 begins
 
 const char help_text[] =
     "Usage: clone2-shim [--socket PATH] [--nr N] [--optional] [--] PROGRAM [ARG...]\n\n"
@@ -58,7 +59,7 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
     if (!options->socket || !*options->socket) {
         options->socket = "/run/clone2-supervise/agent.sock";
     }
-    options->nr = DEFAULT_NR;
+    options->nr = __NR_clone2;
     options->optional = 0;
     for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
         const char *value;

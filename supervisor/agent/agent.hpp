@@ -26,7 +26,7 @@ class Agent
 {
 public:
     struct Config {
-        int nr;                    ///< clone2's number for listeners from OCI runtimes
+        CallTable calls;           ///< of listeners from OCI runtimes
         std::set<uid_t> allowed;   ///< allowed peers besides root and our own uid
         std::string policy_path;   ///< empty: none
         bool results_known = true; ///< false: the kernel makes the calls

@@ -35,9 +35,9 @@ std::string why_not(const std::vector<Fd> &fds, const ProcessState &state)
     if (!is_seccomp_listener(fds[state.listener_index].get())) {
         return "the descriptor sent as \"seccompFd\" is not a seccomp listener";
     }
-    if (const std::optional<int> nr = state.subject.nr) {
-        if (const auto name = name_of_system_call(*nr)) {
-            return "number " + std::to_string(*nr) + " is the system call " + *name;
+    if (state.subject.calls) {
+        if (const auto in_use = number_in_use(*state.subject.calls)) {
+            return "number " + *in_use;
         }
     }
     return {};

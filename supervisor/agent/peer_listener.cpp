@@ -17,7 +17,8 @@ void CountingSink::record(const CallRecord &record)
 
 PeerListener::PeerListener(const Shared &shared, Subject subject, int listener,
                            std::optional<ListenerNote> note, std::function<void()> on_end)
-    : OwnSink{{shared.audit, shared.procfs}}, ListenerOwner(OwnSink::sink), shared_(shared),
+    : OwnSink{{shared.audit, shared.procfs}},
+      ListenerOwner(OwnSink::sink, subject.calls.value_or(shared.calls)), shared_(shared),
       subject_(std::move(subject)), listener_(listener), note_(std::move(note)),
       on_end_(std::move(on_end))
 {
@@ -42,17 +43,18 @@ std::optional<Refusal> PeerListener::screen(const Notification &notification)
         }
         return Refusal{EPERM, why};
     }
-    const int nr = subject_.nr.value_or(shared_.nr);
-    if (notification.nr != nr) {
-        const std::string why = "system call " + std::to_string(notification.nr) + " is not " +
-                                std::to_string(nr) + ", which is clone2 here";
-        if (!told_number_.exchange(true)) {
-            shared_.diagnostics.warn(subject_.name() + ": calls refused with ENOSYS: " + why +
-                                     " (see --nr, and the SCMP_ACT_NOTIFY of its profile)");
-        }
-        return Refusal{ENOSYS, ""};
-    }
     return std::nullopt;
+}
+
+void PeerListener::not_trapped(const Notification &notification)
+{
+    if (!told_number_.exchange(true)) {
+        shared_.diagnostics.warn(subject_.name() + ": calls refused with ENOSYS: system call " +
+                                 number_text(notification.arch, notification.nr) + " is not " +
+                                 calls().text() +
+                                 ", which is clone2 here (see --nr, and "
+                                 "the SCMP_ACT_NOTIFY of its profile)");
+    }
 }
 
 std::optional<Refusal> PeerListener::judge(pid_t tid, const Request &request)

@@ -63,7 +63,7 @@ public:
         Diagnostics &diagnostics;
         const PolicyHolder &policy;
         std::shared_ptr<const Procfs> procfs;
-        int nr; ///< clone2's number, unless the subject has another
+        CallTable calls; ///< unless the subject has others
     };
     /// `listener`: the descriptor's number. `on_end`: called at its end, on any thread; must not
     /// block.
@@ -72,6 +72,7 @@ public:
 
     void received(const Notification &notification) override;
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
+    void not_trapped(const Notification &notification) override;
     [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
     [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
     void ended(int fd) override;

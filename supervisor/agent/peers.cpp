@@ -313,7 +313,7 @@ void Peers::take_message(std::uint64_t id, Peer &peer)
         return;
     }
     auto &state = std::get<ProcessState>(parsed);
-    const bool from_shim = state.from_shim;
+    const bool from_shim = state.subject.calls.has_value();
     const std::string error =
         listeners_.take(peer.connection.uid(), peer.connection.take_fds(), std::move(state));
     peer.descriptors.set(1);

@@ -4,7 +4,6 @@
 #include "base/printable.hpp"
 
 #include <array>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 namespace clone2::agent
@@ -15,7 +14,7 @@ namespace
 
 using nlohmann::json;
 
-/// What clone2-shim writes into "metadata", followed by its number.
+/// What clone2-shim writes into "metadata", followed by the calls that its filter traps.
 constexpr std::string_view shim_metadata = "clone2-shim nr=";
 
 /// An optional member. null counts as absent, because some encoders write it for an empty value.
@@ -31,19 +30,13 @@ std::string string_or_empty(const json &object, const char *name)
     return value != nullptr && value->is_string() ? value->get<std::string>() : std::string();
 }
 
-std::optional<int> number_of_shim(std::string_view metadata)
+std::optional<CallTable> calls_of_shim(std::string_view metadata)
 {
     if (!metadata.starts_with(shim_metadata)) {
         return std::nullopt;
     }
     metadata.remove_prefix(shim_metadata.size());
-    int nr = -1;
-    const auto [end, error] =
-        std::from_chars(metadata.data(), metadata.data() + metadata.size(), nr);
-    if (error != std::errc() || end != metadata.data() + metadata.size() || nr < 0) {
-        return std::nullopt;
-    }
-    return nr;
+    return CallTable::parse(metadata);
 }
 
 std::map<std::string, std::string> string_map(const json *object)
@@ -221,8 +214,9 @@ json parse(std::string_view text)
 std::string Subject::name() const
 {
     constexpr std::size_t shown = 64;
-    const std::string who = nr ? "clone2-shim" : "container";
-    const std::string id = nr ? "" : " \"" + printable(container.substr(0, shown), "\\\"") + "\"";
+    const std::string who = calls ? "clone2-shim" : "container";
+    const std::string id =
+        calls ? "" : " \"" + printable(container.substr(0, shown), "\\\"") + "\"";
     return who + id + " (uid " + std::to_string(uid) + ", pid " + std::to_string(pid) + " there)";
 }
 
@@ -242,8 +236,7 @@ std::variant<ProcessState, ProtocolError> parse_process_state(std::string_view t
         return ProtocolError{"the message has more than one \"seccompFd\" in \"fds\""};
     }
     ProcessState state = std::move(reader.found);
-    state.subject.nr = number_of_shim(state.subject.metadata);
-    state.from_shim = state.subject.nr.has_value();
+    state.subject.calls = calls_of_shim(state.subject.metadata);
     return state;
 }
 
@@ -265,9 +258,6 @@ std::string encode_subject(const Subject &subject)
                   {"container", subject.container},
                   {"metadata", subject.metadata},
                   {"annotations", subject.annotations}};
-    if (subject.nr) {
-        document["nr"] = *subject.nr;
-    }
     return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -284,9 +274,7 @@ std::optional<Subject> decode_subject(std::string_view text)
     subject.container = string_or_empty(document, "container");
     subject.metadata = string_or_empty(document, "metadata");
     subject.annotations = string_map(member(document, "annotations"));
-    if (const json *const nr = member(document, "nr")) {
-        subject.nr = nr->is_number_integer() ? std::optional(nr->get<int>()) : std::nullopt;
-    }
+    subject.calls = calls_of_shim(subject.metadata);
     return subject;
 }
 

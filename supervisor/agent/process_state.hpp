@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "abi/call_table.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -21,7 +23,8 @@ struct Subject {
     std::string container; ///< the state's "id"
     std::string metadata;
     std::map<std::string, std::string> annotations;
-    std::optional<int> nr; ///< clone2's number in clone2-shim's filter
+    /// The calls that clone2-shim's filter traps; nullopt: this is not clone2-shim.
+    std::optional<CallTable> calls;
 
     /// "container \"web\" (uid 0, pid 4711 there)", printable.
     [[nodiscard]] std::string name() const;
@@ -33,7 +36,6 @@ struct ProcessState {
     Subject subject;
     std::size_t fd_count = 0;       ///< names in "fds"
     std::size_t listener_index = 0; ///< index of "seccompFd" in "fds"
-    bool from_shim = false;         ///< from clone2-shim, which waits for an answer
 };
 
 struct ProtocolError {

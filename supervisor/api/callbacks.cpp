@@ -47,7 +47,8 @@ bool InCallback::of(const clone2_supervisor *supervisor) noexcept
 }
 
 CallbackOwner::CallbackOwner(const Callbacks &callbacks, void *cookie)
-    : ListenerOwner(static_cast<AuditSink &>(*this)), callbacks_(callbacks), cookie_(cookie)
+    : ListenerOwner(static_cast<AuditSink &>(*this), CallTable::by_any_number()),
+      callbacks_(callbacks), cookie_(cookie)
 {
 }
 

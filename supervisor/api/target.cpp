@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
+#include "abi/call_table.hpp"
 #include "base/fd_message.h"
 #include "listener/filter.hpp"
 #include "listener/seccomp_filter.h"
@@ -14,22 +15,17 @@
 
 using namespace clone2;
 
-namespace
-{
-
-constexpr int last_nr = 0x3fffffff; // above: x32
-
-} // namespace
+static_assert(CLONE2_DEFAULT_NR == standard_call.number);
 
 int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
 {
     constexpr unsigned known = CLONE2_FILTER_NOT_WAIT_KILLABLE | CLONE2_FILTER_KEEP_PRIVS;
-    if (nr < 0 || nr > last_nr || (flags & ~known) != 0) {
+    if (nr < 0 || nr > highest_number || (flags & ~known) != 0) {
         return -EINVAL;
     }
     std::array<sock_filter, FILTER_NOTIFY_STEPS + 1> steps{};
     sock_fprog program{0, steps.data()};
-    filter_notify(&program, NATIVE_AUDIT_ARCH, nr);
+    filter_notify(&program, standard_call.arch, nr);
     filter_answer(&program, SECCOMP_RET_ALLOW);
     const Result<InstalledFilter> installed =
         install_filter(steps, (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,

@@ -40,13 +40,13 @@ std::string asked_pids(const CallRecord &record)
 
 std::string format_text(const CallRecord &record)
 {
-    std::string line =
-        format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
-        printable(record.comm, "\\\"") +
-        "\" level=" + (record.level ? std::to_string(*record.level) : std::string("?")) +
-        " clone2(" + describe_flags(record.flags) + ", " + asked_pids(record) + ") = ";
+    std::string line = format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
+                       printable(record.comm, "\\\"") + "\" level=" +
+                       (record.level ? std::to_string(*record.level) : std::string("?")) + " " +
+                       std::string(record.abi->name) + "(" + describe_flags(record.flags) + ", " +
+                       asked_pids(record) + ") = ";
     if (record.passed_to_kernel) {
-        line += "? (passed to the kernel's own clone2)";
+        line += "? (passed to the kernel's own " + std::string(record.abi->name) + ")";
     } else if (record.result < 0) {
         line += "-1 " + errno_name(static_cast<int>(-record.result));
         if (!record.why.empty()) {

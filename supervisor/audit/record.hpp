@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "abi/call_table.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +19,7 @@ struct CallRecord {
     std::string comm;         ///< its command name; raw bytes
     /// Absolute nesting level of the child's pid namespace; nullopt: the caller is gone.
     std::optional<unsigned> level;
+    const Abi *abi = standard_call.abi;
     std::uint64_t flags = 0; ///< as asked; 0 if the arguments could not be read
     std::uint32_t nr_pids = 0;
     std::vector<pid_t> pids; ///< as asked, oldest namespace first, at most 33

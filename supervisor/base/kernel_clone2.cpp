@@ -11,11 +11,11 @@
 namespace clone2
 {
 
-KernelClone2 probe_kernel_clone2()
+KernelClone2 probe_kernel_clone2(int number)
 {
     // With null arguments, a kernel that implements clone2 fails with EFAULT before anything else.
     // Any other error (a sandbox's EPERM) means that nothing here implements clone2.
-    if (::syscall(clone2_nr, nullptr, nullptr) != -1 || errno != EFAULT) {
+    if (::syscall(number, nullptr, nullptr) != -1 || errno != EFAULT) {
         return KernelClone2::absent;
     }
     return ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_DISABLED

@@ -4,10 +4,7 @@
 namespace clone2
 {
 
-/// The number of clone2 on a patched kernel, and the one we use by default.
-constexpr int clone2_nr = 387;
-
-/// Whether system call clone2_nr exists.
+/// Whether clone2 exists under a number.
 enum class KernelClone2 {
     absent,
     present,
@@ -17,6 +14,6 @@ enum class KernelClone2 {
 };
 
 /// Makes a call that can't succeed. No side effects. Thread-safe.
-[[nodiscard]] KernelClone2 probe_kernel_clone2();
+[[nodiscard]] KernelClone2 probe_kernel_clone2(int number);
 
 } // namespace clone2

@@ -85,8 +85,8 @@ void describe(const Request &request, CallRecord &record)
 } // namespace
 
 CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-                         std::optional<int> kernel_nr, Waiting waiting)
-    : procfs_(procfs), kernel_nr_(kernel_nr), diagnostics_(diagnostics), inspector_(procfs),
+                         std::optional<TrappedCall> kernel_call, Waiting waiting)
+    : procfs_(procfs), kernel_call_(kernel_call), diagnostics_(diagnostics), inspector_(procfs),
       pids_(std::make_unique<SetTid>(procfs, inspector_)), images_(procfs),
       reader_(procfs, images_), executor_(procfs, images_, waiting)
 {
@@ -95,12 +95,15 @@ CallHandler::CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostic
 CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner &owner)
 {
     const std::int64_t started_ns = now_ns(CLOCK_MONOTONIC);
+    const Notification &notification = pending.notification();
+    const TrappedCall *const trapped = owner.calls().find(notification.arch, notification.nr);
+    const Abi &abi = trapped != nullptr ? *trapped->abi : *standard_call.abi;
     if (!diagnostics_.traces()) {
-        return serve(Call{pending, owner, clone2_abi, started_ns});
+        return serve(Call{pending, owner, trapped, abi, started_ns});
     }
     const CallTrace trace(diagnostics_, caller_name(pending.tid()), started_ns);
     const PendingCall traced = pending.traced(trace);
-    return serve(Call{traced, owner, clone2_abi, started_ns});
+    return serve(Call{traced, owner, trapped, abi, started_ns});
 }
 
 CallHandler::Served CallHandler::serve(const Call &call)
@@ -108,15 +111,11 @@ CallHandler::Served CallHandler::serve(const Call &call)
     const PendingCall &pending = call.pending;
     const Notification &notification = pending.notification();
     pending.stage("received", [&] {
-        return "system call " + std::to_string(notification.nr) + " from " +
+        return "system call " + number_text(notification.arch, notification.nr) + " from " +
                hex(notification.instruction_pointer);
     });
     if (const std::optional<Refusal> refusal = call.owner.screen(notification)) {
-        if (refusal->why.empty()) {
-            (void)pending.answer(-refusal->err);
-        } else {
-            refuse(call, nullptr, *refusal);
-        }
+        refuse(call, nullptr, *refusal);
         return Served::yes;
     }
     if (notification.tid == 0) {
@@ -131,10 +130,17 @@ CallHandler::Served CallHandler::serve(const Call &call)
                             architecture_name(notification.arch) + "), which is not served"});
         return Served::yes;
     }
+    if (call.trapped == nullptr) {
+        call.owner.not_trapped(notification);
+        (void)pending.answer(-ENOSYS);
+        return Served::yes;
+    }
     // A call by the kernel's own number came from a filter that would send it here again. Code of
     // an earlier supervisor in the target may still report.
-    if (kernel_nr_ && notification.nr != *kernel_nr_ && !CallReader::is_from_code(notification)) {
-        pass_to_kernel(call, *kernel_nr_);
+    if (kernel_call_ && notification.arch == kernel_call_->arch &&
+        notification.nr != kernel_call_->number && call.trapped->abi == kernel_call_->abi &&
+        !CallReader::is_from_code(notification)) {
+        pass_to_kernel(call);
         return Served::yes;
     }
     Result<CallRead> seen = reader_.read(notification, call.abi);
@@ -254,7 +260,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
     diagnostics_.info(name_of(tid) + ": trampoline installed");
 }
 
-void CallHandler::pass_to_kernel(const Call &call, int nr)
+void CallHandler::pass_to_kernel(const Call &call)
 {
     CallRecord record;
     record.passed_to_kernel = true;
@@ -276,9 +282,10 @@ void CallHandler::pass_to_kernel(const Call &call, int nr)
         }
     }
     call.pending.stage("planned", [&] {
-        return "the same call under the kernel's own number " + std::to_string(nr);
+        return "the same call under the kernel's own number " +
+               std::to_string(kernel_call_->number);
     });
-    const Result<Redirected> passed = executor_.pass_to_kernel(call.pending, nr);
+    const Result<Redirected> passed = executor_.pass_to_kernel(call.pending, kernel_call_->number);
     if (!passed) {
         give_up(call, passed.error(), &request);
     } else if (*passed == Redirected::done && call.owner.audit().wants_successes()) {
@@ -399,6 +406,7 @@ std::string CallHandler::caller_name(pid_t tid) const
 void CallHandler::audit(const Call &call, CallRecord record)
 {
     record.tid = call.pending.tid();
+    record.abi = &call.abi;
     if (call.owner.audit().wants_details()) {
         record.comm = procfs_->comm(record.tid);
         if (const auto target = inspector_.inspect(record.tid)) {

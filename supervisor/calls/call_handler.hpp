@@ -25,11 +25,12 @@ namespace clone2
 class CallHandler
 {
 public:
-    /// `kernel_nr`: the number of the kernel's own clone2, to which every call by another number is
+    /// `kernel_call`: the kernel's own clone2, to which every call of its ABI by another number is
     /// passed; nullopt: there is none, or it must not be used. `waiting`: for the process that this
     /// is part of.
     CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
-                std::optional<int> kernel_nr = std::nullopt, Waiting waiting = Waiting::alone);
+                std::optional<TrappedCall> kernel_call = std::nullopt,
+                Waiting waiting = Waiting::alone);
 
     enum class Served {
         yes,  ///< answered, or the target is gone
@@ -48,6 +49,7 @@ private:
     struct Call {
         const PendingCall &pending;
         ListenerOwner &owner;
+        const TrappedCall *trapped; ///< nullptr: the owner's table does not have it
         const Abi &abi;
         std::int64_t started_ns;
         /// Set if our boot code waits rather than the program.
@@ -56,7 +58,7 @@ private:
 
     Served serve(const Call &call);
     Served serve_program_call(const Call &call, ProgramCall seen);
-    void pass_to_kernel(const Call &call, int nr);
+    void pass_to_kernel(const Call &call);
     void serve_report(const Call &call, Report report);
     void serve_boot_report(Call call, const BootReport &report);
     /// The plan, as the pid strategy and the owner decide it.
@@ -78,7 +80,7 @@ private:
     [[nodiscard]] std::string name_of(pid_t tid) const;
 
     std::shared_ptr<const Procfs> procfs_;
-    std::optional<int> kernel_nr_;
+    std::optional<TrappedCall> kernel_call_;
     Diagnostics &diagnostics_;
     NamespaceInspector inspector_;
     std::unique_ptr<PidStrategy> pids_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "abi/call_table.hpp"
 #include "audit/record.hpp"
 #include "listener/notification.hpp"
 #include "plan/planner.hpp"
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <sys/types.h>
+#include <utility>
 
 namespace clone2
 {
@@ -19,7 +21,11 @@ namespace clone2
 class ListenerOwner
 {
 public:
-    explicit ListenerOwner(AuditSink &audit) : audit_(audit) {}
+    /// `calls`: those that the filter of its listeners traps.
+    explicit ListenerOwner(AuditSink &audit, CallTable calls = CallTable())
+        : audit_(audit), calls_(std::move(calls))
+    {
+    }
     ListenerOwner(const ListenerOwner &) = delete;
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
@@ -29,12 +35,13 @@ public:
     /// block.
     virtual void received(const Notification & /*notification*/) {}
     /// A reason to refuse a notification without reading the call. Called first, for every
-    /// notification, including reports from targets. Without a text, it is not a clone2 call and
-    /// audit() does not get it. Must not block.
+    /// notification, including reports from targets. Must not block.
     [[nodiscard]] virtual std::optional<Refusal> screen(const Notification & /*notification*/)
     {
         return std::nullopt;
     }
+    /// This call is not in calls(). It gets ENOSYS, and audit() does not get it. Must not block.
+    virtual void not_trapped(const Notification & /*notification*/) {}
     /// Whether judge() may refuse; decides whether a request must be read just for that.
     [[nodiscard]] virtual bool judges() const { return false; }
     /// A reason to refuse a valid call: the rules of clone2 have been checked. `tid`: the caller,
@@ -57,9 +64,11 @@ public:
 
     /// Receives its calls' records.
     [[nodiscard]] AuditSink &audit() const { return audit_; }
+    [[nodiscard]] const CallTable &calls() const { return calls_; }
 
 private:
     AuditSink &audit_;
+    const CallTable calls_;
 };
 
 } // namespace clone2

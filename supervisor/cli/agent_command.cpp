@@ -164,13 +164,14 @@ private:
     std::unique_ptr<EventLoop::Watch> watch_;
 };
 
-/// The number used to pass calls to a kernel that has clone2. nullopt: the kernel has no clone2, or
+/// The call used to pass calls to a kernel that has clone2. nullopt: the kernel has no clone2, or
 /// calls arrive under that very number (unless a peer specifies another). Such calls can't be
 /// passed on, because the filter that sent them here would send them again.
-std::optional<int> kernel_number(const Options &options)
+std::optional<TrappedCall> find_kernel_call(const Options &options)
 {
-    const bool passed = options.nr != clone2_nr && kernel_makes_calls(options.provider);
-    return passed ? std::optional(clone2_nr) : std::nullopt;
+    const bool passed = options.calls.without(standard_call) == options.calls &&
+                        kernel_makes_calls(options.provider);
+    return passed ? std::optional(standard_call) : std::nullopt;
 }
 
 agent::ListeningSocket listening_socket(const Options &options,
@@ -217,9 +218,9 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                 QueuedDiagnostics &diagnostics)
 {
     const auto procfs = std::make_shared<const Procfs>();
-    const std::optional<int> kernel_nr = kernel_number(options);
+    const std::optional<TrappedCall> kernel_call = find_kernel_call(options);
     CallAudit audit(options, open_log(options), diagnostics);
-    CallHandler handler(procfs, diagnostics, kernel_nr);
+    CallHandler handler(procfs, diagnostics, kernel_call);
     const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
     DrainLimit limit(audit, diagnostics);
     Scheduler scheduler(*loop, handler, diagnostics, options.budget.calls);
@@ -230,10 +231,10 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
         throw std::system_error(errno, std::generic_category(), "getsockopt(SO_PEERCRED)");
     }
     agent::Agent agent(*loop, scheduler, diagnostics, audit, procfs,
-                       {options.nr,
+                       {options.calls.of_all_architectures(), // other filters may trap them
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
                         options.policy.value_or(""),
-                        !kernel_nr,
+                        !kernel_call,
                         totals(options.budget)},
                        std::move(socket));
     const Signals signals(*loop, scheduler, agent, audit, limit);
@@ -241,7 +242,7 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
     agent.start();
     scheduler.run(Scheduler::Until::stopped, [&] {
         diagnostics.info("listening on " + printable(*options.listen) + " with " + loop->name() +
-                         (kernel_nr ? ", calls passed to the kernel's own clone2" : ""));
+                         (kernel_call ? ", calls passed to the kernel's own clone2" : ""));
     });
     audit.finish();
     return 0;

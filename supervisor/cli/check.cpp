@@ -3,6 +3,7 @@
 
 #include "base/capabilities.h"
 #include "base/diagnostics.hpp"
+#include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/check_sandbox.hpp"
@@ -75,15 +76,11 @@ struct ListenerProbe {
 ListenerProbe probe_listener()
 {
     ListenerProbe probe;
-    const auto filter = build_filter(default_nr);
-    if (!filter) {
-        probe.failure = filter.error();
-        return probe;
-    }
+    const auto filter = build_filter(CallTable());
     auto [here, there] = make_socket_pair();
     const Result<int> ended = in_child([&filter, &socket = there] {
         ListenerProbe seen;
-        const Result<InstalledFilter> installed = install_filter(*filter);
+        const Result<InstalledFilter> installed = install_filter(filter);
         if (!installed) {
             seen.failure = installed.error();
         } else {
@@ -207,9 +204,10 @@ Feature room_feature()
 
 Feature native_feature()
 {
-    const std::string call = "system call " + std::to_string(clone2_nr);
+    const std::string call = "system call " + std::to_string(standard_call.number);
     // In a child, because a filter here may kill a process that calls an unknown number.
-    const Result<int> seen = in_child([] { return static_cast<int>(probe_kernel_clone2()); });
+    const Result<int> seen =
+        in_child([] { return static_cast<int>(probe_kernel_clone2(standard_call.number)); });
     if (!seen && seen.error().cause == Cause::child_killed) {
         return {"native", false, false, call + " kills its caller", "see number"};
     }
@@ -274,7 +272,11 @@ std::vector<Feature> probe_features(const Check &check)
     std::vector<Feature> features;
     features.push_back(calls_feature());
     features.push_back(notification_feature(listener));
-    features.push_back(number_feature(check.nr));
+    for (const TrappedCall &call : check.calls.calls()) {
+        if (call.arch == standard_call.arch) { // others can't be made from here
+            features.push_back(number_feature(call));
+        }
+    }
     features.push_back({"wait_killable", listener.wait_killable, false,
                         listener.wait_killable ? "WAIT_KILLABLE_RECV works (5.19)" : "missing",
                         listener.wait_killable

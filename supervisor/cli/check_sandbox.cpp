@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/check_sandbox.hpp"
 
-#include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "cli/messages.hpp"
 #include "listener/filter.hpp"
@@ -98,20 +97,16 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
     return probe;
 }
 
-Probe probe_number(int nr)
+Probe probe_number(const TrappedCall &call)
 {
     Probe failed;
-    const auto filter = build_filter(nr);
-    if (!filter) {
-        failed.failure = filter.error();
-        return failed;
-    }
+    const auto filter = build_filter(CallTable({call}));
     auto [here, there] = make_socket_pair();
     const pid_t child = ::fork();
     if (child == 0) {
         here.reset();
         try {
-            send_value(there, call_under_filter(*filter, nr));
+            send_value(there, call_under_filter(filter, call.number));
         } catch (const std::exception &) {
             ::_exit(1); // without a report the result is unknown
         }
@@ -130,15 +125,15 @@ Probe probe_number(int nr)
 
 } // namespace
 
-Feature number_feature(int nr)
+Feature number_feature(const TrappedCall &call)
 {
-    const Probe probe = probe_number(nr);
+    const Probe probe = probe_number(call);
     if (probe.failure.err != 0) {
         return {"number", false, false, "unknown: " + probe.failure.to_string(),
                 "see calls and notification"};
     }
     Feature feature{"number", false, false, "", ""};
-    const std::string number = "system call " + std::to_string(nr);
+    const std::string number = "system call " + std::to_string(call.number);
     feature.present = probe.signal == 0 && probe.err == reached;
     if (feature.present) {
         feature.found = number + " reaches our filter";

@@ -9,9 +9,9 @@
 namespace clone2::cli
 {
 
-/// Whether a call with this number reaches our filter. The strictest of several filters decides,
+/// Whether this call reaches our filter. The strictest of several filters decides,
 /// and a container's may forbid an unknown number.
-[[nodiscard]] Feature number_feature(int nr);
+[[nodiscard]] Feature number_feature(const TrappedCall &call);
 
 /// Whether an agent accepts connections at `path`; nullopt: the path that clone2-shim uses.
 [[nodiscard]] Feature agent_feature(const std::optional<std::string> &path);

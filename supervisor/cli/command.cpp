@@ -73,13 +73,10 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
 int run_command(const Options &options, const struct sigaction &sigxfsz)
 {
     const bool kernel_serves = kernel_makes_calls(options.provider);
-    std::vector<sock_filter> filter;
-    if (!kernel_serves || options.nr != clone2_nr) {
-        Result<std::vector<sock_filter>> built = build_filter(options.nr);
-        if (!built) {
-            fail(built.error().to_string());
-        }
-        filter = std::move(*built);
+    const CallTable trapped = trapped_calls(options, kernel_serves);
+    std::vector<sock_filter> filter; // empty: the kernel makes all calls
+    if (!trapped.calls().empty()) {
+        filter = build_filter(trapped);
     }
     if (const Result<void> needed = try_needed_calls(); !needed) {
         fail(needed.error().to_string());

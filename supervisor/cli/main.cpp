@@ -51,11 +51,11 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
     }
     const auto *const check = std::get_if<cli::Check>(&command);
     const auto *const bpf = std::get_if<cli::PrintBpf>(&command);
-    const int nr = check != nullptr ? check->nr
-                   : bpf != nullptr ? bpf->nr
-                                    : std::get<cli::Options>(command).nr;
-    if (const auto name = name_of_system_call(nr)) {
-        return usage_error("--nr: " + std::to_string(nr) + " is the system call " + *name);
+    const CallTable &calls = check != nullptr ? check->calls
+                             : bpf != nullptr ? bpf->calls
+                                              : std::get<cli::Options>(command).calls;
+    if (const auto in_use = number_in_use(calls)) {
+        return usage_error("--nr: " + *in_use);
     }
     if (check != nullptr) {
         return cli::run_check(*check);

@@ -73,11 +73,11 @@ const char *file(const Option & /*option*/, const Value &value, Asked &asked)
     return value->empty() ? "a file's name" : nullptr;
 }
 
-const char *number(const Option & /*option*/, const Value &value, Asked &asked)
+const char *numbers(const Option & /*option*/, const Value &value, Asked &asked)
 {
-    const auto nr = parse_number<int>(*value, 0, 0x3fffffff); // above it x32 begins
-    asked.options.nr = nr.value_or(0);
-    return nr ? nullptr : "a system call number (0..1073741823)";
+    const std::optional<CallTable> calls = CallTable::parse(*value);
+    asked.options.calls = calls.value_or(CallTable());
+    return calls ? nullptr : "a system call number (0..1073741823)";
 }
 
 const char *depth(const Option & /*option*/, const Value &value, Asked &asked)
@@ -181,9 +181,9 @@ std::string log_is_asked(Asked &asked)
 std::string serves_a_number(Asked &asked)
 {
     const bool nothing = asked.mode == listening && asked.options.provider == Provider::kernel &&
-                         asked.options.nr == default_nr;
+                         asked.options.calls.without(standard_call).calls().empty();
     return !nothing ? ""
-                    : "--listen --provider=kernel: number " + std::to_string(default_nr) +
+                    : "--listen --provider=kernel: number " + asked.options.calls.text() +
                           " is the kernel's own, so there is nothing to serve (see --nr)";
 }
 
@@ -198,8 +198,8 @@ std::string feature_may_stand_apart(Asked &asked)
 }
 
 constexpr std::array table{
-    Option{'n', "nr", "N", any_mode & ~unsigned{dumping}, number,
-           "the system call number to use for clone2 (default 387)"},
+    Option{'n', "nr", "N[,N...]", any_mode & ~unsigned{dumping}, numbers,
+           "the system call number to use for clone2, or several of them (default 387)"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,
         "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a new /proc; "
@@ -476,9 +476,9 @@ Command parse(std::span<const std::string> arguments)
     }
     switch (asked.mode) {
     case checking:
-        return Check{options.nr, asked.feature, options.loop, options.listen};
+        return Check{options.calls, asked.feature, options.loop, options.listen};
     case printing:
-        return PrintBpf{options.nr, asked.base64};
+        return PrintBpf{options.calls, asked.base64};
     case dumping:
         return DumpSlots{asked.pid};
     default:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "abi/call_table.hpp"
 #include "audit/log.hpp"
 #include "base/diagnostics.hpp"
-#include "base/kernel_clone2.hpp"
 #include "loop/event_loop.hpp"
 
 #include <cstdint>
@@ -17,7 +17,6 @@
 namespace clone2::cli
 {
 
-constexpr int default_nr = clone2_nr;
 constexpr unsigned max_pidns_depth = 32;
 
 /// What the wrapper does when PROGRAM dies from a signal.
@@ -40,7 +39,7 @@ struct BudgetTotals {
 
 /// The parsed command line.
 struct Options {
-    int nr = default_nr;
+    CallTable calls;          ///< to be given to us
     unsigned pidns_depth = 0; ///< 0: none
     std::optional<std::string> log;
     LogFormat log_format = LogFormat::text;
@@ -64,13 +63,13 @@ struct ShowHelp {
 struct ShowVersion {
 };
 struct Check {
-    int nr = default_nr;
+    CallTable calls;
     std::optional<std::string> feature;
     LoopChoice loop = LoopChoice::automatic;
     std::optional<std::string> listen; ///< where to look for an agent
 };
 struct PrintBpf {
-    int nr = default_nr;
+    CallTable calls;
     bool base64 = false;
 };
 struct DumpSlots {

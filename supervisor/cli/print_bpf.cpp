@@ -41,11 +41,8 @@ int print_bpf(const PrintBpf &what)
     if (!what.base64 && ::isatty(STDOUT_FILENO) != 0) {
         fail("--print-bpf: the filter is binary, and stdout a terminal (--print-bpf=base64)");
     }
-    const Result<std::vector<sock_filter>> filter = build_filter(what.nr);
-    if (!filter) {
-        fail(filter.error().to_string());
-    }
-    const std::span<const std::byte> bytes = std::as_bytes(std::span(*filter));
+    const std::vector<sock_filter> filter = build_filter(what.calls);
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(filter));
     if (what.base64) {
         std::puts(base64(bytes).c_str());
     } else {

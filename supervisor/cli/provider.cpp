@@ -12,13 +12,18 @@ bool kernel_makes_calls(Provider provider)
     if (provider == Provider::supervisor) {
         return false;
     }
-    const KernelClone2 found = probe_kernel_clone2();
+    const KernelClone2 found = probe_kernel_clone2(standard_call.number);
     if (provider == Provider::kernel && found == KernelClone2::absent) {
         fail("--provider=kernel: this kernel has no clone2 (system call " +
-             std::to_string(clone2_nr) + ")");
+             std::to_string(standard_call.number) + ")");
     }
     // Behind a filter the answer may come from another supervisor, so it proves nothing.
     return provider == Provider::kernel || found == KernelClone2::present;
+}
+
+CallTable trapped_calls(const Options &options, bool kernel_serves)
+{
+    return kernel_serves ? options.calls.without(standard_call) : options.calls;
 }
 
 } // namespace clone2::cli

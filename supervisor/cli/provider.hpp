@@ -10,4 +10,7 @@ namespace clone2::cli
 /// missing.
 [[nodiscard]] bool kernel_makes_calls(Provider provider);
 
+/// Of the calls asked for, those that come to us. A patched kernel's own number is left to it.
+[[nodiscard]] CallTable trapped_calls(const Options &options, bool kernel_serves);
+
 } // namespace clone2::cli

@@ -8,6 +8,7 @@
 #include "cli/limits.hpp"
 #include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/provider.hpp"
 #include "cli/signals.hpp"
 
 #include <sys/prctl.h>
@@ -103,7 +104,7 @@ private:
 
 void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
 {
-    diagnostics.info("the kernel has clone2 itself: number " + std::to_string(options.nr) +
+    diagnostics.info("the kernel has clone2 itself: number " + options.calls.text() +
                      " is left to the kernel");
     if (options.log || options.stats) {
         diagnostics.warn("the kernel's own clone2 makes the calls: --log and --stats do not see "
@@ -159,14 +160,15 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         const auto procfs = std::make_shared<const Procfs>();
         CallAudit audit(options, std::move(log), diagnostics);
         CallHandler handler(procfs, diagnostics,
-                            kernel_serves ? std::optional(clone2_nr) : std::nullopt);
+                            kernel_serves ? std::optional(standard_call) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
         const LogRotation rotation(*loop, audit);
 
         ListenerOffer offer;
         std::optional<Fd> listener =
             receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
-        const bool steps_aside = kernel_serves && options.nr == clone2_nr;
+        const CallTable trapped = trapped_calls(options, kernel_serves);
+        const bool steps_aside = trapped.calls().empty();
         if (!listener) {
             return own_failure; // PROGRAM's process has reported why
         }
@@ -194,7 +196,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         Scheduler scheduler(*loop, handler, diagnostics);
         scheduler.add_listener(
             std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
-            std::make_shared<ListenerOwner>(audit));
+            std::make_shared<ListenerOwner>(audit, trapped));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);

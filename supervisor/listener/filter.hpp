@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "base/result.hpp"
+#include "abi/call_table.hpp"
 
 #include <linux/filter.h>
 #include <optional>
@@ -12,16 +12,14 @@
 namespace clone2
 {
 
-/// Builds the seccomp filter: USER_NOTIF for one number of the native architecture, ALLOW for
-/// everything else and for all other architectures (libseccomp's default there is KILL). It uses
-/// equality tests only, so that the kernel's constant-action bitmap (5.11) handles all other calls.
-///
-/// `nr`: the system call number, 0..0x3fffffff. Thread-safe.
-[[nodiscard]] Result<std::vector<sock_filter>> build_filter(int nr);
+/// Builds the seccomp filter: USER_NOTIF for the calls in the table, ALLOW for everything else and
+/// for all other architectures. It uses equality tests only, so that the kernel's constant-action
+/// bitmap (5.11) handles all other calls. Each call must have a number. Thread-safe.
+[[nodiscard]] std::vector<sock_filter> build_filter(const CallTable &table);
 
-/// The name of the system call with this number on this architecture, if libseccomp knows one. Such
-/// a number can't be clone2's.
-[[nodiscard]] std::optional<std::string> name_of_system_call(int nr);
+/// Says "39 is the system call getpid" if libseccomp knows a system call with a number of the
+/// table. Such a number can't be clone2's. nullopt: there is none. Thread-safe.
+[[nodiscard]] std::optional<std::string> number_in_use(const CallTable &table);
 
 /// `wait_killable`: the kernel keeps a received notification through non-fatal signals
 /// (WAIT_KILLABLE_RECV, 5.19).

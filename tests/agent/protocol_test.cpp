@@ -7,6 +7,7 @@
 
 #include <string>
 
+using namespace clone2;
 using namespace clone2::agent;
 
 namespace
@@ -97,7 +98,7 @@ TEST_CASE("process state: the specification's example")
     })");
     CHECK(state.fd_count == 1);
     CHECK(state.listener_index == 0);
-    CHECK_FALSE(state.from_shim);
+    CHECK_FALSE(state.subject.calls.has_value());
     CHECK(state.subject.pid == 4422);
     CHECK(state.subject.container == "oci-container1");
     CHECK(state.subject.metadata == "MKNOD=/dev/null,/dev/net/tun;BPF_MAP_TYPES=hash,array");
@@ -164,18 +165,17 @@ TEST_CASE("process state: too many annotations are refused, and they count by th
 
 TEST_CASE("process state: clone2-shim is recognised by its metadata")
 {
-    const auto nr = [](const std::string &metadata) {
-        const ProcessState state = good(R"({"fds":["seccompFd"],"metadata":")" + metadata + "\"}");
-        CHECK(state.from_shim == state.subject.nr.has_value());
-        return state.subject.nr;
+    const auto calls = [](const std::string &metadata) {
+        return good(R"({"fds":["seccompFd"],"metadata":")" + metadata + "\"}").subject.calls;
     };
-    CHECK(nr("clone2-shim nr=387") == 387);
-    CHECK(nr("clone2-shim nr=0") == 0);
+    CHECK(calls("clone2-shim nr=387") == CallTable());
+    CHECK(calls("clone2-shim nr=0") == CallTable::parse("0"));
+    CHECK(calls("clone2-shim nr=387,x86_64:500=clone2") == CallTable::parse("387,500"));
     for (const char *const other :
          {"", "clone2-shim", "clone2-shim nr=", "clone2-shim nr=-1", "clone2-shim nr=387 ",
           "xclone2-shim nr=387", "clone2-shim nr=99999999999999999999"}) {
         CAPTURE(other);
-        CHECK_FALSE(nr(other).has_value());
+        CHECK_FALSE(calls(other).has_value());
     }
 }
 
@@ -185,9 +185,9 @@ TEST_CASE("subject: survives encoding and decoding, even invalid UTF-8")
     subject.uid = 4294967294;
     subject.pid = -5;
     subject.container = "a\"b\\\n";
-    subject.metadata = "m";
+    subject.metadata = "clone2-shim nr=337";
     subject.annotations = {{"k", "v"}, {"", ""}};
-    subject.nr = 337;
+    subject.calls = CallTable::parse("337");
     const auto back = decode_subject(encode_subject(subject));
     REQUIRE(back.has_value());
     CHECK(back->uid == subject.uid);
@@ -195,7 +195,7 @@ TEST_CASE("subject: survives encoding and decoding, even invalid UTF-8")
     CHECK(back->container == subject.container);
     CHECK(back->metadata == subject.metadata);
     CHECK(back->annotations == subject.annotations);
-    CHECK(back->nr == subject.nr);
+    CHECK(back->calls == subject.calls);
     subject.container = "\xff";
     CHECK(decode_subject(encode_subject(subject)).has_value());
     for (const char *const text : {"", "{}", "[]", R"({"uid":-1})", R"({"uid":"0"})"}) {

@@ -210,6 +210,14 @@ class Serving(harness.Case):
         self.assertEqual(other.call(7001), -errno.ENOSYS)
         agent.says("system call 400 is not 337")
 
+    def test_several_numbers(self):
+        agent = Agent(self, "--nr", "337,387")
+        for nr, want in ((337, 7000), (387, 7001), (400, -errno.ENOSYS)):
+            target = Target(self, nr=nr)
+            target.give(agent)
+            self.assertEqual(target.call(abs(want)), want)
+        agent.says("system call 400 is not 337,387")
+
     def test_log_and_stats(self):
         agent = Agent(self, "--log", self.path("log"), "--log-format=json", "--stats")
         agent.serves()

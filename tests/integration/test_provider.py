@@ -65,6 +65,12 @@ class Provider(harness.Case):
                 self.assertEqual(harness.calls(result.out), [7000] * 3, result)
                 self.assertEqual(result.err.count("passed to the kernel's own clone2"), 3, result)
                 self.assertIn("passed to the kernel: 3", result.err)
+        for nr, passed in (("387", 0), ("500", 1)):
+            with self.subTest(several=nr):
+                result = harness.supervise("-n", "387,500", "--log", "-", "--", harness.CALL, "-n",
+                                           nr, "7000")
+                self.assertEqual(harness.calls(result.out), [7000], result)
+                self.assertEqual(result.err.count("passed to the kernel's own clone2"), passed)
 
 
 if __name__ == "__main__":

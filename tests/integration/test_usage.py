@@ -33,7 +33,7 @@ class Usage(harness.Case):
 
     def test_bad_numbers(self):
         for text in ("", "x", "12x", "-1", "-387", "0x", "1.5", " ", "99999999999999999999",
-                     "4294967683", "2147483648"):
+                     "4294967683", "2147483648", "500,", "500,500"):
             with self.subTest(nr=text):
                 self.wrong("-n", text, "--")
                 self.wrong(f"--nr={text}", "--")
@@ -43,6 +43,7 @@ class Usage(harness.Case):
         for number in (0, 1, 59, 231, 317):
             with self.subTest(nr=number):
                 self.wrong("-n", str(number), "--")
+                self.wrong("-n", f"387,{number}", "--", says=f"{number} is the system call")
 
     def test_bad_depth(self):
         for text in ("0", "33", "-1", "x", "", "1x", "99999999999"):
@@ -129,6 +130,12 @@ class Accepted(harness.Case):
         self.assertEqual(harness.calls(result.out), [12000], result)
         result = harness.supervise("-n", "500", "--", harness.CALL, "12000")
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_several_numbers(self):
+        for nr, want in (("387", 12000), ("500", 12000), ("501", "ENOSYS")):
+            with self.subTest(nr=nr):
+                result = harness.supervise("-n", "500,387", "--", harness.CALL, "-n", nr, "12000")
+                self.assertEqual(harness.calls(result.out), [want], result)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace clone2::test
@@ -90,8 +91,9 @@ private:
 };
 
 struct Bench {
-    explicit Bench(std::optional<int> kernel_nr = std::nullopt)
-        : owner(records), handler(procfs(), diagnostics, kernel_nr)
+    explicit Bench(std::optional<TrappedCall> kernel_call = std::nullopt,
+                   CallTable calls = CallTable())
+        : owner(records, std::move(calls)), handler(procfs(), diagnostics, kernel_call)
     {
     }
     Records records;

@@ -131,8 +131,8 @@ TEST_CASE("CallHandler: a tid reused by another process is left alone")
     const auto sleeper = make_sleeper();
     wait_for_state(sleeper->pid(), "S");
     const auto before = procfs()->read_if_alive(sleeper->pid(), "syscall");
-    for (const std::optional<int> kernel_nr : {std::optional<int>(), std::optional<int>(nr + 1)}) {
-        Bench bench(kernel_nr);
+    for (const auto &kernel_call : {std::optional<TrappedCall>(), std::optional(call_by(nr + 1))}) {
+        Bench bench(kernel_call);
         Strict owner(bench.records);
         FakeSource source(false);
         const Notification call = call_of(sleeper->pid(), remote(&args).value(), 0);
@@ -223,7 +223,7 @@ TEST_CASE("CallHandler: a call of another architecture is refused, and that is w
 TEST_CASE("A call by the kernel's own number is not passed to the kernel")
 {
     // The filter that sent it would send it again, endlessly.
-    Bench bench(nr);
+    Bench bench(call_by(nr));
     const auto sleeper = make_sleeper();
     CHECK(answer_to(bench, call_of(sleeper->pid(), 0, 0)) == -EFAULT);
 }

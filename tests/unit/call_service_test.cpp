@@ -205,7 +205,7 @@ TEST_CASE("CallHandler: calls are passed to the kernel under another number, arg
         }
         return syscall(nr, &args, &wanted) == -1 && errno == EBADF ? 0 : 3;
     });
-    Bench bench(SYS_write);
+    Bench bench(call_by(SYS_write));
     serve_all(bench, sockets);
     const auto records = bench.records.all();
     if (!records.empty() && records[0].result == -EPERM) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "listener/filter.hpp"
-#include "listener/seccomp_filter.h"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
 #include <sys/wait.h>
 
-#include <array>
 #include <cerrno>
 #include <cstddef>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
 #include <optional>
 
 using namespace clone2;
@@ -38,14 +38,8 @@ std::optional<std::uint32_t> run(const std::vector<sock_filter> &program, std::u
                 return std::nullopt;
             }
             break;
-        case BPF_JMP | BPF_JA:
-            at += step.k;
-            break;
         case BPF_JMP | BPF_JEQ | BPF_K:
             at += accumulator == step.k ? step.jt : step.jf;
-            break;
-        case BPF_JMP | BPF_JGE | BPF_K: // libseccomp's x32 check
-            at += accumulator >= step.k ? step.jt : step.jf;
             break;
         case BPF_RET | BPF_K:
             return step.k;
@@ -58,60 +52,10 @@ std::optional<std::uint32_t> run(const std::vector<sock_filter> &program, std::u
 
 std::vector<sock_filter> filter_for(int nr)
 {
-    auto built = build_filter(nr);
-    REQUIRE(built.has_value());
-    CHECK(built->size() <= BPF_MAXINSNS);
-    return *built;
-}
-
-/// The filter of who can't have libseccomp.
-std::vector<sock_filter> freestanding_filter_for(int nr)
-{
-    std::vector<sock_filter> steps(FILTER_NOTIFY_STEPS + 1);
-    sock_fprog program{0, steps.data()};
-    filter_notify(&program, NATIVE_AUDIT_ARCH, nr);
-    filter_answer(&program, SECCOMP_RET_ALLOW);
-    CHECK(program.len == steps.size());
-    return steps;
+    return build_filter(by(nr));
 }
 
 } // namespace
-
-TEST_CASE("filter_notify: answers each call as libseccomp's filter does")
-{
-    constexpr std::array<int, 9> numbers{0, 1, 337, 386, 387, 388, 600, 0x3ffffffe, 0x3fffffff};
-    std::vector<std::uint32_t> called;
-    for (std::uint32_t nr = 0; nr <= 1000; ++nr) {
-        called.push_back(nr);
-    }
-    for (unsigned bit = 0; bit < 32; ++bit) {
-        for (const int nr : numbers) {
-            called.push_back(static_cast<std::uint32_t>(nr) ^ (1U << bit));
-        }
-    }
-    for (const std::uint32_t nr : {0x3ffffffdU, 0x3fffffffU, x32, 0x7fffffffU, 0xffffffffU}) {
-        called.push_back(nr);
-    }
-    for (const int nr : numbers) {
-        const auto oracle = filter_for(nr);
-        const auto program = freestanding_filter_for(nr);
-        for (const std::uint32_t arch :
-             {std::uint32_t{AUDIT_ARCH_X86_64}, std::uint32_t{AUDIT_ARCH_I386},
-              std::uint32_t{AUDIT_ARCH_AARCH64}, std::uint32_t{AUDIT_ARCH_RISCV64},
-              std::uint32_t{AUDIT_ARCH_S390X}, 0U, 0xffffffffU}) {
-            for (const std::uint32_t call : called) {
-                const auto expected = run(oracle, arch, call);
-                REQUIRE(expected.has_value());
-                if (run(program, arch, call) != expected) {
-                    CAPTURE(nr);
-                    CAPTURE(arch);
-                    CAPTURE(call);
-                    FAIL_CHECK("they differ");
-                }
-            }
-        }
-    }
-}
 
 TEST_CASE("build_filter: asks for one number of the native architecture only")
 {
@@ -147,13 +91,46 @@ TEST_CASE("build_filter: numbers at both ends of the range")
     }
 }
 
-TEST_CASE("name_of_system_call")
+TEST_CASE("build_filter: several calls, also of other architectures")
 {
-    CHECK(name_of_system_call(0) == "read");
-    CHECK(name_of_system_call(56) == "clone");
-    CHECK(name_of_system_call(435) == "clone3");
-    CHECK_FALSE(name_of_system_call(387).has_value());
-    CHECK_FALSE(name_of_system_call(0x3fffffff).has_value());
+    const Abi dummy{"dummy", 0, nullptr, nullptr, nullptr};
+    const CallTable table({{AUDIT_ARCH_X86_64, 387, standard_call.abi},
+                           {AUDIT_ARCH_I386, 120, &dummy},
+                           {AUDIT_ARCH_X86_64, 500, &dummy}});
+    const auto program = build_filter(table);
+    for (const std::uint32_t arch :
+         {std::uint32_t{AUDIT_ARCH_X86_64}, std::uint32_t{AUDIT_ARCH_I386},
+          std::uint32_t{AUDIT_ARCH_AARCH64}}) {
+        for (std::uint32_t nr = 0; nr <= 600; ++nr) {
+            CAPTURE(arch);
+            CAPTURE(nr);
+            const bool trapped = table.find(arch, static_cast<int>(nr)) != nullptr;
+            CHECK(run(program, arch, nr) == (trapped ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
+        }
+    }
+    std::vector<TrappedCall> most;
+    while (most.size() < max_calls) {
+        most.push_back({AUDIT_ARCH_X86_64, static_cast<int>(most.size()), &dummy});
+    }
+    const auto longest = build_filter(CallTable(most));
+    CHECK(longest.size() <= BPF_MAXINSNS);
+    CHECK(run(longest, AUDIT_ARCH_X86_64, max_calls - 1) == SECCOMP_RET_USER_NOTIF);
+    CHECK(run(longest, AUDIT_ARCH_X86_64, max_calls) == SECCOMP_RET_ALLOW);
+    CHECK(run(build_filter(CallTable().without(standard_call)), AUDIT_ARCH_X86_64, 387) ==
+          SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("number_in_use")
+{
+    CHECK(number_in_use(by(0)) == "0 is the system call read");
+    CHECK(number_in_use(by(56)) == "56 is the system call clone");
+    CHECK(number_in_use(by(435)) == "435 is the system call clone3");
+    CHECK(number_in_use(CallTable()) == std::nullopt);
+    CHECK(number_in_use(by(0x3fffffff)) == std::nullopt);
+    CHECK(number_in_use(*CallTable::parse("387,39")) == "39 is the system call getpid");
+    // Each by the table of its own architecture.
+    const CallTable i386({{AUDIT_ARCH_I386, 120, standard_call.abi}});
+    CHECK(number_in_use(i386) == "i386:120 is the system call clone");
 }
 
 TEST_CASE("install_filter: a listener, and EBUSY the second time")

@@ -43,7 +43,7 @@ bool refused(const Words &words)
 TEST_CASE("options: the defaults")
 {
     const Options given = options({"true"});
-    CHECK(given.nr == 387);
+    CHECK(given.calls == CallTable());
     CHECK(given.pidns_depth == 0);
     CHECK_FALSE(given.log.has_value());
     CHECK(given.log_format == LogFormat::text);
@@ -59,11 +59,12 @@ TEST_CASE("options: each one")
 {
     for (const Words &words : {Words{"-n", "337", "p"}, Words{"-n337", "p"},
                                Words{"--nr", "337", "p"}, Words{"--nr=337", "p"}}) {
-        CHECK(options(words).nr == 337);
+        CHECK(options(words).calls.text() == "337");
         CHECK(options(words).program == Words{"p"});
     }
-    CHECK(options({"--nr=0", "p"}).nr == 0);
-    CHECK(options({"--nr=1073741823", "p"}).nr == 0x3fffffff);
+    CHECK(options({"--nr=0", "p"}).calls.text() == "0");
+    CHECK(options({"--nr=500,337", "p"}).calls.text() == "500,337");
+    CHECK(options({"--nr=1073741823", "p"}).calls.text() == "1073741823");
     CHECK(options({"--pidns", "p"}).pidns_depth == 1);
     CHECK(options({"--pidns=1", "p"}).pidns_depth == 1);
     CHECK(options({"--pidns=32", "p"}).pidns_depth == 32);
@@ -119,12 +120,12 @@ TEST_CASE("options: help, version and check run no program")
 
 TEST_CASE("options: bundles of short ones")
 {
-    CHECK(options({"-vn337", "p"}).nr == 337);
+    CHECK(options({"-vn337", "p"}).calls.text() == "337");
     CHECK(options({"-vn337", "p"}).verbosity == Verbosity::verbose);
-    CHECK(options({"-vn", "337", "p"}).nr == 337);
+    CHECK(options({"-vn", "337", "p"}).calls.text() == "337");
     CHECK(options({"-qv", "p"}).verbosity == Verbosity::verbose); // the last one counts
     CHECK(options({"-vq", "p"}).verbosity == Verbosity::quiet);
-    CHECK(options({"-n1", "-n2", "p"}).nr == 2);
+    CHECK(options({"-n1", "-n2", "p"}).calls.text() == "2");
     CHECK(std::holds_alternative<ShowHelp>(run({"-vh"})));
     CHECK(refused({"-vx", "p"}));
     CHECK(refused({"-nv", "p"})); // "v" is the value
@@ -166,8 +167,11 @@ TEST_CASE("options: missing, unexpected and bad values")
         CAPTURE(word);
         CHECK(refused({word, "p"}));
     }
-    for (const char *value : {"", " ", "x", "-1", "+1", " 1", "1 ", "0x183", "1.0", "387x",
-                              "1073741824", "2147483648", "4294967683", "99999999999999999999"}) {
+    for (const char *value :
+         {"",      " ",   "x",    "-1",         "+1",         " 1",         "1 ",
+          "0x183", "1.0", "387x", "1073741824", "2147483648", "4294967683", "99999999999999999999",
+          "1,",    ",1",  "1,,2", "1,1",        "1=x",        "1=",         ":1",
+          "x:1"}) {
         CAPTURE(value);
         CHECK(refused({std::string("--nr=") + value, "p"}));
     }
@@ -367,11 +371,11 @@ TEST_CASE("options: --print-bpf")
 {
     const Command plain = run({"--print-bpf"});
     REQUIRE(std::holds_alternative<PrintBpf>(plain));
-    CHECK(std::get<PrintBpf>(plain).nr == 387);
+    CHECK(std::get<PrintBpf>(plain).calls == CallTable());
     CHECK_FALSE(std::get<PrintBpf>(plain).base64);
     const Command coded = run({"--nr=337", "--print-bpf=base64"});
     REQUIRE(std::holds_alternative<PrintBpf>(coded));
-    CHECK(std::get<PrintBpf>(coded).nr == 337);
+    CHECK(std::get<PrintBpf>(coded).calls.text() == "337");
     CHECK(std::get<PrintBpf>(coded).base64);
     CHECK(refused({"--print-bpf=hex"}));
     CHECK(refused({"--print-bpf", "p"}));

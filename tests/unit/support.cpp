@@ -169,14 +169,11 @@ int get_byte(const Fd &fd)
     return got == 1 ? byte : -1;
 }
 
-bool install_and_send(int socket, int nr, bool prefer_wait_killable)
+bool install_and_send(int socket, const CallTable &calls, bool prefer_wait_killable)
 {
-    const auto program = build_filter(nr);
     InstalledFilter installed;
-    if (program) {
-        if (const auto result = install_filter(*program, prefer_wait_killable)) {
-            installed = *result;
-        }
+    if (const auto result = install_filter(build_filter(calls), prefer_wait_killable)) {
+        installed = *result;
     }
     const char wait_killable = installed.wait_killable ? 1 : 0;
     const Fd listener{installed.listener};

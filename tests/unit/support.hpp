@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "abi/call_table.hpp"
 #include "base/fd.hpp"
 #include "base/procfs.hpp"
 #include "base/remote_ptr.hpp"
@@ -122,9 +123,25 @@ bool put_byte(const Fd &fd, char byte = 'x');
 /// Reads one byte; -1: end of file.
 [[nodiscard]] int get_byte(const Fd &fd);
 
-/// Runs in a child: installs the filter for `nr` and sends its listener through the socket, with
+/// clone2 by this number.
+[[nodiscard]] inline TrappedCall call_by(int number)
+{
+    TrappedCall call = standard_call;
+    call.number = number;
+    return call;
+}
+[[nodiscard]] inline CallTable by(int number)
+{
+    return CallTable({call_by(number)});
+}
+
+/// Runs in a child: installs the filter for `calls` and sends its listener through the socket, with
 /// whether signals leave a received notification alone. False: refused.
-bool install_and_send(int socket, int nr, bool prefer_wait_killable = true);
+bool install_and_send(int socket, const CallTable &calls, bool prefer_wait_killable = true);
+inline bool install_and_send(int socket, int number, bool prefer_wait_killable = true)
+{
+    return install_and_send(socket, by(number), prefer_wait_killable);
+}
 struct ReceivedListener {
     Fd fd; ///< empty if install_and_send() failed
     bool wait_killable = false;

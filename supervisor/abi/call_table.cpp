@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "abi/call_table.hpp"
+
+#include "arch/architecture.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace clone2
+{
+
+namespace
+{
+
+/// What is served where nothing else is asked for.
+constexpr std::array default_calls{standard_call};
+
+/// Those that --nr can name.
+constexpr std::array abis{&clone2_abi};
+
+std::optional<TrappedCall> parse_one(std::string_view text)
+{
+    TrappedCall call = standard_call;
+    if (const auto colon = text.find(':'); colon != std::string_view::npos) {
+        const auto known = architectures();
+        const auto found = std::find_if(known.begin(), known.end(), [&](const Architecture *arch) {
+            return arch->name() == text.substr(0, colon);
+        });
+        if (found == known.end()) {
+            return std::nullopt;
+        }
+        call.arch = (*found)->audit_arch();
+        text.remove_prefix(colon + 1);
+    }
+    if (const auto equals = text.find('='); equals != std::string_view::npos) {
+        const auto *const found = std::find_if(
+            abis.begin(), abis.end(),
+            [name = text.substr(equals + 1)](const Abi *known) { return known->name == name; });
+        if (found == abis.end()) {
+            return std::nullopt;
+        }
+        call.abi = *found;
+        text = text.substr(0, equals);
+    }
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), call.number);
+    const bool good = error == std::errc() && end == text.data() + text.size() &&
+                      call.number >= 0 && call.number <= highest_number;
+    return good ? std::optional(call) : std::nullopt;
+}
+
+} // namespace
+
+CallTable::CallTable() : calls_(default_calls.begin(), default_calls.end()) {}
+
+CallTable CallTable::by_any_number()
+{
+    TrappedCall call = standard_call;
+    call.number = any_number;
+    return CallTable({call}).of_all_architectures();
+}
+
+std::optional<CallTable> CallTable::parse(std::string_view text)
+{
+    CallTable table{{}};
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t comma = std::min(text.find(',', at), text.size());
+        const std::optional<TrappedCall> call = parse_one(text.substr(at, comma - at));
+        if (!call || table.find(call->arch, call->number) != nullptr ||
+            table.calls_.size() == max_calls) {
+            return std::nullopt;
+        }
+        table.calls_.push_back(*call);
+        at = comma + 1;
+    }
+    return table;
+}
+
+const TrappedCall *CallTable::find(std::uint32_t arch, int number) const
+{
+    const auto found = std::find_if(calls_.begin(), calls_.end(), [&](const TrappedCall &call) {
+        return call.arch == arch && (call.number == number || call.number == any_number);
+    });
+    return found != calls_.end() ? &*found : nullptr;
+}
+
+CallTable CallTable::without(const TrappedCall &call) const
+{
+    CallTable others = *this;
+    std::erase(others.calls_, call);
+    return others;
+}
+
+CallTable CallTable::of_all_architectures() const
+{
+    CallTable all = *this;
+    for (TrappedCall call : calls_) {
+        for (const Architecture *const arch : architectures()) {
+            call.arch = arch->audit_arch();
+            if (all.find(call.arch, call.number) == nullptr) {
+                all.calls_.push_back(call);
+            }
+        }
+    }
+    return all;
+}
+
+std::string CallTable::text() const
+{
+    std::string text;
+    for (const TrappedCall &call : calls_) {
+        text += (text.empty() ? "" : ",") + number_text(call.arch, call.number);
+        if (call.abi != standard_call.abi) {
+            text += "=" + std::string(call.abi->name);
+        }
+    }
+    return text;
+}
+
+std::string number_text(std::uint32_t arch, int number)
+{
+    const std::string text = number == any_number ? "any" : std::to_string(number);
+    return arch == standard_call.arch ? text : architecture_name(arch) + ":" + text;
+}
+
+} // namespace clone2
