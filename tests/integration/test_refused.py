@@ -22,6 +22,9 @@ class Wrapper(harness.Case):
         if harness.calls(result.out) == [7000]:
             self.assertEqual(result.status, 0, result)
             return True
+        if name == "write" and result.status == 0:
+            self.assertEqual(result.out, "", result)  # PROGRAM ran, and could not print
+            return True
         if name in NAMED_AT_THE_CALL:
             self.assertEqual(result.status, 1, result)
             self.assertIn("refused: ", result.err, result)

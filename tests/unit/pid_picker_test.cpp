@@ -108,6 +108,7 @@ TEST_CASE("PidPicker: repick picks other free pids if all chosen ones are free")
     TargetNamespaces target = own_namespaces();
     const auto sleeper = make_sleeper();
     const pid_t first = sleeper->pid();
+    int taken = 0; // by another process, after it was picked
     for (int round = 0; round < 20; ++round) {
         std::array<pid_t, 2> set_tid{first, dead_pid()};
         // A pick that failed, and an older namespace that can't be seen from here.
@@ -115,8 +116,9 @@ TEST_CASE("PidPicker: repick picks other free pids if all chosen ones are free")
         CHECK(set_tid[0] > 1);
         CHECK(set_tid[0] < highest_pid);
         CHECK(set_tid[0] != first);
-        CHECK_FALSE(in_use(set_tid[0]));
+        taken += in_use(set_tid[0]) ? 1 : 0;
     }
+    CHECK(taken < 5);
     std::array<pid_t, 1> chosen{dead_pid()};
     CHECK(picker.repick(target, 0, 0, chosen) == 0);
 }
