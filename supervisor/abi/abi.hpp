@@ -37,5 +37,9 @@ constexpr std::size_t max_structure = 64;
 
 /// clone2 as in version 7 of the proposal.
 extern const Abi clone2_abi;
+/// The last version of the series.
+extern const Abi eclone_abi;
+/// The version before the proposal's, for i386.
+extern const Abi clone_with_pids_abi;
 
 } // namespace clone2

@@ -13,11 +13,25 @@ namespace clone2
 namespace
 {
 
-/// What is served where nothing else is asked for.
-constexpr std::array default_calls{standard_call};
-
 /// Those that --nr can name.
-constexpr std::array abis{&clone2_abi};
+constexpr std::array abis{&clone2_abi, &eclone_abi, &clone_with_pids_abi};
+
+/// recvmmsg's first argument is a descriptor, or -1; clone2's is the address of its struct. No
+/// program has a table of so many descriptors, and the lowest address at which i386 programs are
+/// linked is above. User addresses end at IA32_PAGE_OFFSET.
+constexpr std::array not_recvmmsg{Guard{0, Guard::Is::at_least, 0x08000000},
+                                  Guard{0, Guard::Is::below, 0xffffe000}};
+/// fanotify_init's second argument is a word of open(2)'s flags, all of them below this; eclone's
+/// is the address of its struct. eclone's third is the struct's size.
+constexpr std::array not_fanotify_init{Guard{1, Guard::Is::at_least, 0x00200000},
+                                       Guard{2, Guard::Is::equal, 48}};
+
+constexpr std::array shared_numbers{
+    SharedNumber{{AUDIT_ARCH_I386, 337, &clone2_abi}, not_recvmmsg},
+    SharedNumber{{AUDIT_ARCH_I386, 337, &clone_with_pids_abi}, {}},
+    SharedNumber{{AUDIT_ARCH_I386, 338, &eclone_abi}, not_fanotify_init},
+    SharedNumber{{AUDIT_ARCH_X86_64, 300, &eclone_abi}, not_fanotify_init},
+};
 
 std::optional<TrappedCall> parse_one(std::string_view text)
 {
@@ -51,7 +65,20 @@ std::optional<TrappedCall> parse_one(std::string_view text)
 
 } // namespace
 
-CallTable::CallTable() : calls_(default_calls.begin(), default_calls.end()) {}
+const SharedNumber *find_shared_number(const TrappedCall &call)
+{
+    const auto *const found =
+        std::find_if(shared_numbers.begin(), shared_numbers.end(),
+                     [&](const SharedNumber &shared) { return shared.call == call; });
+    return found != shared_numbers.end() ? found : nullptr;
+}
+
+CallTable::CallTable()
+{
+    for (const Architecture *const arch : architectures()) {
+        calls_.push_back({arch->audit_arch(), standard_call.number, standard_call.abi});
+    }
+}
 
 CallTable CallTable::by_any_number()
 {
@@ -84,10 +111,10 @@ const TrappedCall *CallTable::find(std::uint32_t arch, int number) const
     return found != calls_.end() ? &*found : nullptr;
 }
 
-CallTable CallTable::without(const TrappedCall &call) const
+CallTable CallTable::without_standard() const
 {
     CallTable others = *this;
-    std::erase(others.calls_, call);
+    std::erase_if(others.calls_, is_standard);
     return others;
 }
 

@@ -25,14 +25,35 @@ struct TrappedCall {
     friend bool operator==(const TrappedCall &, const TrappedCall &) = default;
 };
 
+/// What an argument must be for a call to be ours, where its number belongs to another system call,
+/// too.
+struct Guard {
+    unsigned argument; ///< index, 0..5
+    enum class Is { at_least, below, equal } is;
+    std::uint32_t value; ///< at_least, below: of all 64 bits; equal: of the lower 32
+};
+
+/// A number of another system call that history, or a draft, gave to one of ours.
+struct SharedNumber {
+    TrappedCall call;
+    std::span<const Guard> guards; ///< all must hold; none: nothing tells the two apart
+};
+/// nullptr: the call has its number alone, or nothing is known of it.
+[[nodiscard]] const SharedNumber *find_shared_number(const TrappedCall &call);
+
 /// Above it x32 begins.
 constexpr int highest_number = 0x3fffffff;
 /// Where only whoever installed the filter knows the number.
 constexpr int any_number = -1;
 
-/// The proposal's call: served where nothing else is asked for, and the one that a patched kernel
-/// has itself.
+/// The proposal's call: served where nothing else is asked for, by programs of each architecture,
+/// and the one that a patched kernel has itself.
 inline constexpr TrappedCall standard_call{NATIVE_AUDIT_ARCH, 387, &clone2_abi};
+/// The same of another architecture is standard, too.
+[[nodiscard]] constexpr bool is_standard(const TrappedCall &call)
+{
+    return call.number == standard_call.number && call.abi == standard_call.abi;
+}
 
 /// In one table: a filter's size has a limit, and texts come from peers.
 constexpr std::size_t max_calls = 64;
@@ -42,7 +63,7 @@ constexpr std::size_t max_calls = 64;
 class CallTable
 {
 public:
-    /// What is served where nothing else is asked for.
+    /// The standard call of each architecture.
     CallTable();
     explicit CallTable(std::vector<TrappedCall> calls) : calls_(std::move(calls)) {}
     /// The standard call by every number, of each architecture: for filters that we don't know.
@@ -54,8 +75,8 @@ public:
     /// nullptr: this is not to be served.
     [[nodiscard]] const TrappedCall *find(std::uint32_t arch, int number) const;
     [[nodiscard]] std::span<const TrappedCall> calls() const { return calls_; }
-    /// The others.
-    [[nodiscard]] CallTable without(const TrappedCall &call) const;
+    /// The calls that are not standard.
+    [[nodiscard]] CallTable without_standard() const;
     /// The same numbers of each architecture that is served.
     [[nodiscard]] CallTable of_all_architectures() const;
 

@@ -170,6 +170,9 @@ CallHandler::Served CallHandler::serve(const Call &call)
 Result<PidStrategy::Prepared> CallHandler::decide(const Call &call, const Request &request)
 {
     const pid_t tid = call.pending.tid();
+    if (request.malformed != nullptr) {
+        return PidStrategy::Prepared{Refusal{EINVAL, request.malformed}, false, {}};
+    }
     const std::uint64_t user_end = architecture_of(call.pending.notification()).user_end();
     Result<PidStrategy::Prepared> decided = pids_->prepare(tid, request, user_end);
     if (!decided || std::holds_alternative<Refusal>(decided->plan)) {
@@ -252,12 +255,13 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
     if (!order) {
         return;
     }
+    const std::string caller = name_of(tid); // it may have ended when the answer is sent
     const Result<void> done = executor_.finish_boot(call.pending, report, *order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
         return;
     }
-    diagnostics_.info(name_of(tid) + ": trampoline installed");
+    diagnostics_.info(caller + ": trampoline installed");
 }
 
 void CallHandler::pass_to_kernel(const Call &call)

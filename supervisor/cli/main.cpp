@@ -57,6 +57,9 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
     if (const auto in_use = number_in_use(calls)) {
         return usage_error("--nr: " + *in_use);
     }
+    for (const std::string &warning : warnings_of(calls)) {
+        std::fprintf(stderr, "clone2-supervise: %s\n", warning.c_str());
+    }
     if (check != nullptr) {
         return cli::run_check(*check);
     }

@@ -77,7 +77,7 @@ const char *numbers(const Option & /*option*/, const Value &value, Asked &asked)
 {
     const std::optional<CallTable> calls = CallTable::parse(*value);
     asked.options.calls = calls.value_or(CallTable());
-    return calls ? nullptr : "a system call number (0..1073741823)";
+    return calls ? nullptr : "a system call number (0..1073741823), [ARCH:]N[=ABI]";
 }
 
 const char *depth(const Option & /*option*/, const Value &value, Asked &asked)
@@ -181,7 +181,7 @@ std::string log_is_asked(Asked &asked)
 std::string serves_a_number(Asked &asked)
 {
     const bool nothing = asked.mode == listening && asked.options.provider == Provider::kernel &&
-                         asked.options.calls.without(standard_call).calls().empty();
+                         asked.options.calls.without_standard().calls().empty();
     return !nothing ? ""
                     : "--listen --provider=kernel: number " + asked.options.calls.text() +
                           " is the kernel's own, so there is nothing to serve (see --nr)";
@@ -199,7 +199,11 @@ std::string feature_may_stand_apart(Asked &asked)
 
 constexpr std::array table{
     Option{'n', "nr", "N[,N...]", any_mode & ~unsigned{dumping}, numbers,
-           "the system call number to use for clone2, or several of them (default 387)"},
+           "the system call numbers to serve, each as [ARCH:]N[=ABI]. ARCH is x86_64 (default) or "
+           "i386. ABI is clone2 "
+           "(default), eclone or clone_with_pids, the forms before and after it. Default: 387 of "
+           "each ARCH. Of i386:337, x86_64:300=eclone and i386:338=eclone only those calls are "
+           "taken that can't be recvmmsg or fanotify_init, which have these numbers today"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,
         "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a new /proc; "

@@ -23,7 +23,7 @@ bool kernel_makes_calls(Provider provider)
 
 CallTable trapped_calls(const Options &options, bool kernel_serves)
 {
-    return kernel_serves ? options.calls.without(standard_call) : options.calls;
+    return kernel_serves ? options.calls.without_standard() : options.calls;
 }
 
 } // namespace clone2::cli

@@ -12,13 +12,89 @@
 namespace clone2
 {
 
+namespace
+{
+
+constexpr std::size_t order_steps = 4;
+constexpr std::size_t equal_steps = 2;
+
+std::size_t steps_of(std::span<const Guard> guards)
+{
+    std::size_t steps = 0;
+    for (const Guard &guard : guards) {
+        steps += guard.is == Guard::Is::equal ? equal_steps : order_steps;
+    }
+    return steps;
+}
+
+/// Continues after its own steps if the guard holds, else skips `rest` more.
+void add_guard(sock_fprog *program, const Guard &guard, std::size_t rest)
+{
+    const auto no = static_cast<unsigned>(rest);
+    const std::size_t argument = offsetof(seccomp_data, args) + guard.argument * sizeof(__u64);
+    switch (guard.is) {
+    case Guard::Is::at_least:
+        filter_load_at(program, argument + 4);
+        filter_if_equal(program, 0, 0, 2);
+        filter_load_at(program, argument);
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard.value, 0, no);
+        break;
+    case Guard::Is::below:
+        filter_load_at(program, argument + 4);
+        filter_if_equal(program, 0, 0, no + 2);
+        filter_load_at(program, argument);
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard.value, no, 0);
+        break;
+    case Guard::Is::equal:
+        filter_load_at(program, argument);
+        filter_if_equal(program, guard.value, 0, no);
+        break;
+    }
+}
+
+/// filter_notify() with guards, which come last: only calls by this number get to them.
+void notify_guarded(sock_fprog *program, const TrappedCall &call, std::span<const Guard> guards)
+{
+    std::size_t left = steps_of(guards);
+    filter_load(program, arch);
+    filter_if_equal(program, call.arch, 0, static_cast<unsigned>(left) + 3);
+    filter_load(program, nr);
+    filter_if_equal(program, static_cast<std::uint32_t>(call.number), 0,
+                    static_cast<unsigned>(left) + 1);
+    for (const Guard &guard : guards) {
+        left -= steps_of({&guard, 1});
+        add_guard(program, guard, left + 1);
+    }
+    filter_answer(program, SECCOMP_RET_USER_NOTIF);
+}
+
+std::span<const Guard> guards_of(const TrappedCall &call)
+{
+    const SharedNumber *const shared = find_shared_number(call);
+    return shared != nullptr ? shared->guards : std::span<const Guard>();
+}
+
+/// The name of the system call that has this number today, if there is one.
+std::optional<std::string> name_of(const TrappedCall &call)
+{
+    const std::unique_ptr<char, decltype(&std::free)> name(
+        seccomp_syscall_resolve_num_arch(call.arch, call.number), std::free);
+    return name ? std::optional<std::string>(name.get()) : std::nullopt;
+}
+
+} // namespace
+
 std::vector<sock_filter> build_filter(const CallTable &table)
 {
-    std::vector<sock_filter> steps(table.calls().size() * FILTER_NOTIFY_STEPS + 1);
+    std::size_t size = 1;
+    for (const TrappedCall &call : table.calls()) {
+        size += FILTER_NOTIFY_STEPS + steps_of(guards_of(call));
+    }
+    std::vector<sock_filter> steps(size);
     sock_fprog program{0, steps.data()};
     for (const TrappedCall &call : table.calls()) {
         assert(call.number != any_number);
-        filter_notify(&program, call.arch, call.number);
+        notify_guarded(&program, call, guards_of(call));
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     return steps;
@@ -27,13 +103,28 @@ std::vector<sock_filter> build_filter(const CallTable &table)
 std::optional<std::string> number_in_use(const CallTable &table)
 {
     for (const TrappedCall &call : table.calls()) {
-        const std::unique_ptr<char, decltype(&std::free)> name(
-            seccomp_syscall_resolve_num_arch(call.arch, call.number), std::free);
-        if (name) {
-            return number_text(call.arch, call.number) + " is the system call " + name.get();
+        if (find_shared_number(call) != nullptr) {
+            continue;
+        }
+        if (const auto name = name_of(call)) {
+            return number_text(call.arch, call.number) + " is the system call " + *name;
         }
     }
     return std::nullopt;
+}
+
+std::vector<std::string> warnings_of(const CallTable &table)
+{
+    std::vector<std::string> warnings;
+    for (const TrappedCall &call : table.calls()) {
+        const SharedNumber *const shared = find_shared_number(call);
+        if (shared != nullptr && shared->guards.empty()) {
+            warnings.push_back(number_text(call.arch, call.number) + "=" +
+                               std::string(call.abi->name) + " also takes all calls of " +
+                               name_of(call).value_or("another system call") + " away");
+        }
+    }
+    return warnings;
 }
 
 } // namespace clone2

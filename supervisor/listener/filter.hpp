@@ -20,6 +20,8 @@ namespace clone2
 /// Says "39 is the system call getpid" if libseccomp knows a system call with a number of the
 /// table. Such a number can't be clone2's. nullopt: there is none. Thread-safe.
 [[nodiscard]] std::optional<std::string> number_in_use(const CallTable &table);
+/// For a user: calls in the table that can't be told from another system call.
+[[nodiscard]] std::vector<std::string> warnings_of(const CallTable &table);
 
 /// `wait_killable`: the kernel keeps a received notification through non-fatal signals
 /// (WAIT_KILLABLE_RECV, 5.19).

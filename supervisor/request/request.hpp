@@ -17,6 +17,8 @@ constexpr std::size_t max_pids = PLAN_MAX_PIDS;
 struct Request : plan_request {
     std::uint64_t cgroup = 0; ///< descriptor for CLONE_INTO_CGROUP; no ABI has one yet
     std::uint64_t pids_address = 0;
+    /// Not null: the ABI has no such call, EINVAL. Static storage.
+    const char *malformed = nullptr;
 
     Request() : plan_request{} { pids_readable = true; }
 

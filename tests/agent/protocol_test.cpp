@@ -168,7 +168,7 @@ TEST_CASE("process state: clone2-shim is recognised by its metadata")
     const auto calls = [](const std::string &metadata) {
         return good(R"({"fds":["seccompFd"],"metadata":")" + metadata + "\"}").subject.calls;
     };
-    CHECK(calls("clone2-shim nr=387") == CallTable());
+    CHECK(calls("clone2-shim nr=387") == CallTable::parse("387"));
     CHECK(calls("clone2-shim nr=0") == CallTable::parse("0"));
     CHECK(calls("clone2-shim nr=387,x86_64:500=clone2") == CallTable::parse("387,500"));
     for (const char *const other :

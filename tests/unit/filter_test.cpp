@@ -6,6 +6,7 @@
 
 #include <sys/wait.h>
 
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <linux/audit.h>
@@ -23,7 +24,8 @@ constexpr std::uint32_t x32 = 0x40000000;
 /// What the program returns for this call; nullopt: it does something that the kernel's
 /// constant-action bitmap does not follow, or never ends.
 std::optional<std::uint32_t> run(const std::vector<sock_filter> &program, std::uint32_t arch,
-                                 std::uint32_t nr)
+                                 std::uint32_t nr,
+                                 const std::optional<std::array<std::uint64_t, 3>> &args = {})
 {
     std::uint32_t accumulator = 0;
     for (std::size_t at = 0; at < program.size(); ++at) {
@@ -34,9 +36,15 @@ std::optional<std::uint32_t> run(const std::vector<sock_filter> &program, std::u
                 accumulator = nr;
             } else if (step.k == offsetof(seccomp_data, arch)) {
                 accumulator = arch;
+            } else if (args && step.k >= offsetof(seccomp_data, args)) {
+                const std::size_t half = (step.k - offsetof(seccomp_data, args)) / 4;
+                accumulator = static_cast<std::uint32_t>(args->at(half / 2) >> (32 * (half % 2)));
             } else {
                 return std::nullopt;
             }
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            at += accumulator >= step.k ? step.jt : step.jf;
             break;
         case BPF_JMP | BPF_JEQ | BPF_K:
             at += accumulator == step.k ? step.jt : step.jf;
@@ -116,8 +124,59 @@ TEST_CASE("build_filter: several calls, also of other architectures")
     CHECK(longest.size() <= BPF_MAXINSNS);
     CHECK(run(longest, AUDIT_ARCH_X86_64, max_calls - 1) == SECCOMP_RET_USER_NOTIF);
     CHECK(run(longest, AUDIT_ARCH_X86_64, max_calls) == SECCOMP_RET_ALLOW);
-    CHECK(run(build_filter(CallTable().without(standard_call)), AUDIT_ARCH_X86_64, 387) ==
+    CHECK(run(build_filter(CallTable().without_standard()), AUDIT_ARCH_X86_64, 387) ==
           SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("build_filter: a number that belongs to another call, too, is trapped by its arguments")
+{
+    struct Case {
+        std::array<std::uint64_t, 3> args;
+        bool ours;
+    };
+    const auto check = [](const char *calls, std::uint32_t arch, std::uint32_t nr,
+                          const std::vector<Case> &cases) {
+        const auto program = build_filter(*CallTable::parse(calls));
+        for (const Case &one : cases) {
+            CAPTURE(calls);
+            CAPTURE(one.args[0]);
+            CAPTURE(one.args[1]);
+            CAPTURE(one.args[2]);
+            CHECK(run(program, arch, nr, one.args) ==
+                  (one.ours ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
+        }
+        // Each other number is answered without a look at the arguments.
+        CHECK(run(program, arch, nr + 1) == SECCOMP_RET_ALLOW);
+        CHECK(run(program, AUDIT_ARCH_AARCH64, nr) == SECCOMP_RET_ALLOW);
+    };
+    check("i386:337", AUDIT_ARCH_I386, 337,
+          {{{0, 0x8049000, 0}, false},
+           {{1048576, 0, 0}, false},
+           {{0x07ffffff, 0, 0}, false},
+           {{0x08000000, 0, 0}, true},
+           {{0xffffd000, 0, 0}, true},
+           {{0xffffe000, 0, 0}, false},
+           {{0xffffffff, 0, 0}, false}});
+    check("i386:337=clone_with_pids", AUDIT_ARCH_I386, 337, {{{0, 0, 0}, true}});
+    for (const char *const calls : {"300=eclone", "387,300=eclone,500"}) {
+        check(calls, AUDIT_ARCH_X86_64, 300,
+              {{{0, 0x80000, 48}, false},
+               {{0, 0x1fffff, 48}, false},
+               {{0, 0x200000, 48}, true},
+               {{0, 0x200000, 47}, false},
+               {{0, 0x100000000, 48}, true}, // the lower half alone is small
+               {{0, 0x7ffd00000000, 0x500000030}, true},
+               {{0, 0x7ffd00000000, 0}, false}});
+    }
+    check("i386:338=eclone", AUDIT_ARCH_I386, 338,
+          {{{0, 0x8000, 48}, false}, {{0, 0xffffd000, 48}, true}});
+    CHECK(number_in_use(*CallTable::parse("i386:337,300=eclone")) == std::nullopt);
+    CHECK(number_in_use(by(300)).has_value());
+    CHECK(number_in_use(*CallTable::parse("i386:338")).has_value());
+    CHECK(warnings_of(*CallTable::parse("i386:337,300=eclone")).empty());
+    const auto warnings = warnings_of(*CallTable::parse("387,i386:337=clone_with_pids"));
+    REQUIRE(warnings.size() == 1);
+    CHECK(warnings[0].find("recvmmsg") != std::string::npos);
 }
 
 TEST_CASE("number_in_use")
