@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "slots.h"
 
-#include "arch/native.h"
+#include "native/native.h"
 
 #include <stddef.h>
 #include <sys/syscall.h>

@@ -6,7 +6,7 @@
 
 #include "base/fd_message.h"
 
-#include "arch/native.h"
+#include "native/native.h"
 
 #include <errno.h>
 #include <fcntl.h>

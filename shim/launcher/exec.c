@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exec.h"
 
-#include "arch/native.h"
+#include "native/native.h"
 #include "options.h"
 #include "text.h"
 

@@ -3,7 +3,7 @@
 
 #include "arch/architecture.hpp"
 #include "base/remote_ptr.hpp"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "abi/abi.hpp"
-#include "arch/native.h"
+#include "native/native.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -3,7 +3,7 @@
 
 #include "agent/shared_listener.hpp"
 #include "base/printable.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 #include "listener/listener.hpp"
 
 #include <sys/random.h>

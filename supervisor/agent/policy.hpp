@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/process_state.hpp"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 
 #include <cstdint>
 #include <map>

@@ -3,8 +3,8 @@
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
 #include "abi/call_table.hpp"
 #include "base/fd_message.h"
-#include "listener/filter.hpp"
-#include "listener/seccomp_filter.h"
+#include "filter/filter.hpp"
+#include "filter/seccomp_filter.h"
 
 #include <clone2/target.h>
 

@@ -4,7 +4,7 @@
 #ifndef CLONE2_FD_MESSAGE_H
 #define CLONE2_FD_MESSAGE_H
 
-#include "arch/native.h"
+#include "native/native.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "audit/record.hpp"
 #include "listener/notification.hpp"
 #include "plan/planner.hpp"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -3,7 +3,7 @@
 
 #include "base/printable.hpp"
 #include "cli/messages.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 #include "listener/listener.hpp"
 #include "plan/flags.hpp"
 

@@ -13,7 +13,7 @@
 #include "cli/provider.hpp"
 #include "cli/reaper.hpp"
 #include "cli/serve_process.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
 #include <poll.h>
 #include <sys/prctl.h>

@@ -9,7 +9,7 @@
 #include "cli/options.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/print_bpf.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
 #include <cstdio>
 #include <exception>

@@ -2,7 +2,7 @@
 #include "cli/print_bpf.hpp"
 
 #include "cli/own_failure.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
 #include <unistd.h>
 

@@ -6,7 +6,7 @@
 #include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/serve_process.hpp"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
 #include <unistd.h>
 

@@ -3,7 +3,7 @@
 
 #include "base/result.hpp"
 #include "plan/planner.hpp"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 #include "target/namespaces.hpp"
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "plan/core.h"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 
 #include <cstdint>
 #include <optional>

@@ -7,7 +7,7 @@
 #include "base/result.hpp"
 #include "image/images.hpp"
 #include "listener/notification.hpp"
-#include "request/request.hpp"
+#include "plan/request.hpp"
 
 #include <cstddef>
 #include <cstdint>

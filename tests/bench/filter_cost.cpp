@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "filter_cost.hpp"
 
+#include "filter/seccomp_filter.h"
 #include "launch.hpp"
-#include "listener/seccomp_filter.h"
 
 #include <array>
 #include <chrono>

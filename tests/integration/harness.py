@@ -280,8 +280,16 @@ def _be_init():
             os._exit(code if code >= 0 else 128 - code)
 
 
+def _forget_ignored():
+    """A caller may ignore signals, as nohup(1) does. Programs under test would inherit that."""
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:  # Python's own
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def own_namespace():
     """Returns in a child of the init of a new pid namespace."""
+    _forget_ignored()
     if os.environ.get("CLONE2_TEST_NAMESPACE") != "1":
         _enter_namespace()
     if os.getpid() == 1:

@@ -4,7 +4,7 @@
 #define _GNU_SOURCE
 #include "arch_registers.h"
 #include "expect.h"
-#include "listener/seccomp_filter.h"
+#include "filter/seccomp_filter.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #define _GNU_SOURCE
 #include "arch_registers.h"
 #include "expect.h"
-#include "listener/seccomp_filter.h"
+#include "filter/seccomp_filter.h"
 #include "sigsys.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Calls of real targets behind real listeners, from the first notification to the last.
 #include "call_bench.hpp"
+#include "filter/seccomp_filter.h"
 #include "image/identity.hpp"
-#include "listener/seccomp_filter.h"
 #include "mark_of.hpp"
 #include "target/memory.hpp"
 

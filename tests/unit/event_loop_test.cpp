@@ -2,7 +2,7 @@
 #include "loop/event_loop.hpp"
 
 #include "api/pollable_loop.hpp"
-#include "listener/seccomp_filter.h"
+#include "filter/seccomp_filter.h"
 #include "support.hpp"
 
 #include <doctest/doctest.h>

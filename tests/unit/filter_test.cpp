@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>

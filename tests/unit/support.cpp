@@ -2,7 +2,7 @@
 #include "support.hpp"
 
 #include "base/fd_message.h"
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
 #include <sys/mman.h>
 #include <sys/prctl.h>

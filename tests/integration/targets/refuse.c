@@ -3,7 +3,7 @@
 // PROGRAM and its children get this errno, always, or if argument ARG (0..5) has this VALUE or one
 // of these BITS. Simulates an older kernel (ENOSYS, EINVAL) or a container's policy (EPERM). "kill"
 // instead of ERRNO: the call ends its process.
-#include "listener/seccomp_filter.h"
+#include "filter/seccomp_filter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

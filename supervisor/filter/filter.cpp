@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "listener/filter.hpp"
+#include "filter/filter.hpp"
 
-#include "listener/seccomp_filter.h"
+#include "filter/seccomp_filter.h"
 
 #include <seccomp.h>
 

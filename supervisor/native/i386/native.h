@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* i386's part of arch/native.h. */
+/* i386's part of native/native.h. */
 #ifndef CLONE2_NATIVE_I386_H
 #define CLONE2_NATIVE_I386_H
 

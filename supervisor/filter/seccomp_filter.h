@@ -4,7 +4,7 @@
 #ifndef CLONE2_SECCOMP_FILTER_H
 #define CLONE2_SECCOMP_FILTER_H
 
-#include "arch/native.h"
+#include "native/native.h"
 
 #include <errno.h>
 #include <linux/audit.h>

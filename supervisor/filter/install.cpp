@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Separate from filter.cpp: a program with its own filter doesn't need libseccomp.
-#include "listener/filter.hpp"
-#include "listener/seccomp_filter.h"
+#include "filter/filter.hpp"
+#include "filter/seccomp_filter.h"
 
 namespace clone2
 {
