@@ -169,8 +169,8 @@ private:
 /// passed on, because the filter that sent them here would send them again.
 std::optional<TrappedCall> find_kernel_call(const Options &options)
 {
-    const bool passed = options.calls.without_standard() == options.calls &&
-                        kernel_makes_calls(options.provider);
+    const bool passed =
+        options.calls.without_standard() == options.calls && kernel_makes_calls(options.provider);
     return passed ? std::optional(standard_call) : std::nullopt;
 }
 

@@ -170,7 +170,7 @@ TEST_CASE("i386: the code has its marks after int $0x80, and the signature")
     const auto code = i386.make_code(signature);
     REQUIRE(code.size() == i386.code_size());
     CHECK(at<Signature>(code, 0) == signature);
-    for (const std::uint64_t mark : {MARK_REPORT, MARK_BOOT_REPORT}) {
+    for (const std::uint64_t mark : {std::uint64_t{MARK_REPORT}, std::uint64_t{MARK_BOOT_REPORT}}) {
         std::vector<std::size_t> places;
         for (std::size_t place = 0; place + sizeof mark <= code.size(); ++place) {
             if (at<std::uint64_t>(code, place) == mark) {

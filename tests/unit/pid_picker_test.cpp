@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "support.hpp"
 #include "pids/pid_picker.hpp"
+#include "support.hpp"
 
 #include <doctest/doctest.h>
 

@@ -86,7 +86,7 @@ void check_same(const SlotCall &found, const SlotCall &wanted)
     CHECK(found.saved_args[0] == wanted.saved_args[0]);
     CHECK(found.saved_args[1] == wanted.saved_args[1]);
     if (wanted.spare) { // else the code itself writes them
-        for (const std::size_t at : {2, 3, 5}) {
+        for (const std::size_t at : {2U, 3U, 5U}) {
             CHECK(found.saved_args.at(at) == wanted.saved_args.at(at));
         }
     }
@@ -229,7 +229,7 @@ TEST_CASE("code: signature and marks are at their places and nowhere else")
     CHECK(code.size() == native_architecture().code_size());
     CHECK(places_of(code, signature[1]) == std::vector<std::size_t>{8});
     std::vector<std::size_t> words{0};
-    for (const std::uint64_t mark : {MARK_REPORT, MARK_BOOT_REPORT}) {
+    for (const std::uint64_t mark : {std::uint64_t{MARK_REPORT}, std::uint64_t{MARK_BOOT_REPORT}}) {
         const auto places = places_of(code, mark);
         REQUIRE(places.size() == 1);
         const std::size_t pc = places[0] - native_architecture().mark_offset();
