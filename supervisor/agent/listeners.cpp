@@ -91,11 +91,11 @@ std::string Listeners::serve(Fd fd, Subject subject)
         return "this listener is already served";
     }
     std::vector<Charge> charges;
-    const std::string refusal = charge(subject.uid,
-                                       {{Resource::listeners, 1},
-                                        {Resource::descriptors, 1},
-                                        {Resource::memory, memory_of(subject)}},
-                                       charges);
+    std::string refusal = charge(subject.uid,
+                                 {{Resource::listeners, 1},
+                                  {Resource::descriptors, 1},
+                                  {Resource::memory, memory_of(subject)}},
+                                 charges);
     if (!refusal.empty()) {
         return refusal;
     }
