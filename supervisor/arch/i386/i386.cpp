@@ -5,6 +5,7 @@
 #include "arch/x86/bytes.hpp"
 #include "arch/x86/registers.hpp"
 #include "arch/x86/slot_tail.hpp"
+#include "arch/x86/x86.hpp"
 
 #include <sys/mman.h>
 #include <sys/user.h>
@@ -116,30 +117,28 @@ struct Exit {
 };
 static_assert(sizeof(Exit) == 24);
 
-std::uint64_t offset_of(const std::byte *label)
-{
-    return static_cast<std::uint64_t>(label - clone2_i386_begin);
-}
-
 std::uint32_t low(std::uint64_t value)
 {
     return static_cast<std::uint32_t>(value);
 }
 
-constexpr x86::CallInstruction int80{0xcd, 0x80};
-constexpr std::uint64_t jump_size = 2;
 constexpr unsigned long long user32_cs = 0x23; // __USER32_CS of the kernel
 
-class I386 final : public Architecture
+class I386 final : public x86::X86
 {
 public:
+    constexpr I386()
+        : X86({clone2_i386_begin, clone2_i386_end, clone2_i386_call, clone2_i386_boot,
+               clone2_i386_report_mark, clone2_i386_boot_report_mark},
+              {{0xcd, 0x80}})
+    {
+    }
+
     [[nodiscard]] std::string_view name() const override { return "i386"; }
 
     [[nodiscard]] std::uint32_t audit_arch() const override { return AUDIT_ARCH_I386; }
 
     [[nodiscard]] unsigned char elf_class() const override { return ELFCLASS32; }
-
-    [[nodiscard]] std::uint64_t page_size() const override { return 4096; }
 
     [[nodiscard]] std::uint64_t user_end() const override
     {
@@ -148,32 +147,7 @@ public:
 
     [[nodiscard]] std::size_t tls_argument() const override { return 3; }
 
-    [[nodiscard]] std::uint64_t mark_offset() const override { return jump_size; }
-
     [[nodiscard]] std::size_t slot_stride() const override { return I386_SLOT_SIZE; }
-
-    [[nodiscard]] std::size_t code_size() const override { return offset_of(clone2_i386_end); }
-
-    [[nodiscard]] std::uint64_t call_entry() const override { return offset_of(clone2_i386_call); }
-
-    [[nodiscard]] std::uint64_t boot_entry() const override { return offset_of(clone2_i386_boot); }
-
-    [[nodiscard]] std::vector<std::byte> make_code(const Signature &signature) const override
-    {
-        std::vector<std::byte> code(clone2_i386_begin, clone2_i386_end);
-        std::memcpy(code.data(), signature.data(), sizeof signature);
-        for (const std::byte *const mark :
-             {clone2_i386_report_mark, clone2_i386_boot_report_mark}) {
-            std::memcpy(code.data() + offset_of(mark) + sizeof CodeMark::mark, signature.data(),
-                        sizeof CodeMark::signature);
-        }
-        return code;
-    }
-
-    [[nodiscard]] RemotePtr code_of_boot_report(std::uint64_t instruction_pointer) const override
-    {
-        return RemotePtr{instruction_pointer + jump_size - offset_of(clone2_i386_boot_report_mark)};
-    }
 
     [[nodiscard]] std::array<std::uint64_t, 6> layout() const override
     {
@@ -328,18 +302,6 @@ public:
         regs->rax = slot.value();
         regs->rip = entry.value();
         return x86::set_registers(tracee, *regs);
-    }
-
-    [[nodiscard]] Result<void> reissue(const Tracee &tracee, const Notification &notification,
-                                       int nr, bool answered) const override
-    {
-        return x86::reissue(tracee, notification, nr, answered, int80);
-    }
-
-    [[nodiscard]] Result<void> end_call(const Tracee &tracee, const Notification &notification,
-                                        bool answered, std::int64_t result) const override
-    {
-        return x86::end_call(tracee, notification, answered, result);
     }
 
     [[nodiscard]] Result<void> leave(const Tracee &tracee, const SlotCall &call,

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "arch/x86/registers.hpp"
 
-#include "base/remote_ptr.hpp"
-#include "target/memory.hpp"
-
 #include <sys/ptrace.h>
 
 #include <cerrno>
@@ -55,41 +52,6 @@ bool is_there(const user_regs_struct &regs, const Notification &notification, bo
     return regs.rip == notification.instruction_pointer &&
            (answered || (static_cast<int>(regs.orig_rax) == notification.nr &&
                          is_restart_code(static_cast<int>(regs.rax))));
-}
-
-Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr, bool answered,
-                     const CallInstruction &instruction)
-{
-    auto regs = get_registers(tracee);
-    if (!regs) {
-        return regs.error();
-    }
-    const RemotePtr at{notification.instruction_pointer - sizeof instruction};
-    CallInstruction bytes{};
-    if (!read_exactly(tracee.tid(), at, bytes_of(bytes)) || bytes != instruction ||
-        !is_there(*regs, notification, answered)) {
-        return Error(Cause::target_moved, tracee.tid());
-    }
-    // One write of all registers is the commit point: until then, the answer stays in force.
-    regs->orig_rax = no_restart;
-    regs->rax = static_cast<unsigned long long>(nr);
-    regs->rip = at.value();
-    return set_registers(tracee, *regs);
-}
-
-Result<void> end_call(const Tracee &tracee, const Notification &notification, bool answered,
-                      std::int64_t result)
-{
-    auto regs = get_registers(tracee);
-    if (!regs) {
-        return regs.error();
-    }
-    if (!is_there(*regs, notification, answered)) {
-        return Error(Cause::target_moved, tracee.tid());
-    }
-    regs->orig_rax = no_restart;
-    regs->rax = static_cast<unsigned long long>(result);
-    return set_registers(tracee, *regs);
 }
 
 } // namespace clone2::x86

@@ -5,7 +5,6 @@
 #include "listener/notification.hpp"
 #include "target/tracee.hpp"
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <sys/user.h>
@@ -28,14 +27,5 @@ namespace clone2::x86
                             bool answered);
 /// For orig_rax: no system call is left to restart.
 constexpr unsigned long long no_restart = ~0ULL;
-
-/// The bytes of a `syscall` or `int $0x80` instruction; both have two.
-using CallInstruction = std::array<std::uint8_t, 2>;
-
-/// See Architecture.
-[[nodiscard]] Result<void> reissue(const Tracee &tracee, const Notification &notification, int nr,
-                                   bool answered, const CallInstruction &instruction);
-[[nodiscard]] Result<void> end_call(const Tracee &tracee, const Notification &notification,
-                                    bool answered, std::int64_t result);
 
 } // namespace clone2::x86

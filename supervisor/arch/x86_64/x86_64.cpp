@@ -4,6 +4,7 @@
 #include "arch/x86/bytes.hpp"
 #include "arch/x86/registers.hpp"
 #include "arch/x86/slot_tail.hpp"
+#include "arch/x86/x86.hpp"
 #include "arch/x86_64/slot_layout.h"
 // slot_layout.h is also used by assembly, where EINTR must be a macro of its own.
 #undef EINTR
@@ -93,24 +94,22 @@ static_assert(offsetof(BootSlot, r9) == BOOT_R9);
 static_assert(offsetof(BootSlot, ret) == BOOT_RET);
 static_assert(offsetof(BootSlot, nr) == BOOT_NR);
 
-std::uint64_t offset_of(const std::byte *label)
-{
-    return static_cast<std::uint64_t>(label - clone2_trampoline_begin);
-}
-
-constexpr x86::CallInstruction syscall_instruction{0x0f, 0x05};
-constexpr std::uint64_t jump_size = 2;
-
-class X86_64 final : public Architecture
+class X86_64 final : public x86::X86
 {
 public:
+    constexpr X86_64()
+        : X86({clone2_trampoline_begin, clone2_trampoline_end, clone2_trampoline_call,
+               clone2_trampoline_boot, clone2_trampoline_report_mark,
+               clone2_trampoline_boot_report_mark},
+              {{0x0f, 0x05}})
+    {
+    }
+
     [[nodiscard]] std::string_view name() const override { return "x86_64"; }
 
     [[nodiscard]] std::uint32_t audit_arch() const override { return AUDIT_ARCH_X86_64; }
 
     [[nodiscard]] unsigned char elf_class() const override { return ELFCLASS64; }
-
-    [[nodiscard]] std::uint64_t page_size() const override { return 4096; }
 
     [[nodiscard]] std::uint64_t user_end() const override
     {
@@ -119,42 +118,7 @@ public:
 
     [[nodiscard]] std::size_t tls_argument() const override { return 4; }
 
-    [[nodiscard]] std::uint64_t mark_offset() const override { return jump_size; }
-
     [[nodiscard]] std::size_t slot_stride() const override { return SLOT_SIZE; }
-
-    [[nodiscard]] std::size_t code_size() const override
-    {
-        return offset_of(clone2_trampoline_end);
-    }
-
-    [[nodiscard]] std::uint64_t call_entry() const override
-    {
-        return offset_of(clone2_trampoline_call);
-    }
-
-    [[nodiscard]] std::uint64_t boot_entry() const override
-    {
-        return offset_of(clone2_trampoline_boot);
-    }
-
-    [[nodiscard]] std::vector<std::byte> make_code(const Signature &signature) const override
-    {
-        std::vector<std::byte> code(clone2_trampoline_begin, clone2_trampoline_end);
-        std::memcpy(code.data(), signature.data(), sizeof signature);
-        for (const std::byte *const mark :
-             {clone2_trampoline_report_mark, clone2_trampoline_boot_report_mark}) {
-            std::memcpy(code.data() + offset_of(mark) + sizeof CodeMark::mark, signature.data(),
-                        sizeof CodeMark::signature);
-        }
-        return code;
-    }
-
-    [[nodiscard]] RemotePtr code_of_boot_report(std::uint64_t instruction_pointer) const override
-    {
-        return RemotePtr{instruction_pointer + jump_size -
-                         offset_of(clone2_trampoline_boot_report_mark)};
-    }
 
     [[nodiscard]] std::array<std::uint64_t, 6> layout() const override
     {
@@ -236,12 +200,6 @@ public:
             {raw.rdi, raw.rsi, raw.rdx, raw.r10, raw.r8, raw.r9}, raw.ret, raw.nr, raw.owner, {}};
     }
 
-    [[nodiscard]] Result<void> reissue(const Tracee &tracee, const Notification &notification,
-                                       int nr, bool answered) const override
-    {
-        return x86::reissue(tracee, notification, nr, answered, syscall_instruction);
-    }
-
     [[nodiscard]] Result<void> leave(const Tracee &tracee, const SlotCall &call,
                                      std::int64_t result) const override
     {
@@ -283,12 +241,6 @@ public:
         regs->r11 = slot.value();
         regs->rip = entry.value();
         return x86::set_registers(tracee, *regs);
-    }
-
-    [[nodiscard]] Result<void> end_call(const Tracee &tracee, const Notification &notification,
-                                        bool answered, std::int64_t result) const override
-    {
-        return x86::end_call(tracee, notification, answered, result);
     }
 };
 
