@@ -9,7 +9,6 @@
 #include <link.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <map>
 #include <span>
@@ -87,14 +86,6 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const AuxiliaryVector &auxv)
     return RemotePtr{bias + text->p_vaddr + text->p_filesz};
 }
 
-/// The starts of the tails that may have room for the code, best first.
-template <typename Elf>
-std::array<std::optional<RemotePtr>, 2> tails(const Procfs &procfs, pid_t tid)
-{
-    const AuxiliaryVector auxv = read_auxv<Elf>(procfs, tid);
-    return {end_of_vdso<Elf>(tid, auxv), end_of_text<Elf>(tid, auxv)};
-}
-
 /// Whether these bytes are unused (zero), already our code, or about to become it: another thread
 /// of the target may be booting right now, or a supervisor may have died while it wrote the code.
 /// The first word written (Executor::write_code) distinguishes the code from anything else, so
@@ -149,13 +140,14 @@ std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePt
     return place;
 }
 
-} // namespace
-
-std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
-                                         const Signature &ours)
+/// In the tail of the vdso, else in that of the program's text.
+template <typename Elf>
+std::optional<CodePlace> find_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
+                                    const Signature &ours)
 {
-    for (const std::optional<RemotePtr> end :
-         arch.elf_class() == ELFCLASS64 ? tails<Elf64>(procfs, tid) : tails<Elf32>(procfs, tid)) {
+    const AuxiliaryVector auxv = read_auxv<Elf>(procfs, tid);
+    for (const auto end_of : {end_of_vdso<Elf>, end_of_text<Elf>}) {
+        const std::optional<RemotePtr> end = end_of(tid, auxv);
         if (!end) {
             continue;
         }
@@ -164,6 +156,15 @@ std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const 
         }
     }
     return std::nullopt;
+}
+
+} // namespace
+
+std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
+                                         const Signature &ours)
+{
+    return arch.elf_class() == ELFCLASS64 ? find_place<Elf64>(procfs, tid, arch, ours)
+                                          : find_place<Elf32>(procfs, tid, arch, ours);
 }
 
 bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
