@@ -241,8 +241,8 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
                                  : "area at " + hex(report.image.area.value());
     });
     // The call is planned again, because its arguments may have changed between the two reads.
-    const Result<ProgramCall> seen = reader_.read_request(
-        tid, report.call.args, call.abi, architecture_of(call.pending.notification()));
+    const Result<ProgramCall> seen =
+        reader_.read_request(call.pending.notification(), report.call.args, call.abi);
     if (!seen) {
         give_up(call, seen.error(), nullptr);
         return;
@@ -271,8 +271,8 @@ void CallHandler::pass_to_kernel(const Call &call)
     const pid_t tid = call.pending.tid();
     Request request;
     if (call.owner.audit().wants_details() || call.owner.judges()) {
-        const auto seen = reader_.read_request(tid, call.pending.notification().args, call.abi,
-                                               architecture_of(call.pending.notification()));
+        const auto seen = reader_.read_request(call.pending.notification(),
+                                               call.pending.notification().args, call.abi);
         if (seen) {
             request = seen->request;
         }

@@ -172,7 +172,7 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
     }
     if (look.image_read && images_.proves(look.header, look.code, *look.guess, arch)) {
         seen.image = look.guess;
-        if (SlotFinder::is_free(tid, arch.decode_slot(look.in_slot).state)) {
+        if (SlotFinder::is_free(tid, arch.decode_state(look.in_slot))) {
             seen.slot = std::move(look.lease);
             seen.in_slot = std::move(look.in_slot);
         }
@@ -180,9 +180,10 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
     return seen;
 }
 
-Result<ProgramCall> CallReader::read_request(pid_t tid, const Arguments &args, const Abi &abi,
-                                             const Architecture &arch) const
+Result<ProgramCall> CallReader::read_request(const Notification &notification,
+                                             const Arguments &args, const Abi &abi) const
 {
+    const pid_t tid = notification.tid;
     std::array<std::byte, max_structure> bytes{};
     std::span<std::byte> raw;
     ProgramCall seen;
@@ -197,7 +198,7 @@ Result<ProgramCall> CallReader::read_request(pid_t tid, const Arguments &args, c
             read.has_value() || read_write_only(*procfs_, tid, *structure, raw).has_value();
     }
     if (seen.args_readable) {
-        seen.request = abi.decode(args, raw, arch);
+        seen.request = abi.decode(args, raw, architecture_of(notification));
         read_pids(tid, seen.request);
     }
     return seen;

@@ -69,8 +69,8 @@ public:
     [[nodiscard]] Result<CallRead> read(const Notification &notification, const Abi &abi);
 
     /// Reads the call that these argument registers describe.
-    [[nodiscard]] Result<ProgramCall> read_request(pid_t tid, const Arguments &args, const Abi &abi,
-                                                   const Architecture &arch) const;
+    [[nodiscard]] Result<ProgramCall> read_request(const Notification &notification,
+                                                   const Arguments &args, const Abi &abi) const;
 
     /// Whether the call comes from a supervisor's code, of any version, rather than from the
     /// program.
