@@ -2,6 +2,7 @@
 #include "agent/policy_file.hpp"
 
 #include "agent/key_positions.hpp"
+#include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
 #include "plan/flags.hpp"
 
@@ -18,7 +19,6 @@ using Error = PositionedJson::Error;
 
 /// Far more than is sensible; each call polls the descriptors of all children.
 constexpr std::uint32_t most_children = 1024;
-constexpr pid_t highest_pid = 1 << 22; // PID_MAX_LIMIT
 
 class Reader
 {

@@ -2,6 +2,7 @@
 #include "audit/log.hpp"
 
 #include "audit/describe.hpp"
+#include "base/clock.hpp"
 #include "base/printable.hpp"
 #include "plan/flags.hpp"
 
@@ -92,10 +93,7 @@ std::string format_json(const CallRecord &record)
 
 std::string format_dropped(std::uint64_t dropped, LogFormat format)
 {
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    const std::string time =
-        format_time(static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec);
+    const std::string time = format_time(now_ns(CLOCK_REALTIME));
     if (format == LogFormat::json) {
         nlohmann::ordered_json line;
         line["time"] = time;

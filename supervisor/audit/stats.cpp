@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "audit/stats.hpp"
 
+#include "base/kernel_limits.hpp"
 #include "plan/flags.hpp"
 
 #include <algorithm>
@@ -14,8 +15,7 @@ namespace
 
 constexpr std::uint64_t steps = 8; // buckets per power of two
 
-/// Keys of the map may come from a target. Only the kernel's range (MAX_ERRNO) is an errno.
-constexpr std::int64_t highest_errno = 4095;
+/// Keys of the map may come from a target. Only what is in the kernel's range is an errno.
 constexpr int no_errno = -1;
 
 std::string describe(int key)

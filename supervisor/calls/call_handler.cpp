@@ -2,6 +2,8 @@
 #include "calls/call_handler.hpp"
 
 #include "audit/describe.hpp"
+#include "base/clock.hpp"
+#include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
 #include "base/trace.hpp"
 #include "pids/set_tid.hpp"
@@ -16,16 +18,6 @@ namespace clone2
 
 namespace
 {
-
-std::int64_t now_ns(clockid_t clock)
-{
-    timespec now{};
-    ::clock_gettime(clock, &now);
-    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-}
-
-constexpr std::int64_t highest_errno = 4095;  // MAX_ERRNO of the kernel
-constexpr std::int64_t highest_pid = 1 << 22; // PID_MAX_LIMIT
 
 bool is_past(std::int64_t monotonic_ns)
 {

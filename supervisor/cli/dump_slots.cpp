@@ -2,6 +2,7 @@
 #include "cli/dump_slots.hpp"
 
 #include "audit/describe.hpp"
+#include "base/clock.hpp"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/own_failure.hpp"
@@ -187,14 +188,11 @@ private:
 
     static std::string described(const SlotCall &call)
     {
-        timespec now{};
-        ::clock_gettime(CLOCK_MONOTONIC, &now);
-        const std::int64_t now_ns =
-            static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+        const std::int64_t spent_ns = now_ns(CLOCK_MONOTONIC) - call.started_ns;
         return describe(call.call) + " for system call " + std::to_string(call.nr) + " from " +
                hex(call.return_address) + ", " +
                (call.attempts != 0 ? std::to_string(call.attempts) + " picks of pids, " : "") +
-               "received " + std::to_string((now_ns - call.started_ns) / 1'000'000) + " ms ago";
+               "received " + std::to_string(spent_ns / 1'000'000) + " ms ago";
     }
 
     std::string owner(pid_t tid) const

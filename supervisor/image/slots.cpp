@@ -4,6 +4,7 @@
 #include "image/exits.hpp"
 #include "image/slot_users.hpp"
 
+#include "base/clock.hpp"
 #include "image/waiting_write.hpp"
 #include "target/memory.hpp"
 
@@ -212,9 +213,7 @@ void SlotFinder::free_abandoned(const PendingCall &call, const Image &image) con
     if (is_inside_code(tid, arch, image)) {
         return;
     }
-    timespec now{};
-    ::clock_gettime(CLOCK_MONOTONIC, &now);
-    const std::int64_t now_ns = static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
+    const std::int64_t now = now_ns(CLOCK_MONOTONIC);
     const std::array<std::uint32_t, 2> not_busy{};
     std::vector<WaitingWrite> writes;
     std::vector<std::byte> bytes(arch.slot_size());
@@ -231,7 +230,7 @@ void SlotFinder::free_abandoned(const PendingCall &call, const Image &image) con
         // its parent would still be waiting for it; and no other child is after so long a time.
         const bool child_left = in_slot.state.child_busy == 0 ||
                                 (in_slot.call.flags & CLONE_VFORK) != 0 ||
-                                now_ns - in_slot.started_ns > child_has_left_ns;
+                                now - in_slot.started_ns > child_has_left_ns;
         if (child_left) {
             writes.push_back({slot, const_bytes_of(not_busy)});
         }

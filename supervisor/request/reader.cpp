@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "request/reader.hpp"
 
+#include "base/kernel_limits.hpp"
 #include "target/memory.hpp"
 
 #include <algorithm>
@@ -29,8 +30,6 @@ struct CallReader::Look {
 
 namespace
 {
-
-constexpr std::int64_t highest_errno = 4095; // MAX_ERRNO of the kernel
 
 RemotePtr mark_address(const Notification &notification, const Architecture &arch)
 {

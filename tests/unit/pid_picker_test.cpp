@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/kernel_limits.hpp"
 #include "pids/pid_picker.hpp"
 #include "support.hpp"
 
@@ -14,8 +15,6 @@ using namespace clone2::test;
 
 namespace
 {
-
-constexpr pid_t highest_pid = 1 << 22U;
 
 TargetNamespaces own_namespaces()
 {

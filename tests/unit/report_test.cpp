@@ -2,6 +2,7 @@
 //
 // Reports that a target has made up, or that do not match what it was sent to do.
 #include "abi/clone_struct.hpp"
+#include "base/clock.hpp"
 #include "calls/call_handler.hpp"
 #include "image/identity.hpp"
 #include "mark_of.hpp"
@@ -78,13 +79,6 @@ struct Forged {
 };
 Forged forged;
 
-std::int64_t monotonic_ns()
-{
-    timespec now{};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::int64_t>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
-}
-
 /// A handler, and a target that reports anything.
 class Liar
 {
@@ -150,7 +144,7 @@ SlotCall plausible()
 {
     SlotCall slot;
     slot.report_success = true;
-    slot.started_ns = monotonic_ns();
+    slot.started_ns = now_ns(CLOCK_MONOTONIC);
     slot.request_flags = sigchld;
     slot.call.exit_signal = sigchld;
     return slot;
@@ -195,7 +189,7 @@ TEST_CASE("a start before boot time or in the future, or too many pids, is nonse
 {
     Liar liar;
     for (const std::int64_t started : {std::numeric_limits<std::int64_t>::min(), std::int64_t{-1},
-                                       monotonic_ns() + std::int64_t{3600} * 1'000'000'000,
+                                       now_ns(CLOCK_MONOTONIC) + std::int64_t{3600} * 1'000'000'000,
                                        std::numeric_limits<std::int64_t>::max()}) {
         SlotCall slot = plausible();
         slot.started_ns = started;
