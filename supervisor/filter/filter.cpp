@@ -56,11 +56,7 @@ void add_guard(sock_fprog *program, const Guard &guard, std::size_t rest)
 void notify_guarded(sock_fprog *program, const TrappedCall &call, std::span<const Guard> guards)
 {
     std::size_t left = steps_of(guards);
-    filter_load(program, arch);
-    filter_if_equal(program, call.arch, 0, static_cast<unsigned>(left) + 3);
-    filter_load(program, nr);
-    filter_if_equal(program, static_cast<std::uint32_t>(call.number), 0,
-                    static_cast<unsigned>(left) + 1);
+    filter_if_call(program, call.arch, call.number, static_cast<unsigned>(left) + 1);
     for (const Guard &guard : guards) {
         left -= steps_of({&guard, 1});
         add_guard(program, guard, left + 1);

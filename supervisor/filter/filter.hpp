@@ -13,8 +13,9 @@ namespace clone2
 {
 
 /// Builds the seccomp filter: USER_NOTIF for the calls in the table, ALLOW for everything else and
-/// for all other architectures. It uses equality tests only, so that the kernel's constant-action
-/// bitmap (5.11) handles all other calls. Each call must have a number. Thread-safe.
+/// for all other architectures. It looks at arguments only after the number, and at that by
+/// equality tests only, so that the kernel's constant-action bitmap (5.11) handles all other calls.
+/// Each call must have a number. Thread-safe.
 [[nodiscard]] std::vector<sock_filter> build_filter(const CallTable &table);
 
 /// Says "39 is the system call getpid" if libseccomp knows a system call with a number of the

@@ -54,15 +54,23 @@ static inline void filter_answer(struct sock_fprog *program, uint32_t action)
 
 enum { FILTER_NOTIFY_STEPS = 5 };
 
-/* Sends one system call of an architecture to the listener; for all others it skips its
- * FILTER_NOTIFY_STEPS instructions. It uses equality tests only, so that the kernel's
- * constant-action bitmap (5.11) handles the others. */
-static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number)
+/* Continues with the next instruction for one system call of an architecture; for all others it
+ * skips `rest` instructions. It uses equality tests only, so that the kernel's constant-action
+ * bitmap (5.11) handles the others. */
+static inline void filter_if_call(struct sock_fprog *program, uint32_t audit_arch, int number,
+                                  unsigned rest)
 {
     filter_load(program, arch);
-    filter_if_equal(program, audit_arch, 0, 3);
+    filter_if_equal(program, audit_arch, 0, rest + 2);
     filter_load(program, nr);
-    filter_if_equal(program, (uint32_t)number, 0, 1);
+    filter_if_equal(program, (uint32_t)number, 0, rest);
+}
+
+/* Sends one system call of an architecture to the listener; for all others it skips its
+ * FILTER_NOTIFY_STEPS instructions. */
+static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number)
+{
+    filter_if_call(program, audit_arch, number, 1);
     filter_answer(program, SECCOMP_RET_USER_NOTIF);
 }
 
