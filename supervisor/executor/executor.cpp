@@ -27,6 +27,15 @@ bool may_be_poked(const Result<void> &written)
     return !written && !written.error().target_gone();
 }
 
+/// The way back to the program, which the boot slot has so far.
+void take_over(const BootCall &boot, SlotCall &call)
+{
+    call.return_address = boot.return_address;
+    call.nr = boot.nr;
+    call.saved_args = boot.args;
+    call.exit = boot.exit;
+}
+
 } // namespace
 
 SlotCall Executor::slot_call(const Order &order, pid_t tid, std::uint32_t index) const
@@ -295,10 +304,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
         return std::to_string(lease->index()) + " at " + hex(lease->slot().value());
     });
     SlotCall call = slot_call(order, tid, lease->index());
-    call.return_address = report.call.return_address;
-    call.nr = report.call.nr;
-    call.saved_args = report.call.args;
-    call.exit = report.call.exit;
+    take_over(report.call, call);
     const AreaHeader header{images_.signature(arch), report.image.code.value()};
     const std::vector<std::byte> bytes = arch.encode_slot(call, lease->slot());
     // Also tells a successor where the area is, and that the boot slot is free.
@@ -365,10 +371,7 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     SlotCall call = slot_call(order, tid, 0);
     call.spare = true;
     call.report_success = true; // we must learn of its end
-    call.return_address = report.call.return_address;
-    call.nr = report.call.nr;
-    call.saved_args = report.call.args;
-    call.exit = report.call.exit;
+    take_over(report.call, call);
     const std::vector<std::byte> bytes = arch.encode_slot(call, *slot);
     const std::int32_t nobody = 0;
     const std::array<WaitingWrite, 2> writes{
@@ -395,9 +398,7 @@ Result<void> Executor::finish(const PendingCall &pending, const Report &report, 
 Result<void> Executor::refuse_boot(const PendingCall &pending, const BootReport &report, int err)
 {
     SlotCall call;
-    call.return_address = report.call.return_address;
-    call.saved_args = report.call.args;
-    call.exit = report.call.exit;
+    take_over(report.call, call);
     return leave(pending, call, report.slot,
                  architecture_of(pending.notification()).boot_owner_offset(), -err);
 }
