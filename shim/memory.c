@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "memory.h"
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <errno.h>
 #include <sys/syscall.h>

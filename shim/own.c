@@ -13,8 +13,8 @@
 #define _GNU_SOURCE
 #include "own.h"
 
+#include "base/arch/native.h"
 #include "context.h"
-#include "native/native.h"
 #include "trap.h"
 
 #include <stddef.h>

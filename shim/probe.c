@@ -7,8 +7,8 @@
 // because pid_max can't be lower.
 #include "probe.h"
 
+#include "base/arch/native.h"
 #include "base/capabilities.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <linux/sched.h>

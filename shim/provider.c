@@ -2,8 +2,8 @@
 #include "provider.h"
 
 #include "arch.h"
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <linux/seccomp.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "slots.h"
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <stddef.h>
 #include <sys/syscall.h>

@@ -10,9 +10,9 @@
 #include "trap.h"
 
 #include "arch.h"
+#include "base/arch/native.h"
 #include "context.h"
 #include "filter/seccomp_filter.h"
-#include "native/native.h"
 #include "own.h"
 #include "slots.h"
 #include "threads.h"

@@ -6,7 +6,7 @@
 
 #include "base/fd_message.h"
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "exec.h"
 
-#include "native/native.h"
+#include "base/arch/native.h"
 #include "options.h"
 #include "text.h"
 

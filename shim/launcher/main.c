@@ -5,9 +5,9 @@
 // Freestanding: without a libc, one static file of a few KiB runs in any root file system and makes
 // only the system calls written here.
 #include "agent.h"
+#include "base/arch/native.h"
 #include "exec.h"
 #include "filter/seccomp_filter.h"
-#include "native/native.h"
 #include "options.h"
 #include "text.h"
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "abi/abi.hpp"
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -3,7 +3,7 @@
 #ifndef CLONE2_CAPABILITIES_H
 #define CLONE2_CAPABILITIES_H
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <linux/capability.h>
 #include <stdint.h>

@@ -4,7 +4,7 @@
 #ifndef CLONE2_FD_MESSAGE_H
 #define CLONE2_FD_MESSAGE_H
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef CLONE2_SECCOMP_FILTER_H
 #define CLONE2_SECCOMP_FILTER_H
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <errno.h>
 #include <linux/audit.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "provider.hpp"
 
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 #include "raw_child.h"
 
 #include <atomic>

@@ -4,8 +4,8 @@
 // executes this program again in the middle of that, over and over. FILE keeps the counters (see
 // `struct progress`; the first three are clone2-call's). ENOSYS is acceptable; anything else that
 // is wrong gives exit status 1 and a line on stdout.
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <fcntl.h>

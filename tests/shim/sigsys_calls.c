@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // clone2 where SIGSYS would be blocked without libclone2 in trap mode.
 #define _GNU_SOURCE
+#include "base/arch/native.h"
 #include "clone2.h"
 #include "expect.h"
-#include "native/native.h"
 #include "sigsys.h"
 
 #include <errno.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Trap mode: bare instructions at unusual places. Runs in its own pid namespace with the library
 // preloaded and CLONE2_SHIM=trap (see test_shim.py).
+#include "base/arch/native.h"
 #include "clone2.h"
 #include "expect.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -2,7 +2,7 @@
 #define _GNU_SOURCE
 #include "context.h"
 
-#include "native/native.h"
+#include "base/arch/native.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
 // Calls clone2 as its options say and prints one line per call: the target of most tests. Uses raw
 // system calls only around the clone, and no libc function newer than 2009, because it is also
 // built with musl.
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <fcntl.h>

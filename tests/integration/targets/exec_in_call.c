@@ -4,8 +4,8 @@
 // exec_in_call map ADDRESS: that fills 256 KiB of memory there, prints "mapped" and, for each line,
 // says whether the memory is unchanged.
 #define _GNU_SOURCE
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <pthread.h>

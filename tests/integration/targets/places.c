@@ -3,8 +3,8 @@
 // step; "call" calls clone2 and prints "pid PID status WAITSTATUS" or "errno N". Static and not
 // position independent, so that the dispatch steps know the range of all its code.
 #define _GNU_SOURCE
+#include "base/arch/native.h"
 #include "clone2.h"
-#include "native/native.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The architecture that this build itself runs on. For C without a C library, and for C++. */
 #ifdef __x86_64__
-#include "native/x86_64/native.h"
+#include "base/arch/x86_64/native.h"
 #elif defined(__i386__)
-#include "native/i386/native.h"
+#include "base/arch/i386/native.h"
 #else
-#error "native/native.h does not know this architecture"
+#error "base/arch/native.h does not know this architecture"
 #endif

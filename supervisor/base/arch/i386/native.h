@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* i386's part of native/native.h. */
+/* i386's part of base/arch/native.h. */
 #ifndef CLONE2_NATIVE_I386_H
 #define CLONE2_NATIVE_I386_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* x86-64's part of native/native.h. */
+/* x86-64's part of base/arch/native.h. */
 #ifndef CLONE2_NATIVE_X86_64_H
 #define CLONE2_NATIVE_X86_64_H
 
