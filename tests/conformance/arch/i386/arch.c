@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // i386: patterns for all registers, and the comparison after the call.
 #include "arch.h"
+#include "arch/x86/registers.h"
 #include "offsets.h"
 
 #include <asm/ldt.h>
-#include <cpuid.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,34 +54,6 @@ static const char *const segment_name[4] = {"ds", "es", "fs", "gs"};
 // What a function must preserve: ebx, esi, edi, ebp, esp, DF (which must be 0), and the control
 // bits of x87 and mxcsr. __kernel_vsyscall() changes no more than the instruction.
 #define KEPT_BY_FUNCTIONS (1U << ebx | 1U << esi | 1U << edi | 1U << ebp | 1U << esp)
-#define DIRECTION_FLAG 0x400U
-#define MXCSR_CONTROL 0xffc0U
-
-// CF PF AF ZF SF DF OF: the flags that a program can set without side effects.
-#define FLAGS_MASK 0xcd5U
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-}
-
-static uint32_t cpu_has_avx(void)
-{
-    static int known = -1;
-    if (known < 0) {
-        unsigned a, b, c, d;
-        known = 0;
-        if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE) && (c & bit_AVX)) {
-            uint32_t low, high;
-            __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-            known = (low & 6) == 6;
-        }
-    }
-    return (uint32_t)known;
-}
 
 static uint32_t address(const volatile void *p)
 {
@@ -128,32 +100,6 @@ int arch_by_function(const char *name)
     return strcmp(name, "vdso") == 0 && getauxval(AT_SYSINFO) ? ARCH_BY_VDSO : -1;
 }
 
-// fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
-// The x87 instruction and data pointers stay 0: some processors don't preserve them.
-static void fill_fx(struct arch_state *s, uint64_t *seed)
-{
-    memset(s->fx, 0, sizeof s->fx);
-    static const uint16_t control[4] = {0x037f, 0x077f, 0x0b7f, 0x0f7f};
-    uint16_t fcw = control[next_random(seed) & 3];
-    uint16_t fsw = 0x3800; // top 7: one value on the stack
-    uint32_t mxcsr = 0x1f80 | (uint32_t)(next_random(seed) & 0x603f);
-    memcpy(s->fx, &fcw, 2);
-    memcpy(s->fx + 2, &fsw, 2);
-    s->fx[4] = 0x80;
-    memcpy(s->fx + 24, &mxcsr, 4);
-    for (int i = 0; i < 8; i++) {
-        uint64_t mantissa = next_random(seed) | (1ULL << 63);
-        uint16_t exponent = 0x3fff;
-        memcpy(s->fx + 32 + 16 * i, &mantissa, 8);
-        memcpy(s->fx + 40 + 16 * i, &exponent, 2);
-        for (int j = 0; j < 4; j++) {
-            uint64_t v = next_random(seed);
-            memcpy(s->ymm[i] + 8 * j, &v, 8);
-        }
-        memcpy(s->fx + 160 + 16 * i, s->ymm[i], 16);
-    }
-}
-
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed)
 {
     memset(c->out, 0x5a, offsetof(struct arch_state, scratch));
@@ -173,7 +119,7 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
     c->in.gpr[(seed & 1) || s->arg[4] ? ebp : edi] = address(c);
     c->in.eflags = 0x202U | ((uint32_t)next_random(&seed) & FLAGS_MASK);
     read_segments(&c->in);
-    fill_fx(&c->in, &seed);
+    fill_fx(c->in.fx, c->in.ymm, 8, &seed);
     c->use_avx = cpu_has_avx();
     c->by_function = (uint32_t)s->by_function;
     c->function = s->by_function == ARCH_BY_LIBC ? (uint32_t)(uintptr_t)syscall
@@ -242,30 +188,6 @@ long arch_perform(struct arch_call *c)
     return result;
 }
 
-static int differ(char *why, size_t size, const char *name, uint32_t want, uint32_t got)
-{
-    if (want == got) {
-        return 0;
-    }
-    snprintf(why, size, "%s: expected 0x%x, got 0x%x", name, want, got);
-    return -1;
-}
-
-static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
-                        const void *got, size_t n)
-{
-    if (memcmp(want, got, n) == 0) {
-        return 0;
-    }
-    uint64_t a = 0;
-    uint64_t b = 0;
-    memcpy(&a, want, n < 8 ? n : 8);
-    memcpy(&b, got, n < 8 ? n : 8);
-    snprintf(why, size, "%s%d: expected 0x%llx..., got 0x%llx... (%zu bytes compared)", name, index,
-             (unsigned long long)a, (unsigned long long)b, n);
-    return -1;
-}
-
 int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
                  size_t size)
 {
@@ -290,29 +212,6 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
             return -1;
         }
     }
-    if (libc) {
-        uint32_t want;
-        uint32_t got;
-        memcpy(&want, in->fx + 24, 4);
-        memcpy(&got, out->fx + 24, 4);
-        if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL)) {
-            return -1;
-        }
-        return 0;
-    }
-    if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-        differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
-        differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
-        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4)) {
-        return -1;
-    }
-    for (int i = 0; i < 8; i++) {
-        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10) ||
-            differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16) ||
-            (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32))) {
-            return -1;
-        }
-    }
-    return 0;
+    return libc ? differ_fx_control(why, size, in->fx, out->fx)
+                : differ_fx(why, size, in->fx, out->fx, c->use_avx ? in->ymm : NULL, out->ymm, 8);
 }

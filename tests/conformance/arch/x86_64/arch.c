@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // x86-64: patterns for all registers, and the comparison after the call.
 #include "arch.h"
+#include "arch/x86/registers.h"
 #include "offsets.h"
 
-#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -63,34 +63,6 @@ static const char *const gpr_name[16] = {"rax", "rbx", "rcx", "rdx", "rsi", "rdi
 // of x87 and mxcsr.
 #define KEPT_BY_FUNCTIONS                                                                          \
     (1U << rbx | 1U << rbp | 1U << rsp | 1U << r12 | 1U << r13 | 1U << r14 | 1U << r15)
-#define DIRECTION_FLAG 0x400ULL
-#define MXCSR_CONTROL 0xffc0U
-
-// CF PF AF ZF SF DF OF: the flags that a program can set without side effects.
-#define FLAGS_MASK 0xcd5ULL
-
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-}
-
-static uint32_t cpu_has_avx(void)
-{
-    static int known = -1;
-    if (known < 0) {
-        unsigned a, b, c, d;
-        known = 0;
-        if (__get_cpuid(1, &a, &b, &c, &d) && (c & bit_OSXSAVE) && (c & bit_AVX)) {
-            uint32_t low, high;
-            __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-            known = (low & 6) == 6;
-        }
-    }
-    return (uint32_t)known;
-}
 
 static uint64_t segment_base(uint64_t code)
 {
@@ -114,34 +86,6 @@ uint64_t arch_tls_base(uint64_t argument)
 int arch_by_function(const char *name)
 {
     return strcmp(name, "libc") == 0 ? ARCH_BY_LIBC : -1;
-}
-
-// fxsave layout: fcw 0, fsw 2, ftw 4, mxcsr 24, st(i) 32 + 16 i (10 bytes), xmm(i) 160 + 16 i.
-// The x87 instruction and data pointers stay 0: some processors don't preserve them.
-static void fill_fx(struct arch_state *s, uint64_t *seed)
-{
-    memset(s->fx, 0, sizeof s->fx);
-    static const uint16_t control[4] = {0x037f, 0x077f, 0x0b7f, 0x0f7f};
-    uint16_t fcw = control[next_random(seed) & 3];
-    uint16_t fsw = 0x3800; // top 7: one value on the stack
-    uint32_t mxcsr = 0x1f80 | (uint32_t)(next_random(seed) & 0x603f);
-    memcpy(s->fx, &fcw, 2);
-    memcpy(s->fx + 2, &fsw, 2);
-    s->fx[4] = 0x80;
-    memcpy(s->fx + 24, &mxcsr, 4);
-    for (int i = 0; i < 8; i++) {
-        uint64_t mantissa = next_random(seed) | (1ULL << 63);
-        uint16_t exponent = 0x3fff;
-        memcpy(s->fx + 32 + 16 * i, &mantissa, 8);
-        memcpy(s->fx + 40 + 16 * i, &exponent, 2);
-    }
-    for (int i = 0; i < 16; i++) {
-        for (int j = 0; j < 4; j++) {
-            uint64_t v = next_random(seed);
-            memcpy(s->ymm[i] + 8 * j, &v, 8);
-        }
-        memcpy(s->fx + 160 + 16 * i, s->ymm[i], 16);
-    }
 }
 
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed)
@@ -171,7 +115,7 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
     c->in.rflags = 0x202 | (next_random(&seed) & FLAGS_MASK);
     c->in.gs_base = segment_base(ARCH_GET_GS_CODE);
     c->in.fs_base = segment_base(ARCH_GET_FS_CODE);
-    fill_fx(&c->in, &seed);
+    fill_fx(c->in.fx, c->in.ymm, 16, &seed);
     c->use_avx = cpu_has_avx();
     c->by_function = (uint32_t)s->by_function;
     if (c->by_function) {
@@ -205,31 +149,6 @@ long arch_perform(struct arch_call *c)
     return c->by_function ? arch_function_r14(c) : arch_call_r14(c);
 }
 
-static int differ(char *why, size_t size, const char *name, uint64_t want, uint64_t got)
-{
-    if (want == got) {
-        return 0;
-    }
-    snprintf(why, size, "%s: expected 0x%llx, got 0x%llx", name, (unsigned long long)want,
-             (unsigned long long)got);
-    return -1;
-}
-
-static int differ_bytes(char *why, size_t size, const char *name, int index, const void *want,
-                        const void *got, size_t n)
-{
-    if (memcmp(want, got, n) == 0) {
-        return 0;
-    }
-    uint64_t a = 0;
-    uint64_t b = 0;
-    memcpy(&a, want, n < 8 ? n : 8);
-    memcpy(&b, got, n < 8 ? n : 8);
-    snprintf(why, size, "%s%d: expected 0x%llx..., got 0x%llx... (%zu bytes compared)", name, index,
-             (unsigned long long)a, (unsigned long long)b, n);
-    return -1;
-}
-
 int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,
                  size_t size)
 {
@@ -252,35 +171,7 @@ int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, 
         differ(why, size, "gs base", in->gs_base, out->gs_base)) {
         return -1;
     }
-    if (c->by_function) {
-        uint32_t want;
-        uint32_t got;
-        memcpy(&want, in->fx + 24, 4);
-        memcpy(&got, out->fx + 24, 4);
-        if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-            differ(why, size, "mxcsr control bits", want & MXCSR_CONTROL, got & MXCSR_CONTROL)) {
-            return -1;
-        }
-        return 0;
-    }
-    if (differ_bytes(why, size, "x87 control word ", 0, in->fx, out->fx, 2) ||
-        differ_bytes(why, size, "x87 status word ", 0, in->fx + 2, out->fx + 2, 2) ||
-        differ_bytes(why, size, "x87 tag word ", 0, in->fx + 4, out->fx + 4, 1) ||
-        differ_bytes(why, size, "mxcsr ", 0, in->fx + 24, out->fx + 24, 4)) {
-        return -1;
-    }
-    for (int i = 0; i < 8; i++) {
-        if (differ_bytes(why, size, "st", i, in->fx + 32 + 16 * i, out->fx + 32 + 16 * i, 10)) {
-            return -1;
-        }
-    }
-    for (int i = 0; i < 16; i++) {
-        if (differ_bytes(why, size, "xmm", i, in->fx + 160 + 16 * i, out->fx + 160 + 16 * i, 16)) {
-            return -1;
-        }
-        if (c->use_avx && differ_bytes(why, size, "ymm", i, in->ymm[i], out->ymm[i], 32)) {
-            return -1;
-        }
-    }
-    return 0;
+    return c->by_function
+               ? differ_fx_control(why, size, in->fx, out->fx)
+               : differ_fx(why, size, in->fx, out->fx, c->use_avx ? in->ymm : NULL, out->ymm, 16);
 }
