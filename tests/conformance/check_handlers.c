@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Handlers that call clone2, and handlers that jump away from a call.
 #define _GNU_SOURCE
+#include "alarm.h"
 #include "call.h"
 #include "harness.h"
 #include "inner.h"
@@ -10,21 +11,7 @@
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <sys/time.h>
 #include <sys/wait.h>
-
-static void start_timer(unsigned first_us, unsigned interval_us)
-{
-    struct itimerval timer = {{0, (suseconds_t)interval_us}, {0, (suseconds_t)first_us}};
-    NEED(setitimer(ITIMER_REAL, &timer, NULL));
-}
-
-static void handle(void (*handler)(int), int flags)
-{
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags | SA_ONSTACK};
-    use_alternate_stack();
-    NEED(sigaction(SIGALRM, &action, NULL));
-}
 
 static struct call *handler_call;
 static volatile sig_atomic_t handler_calls;

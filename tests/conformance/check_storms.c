@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Storms of signals: handlers with and without SA_RESTART, blocked signals, threads, first calls.
 #define _GNU_SOURCE
+#include "alarm.h"
 #include "call.h"
 #include "harness.h"
 #include "inner.h"
@@ -23,19 +24,6 @@ static void count_signal(int number)
 {
     (void)number;
     __atomic_add_fetch(&signals_seen, 1, __ATOMIC_RELAXED);
-}
-
-static void start_timer(unsigned first_us, unsigned interval_us)
-{
-    struct itimerval timer = {{0, (suseconds_t)interval_us}, {0, (suseconds_t)first_us}};
-    NEED(setitimer(ITIMER_REAL, &timer, NULL));
-}
-
-static void handle(void (*handler)(int), int flags)
-{
-    struct sigaction action = {.sa_handler = handler, .sa_flags = flags | SA_ONSTACK};
-    use_alternate_stack();
-    NEED(sigaction(SIGALRM, &action, NULL));
 }
 
 static void nothing(int number)
