@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Shared by the agent's tests: agents, peers that speak its protocol (or don't), supervised targets,
 a stand-in for the service manager."""
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -30,6 +31,32 @@ NOTIF_RECV, NOTIF_SEND = 0xc0502100, 0xc0182101
 SET_MODE_FILTER, NEW_LISTENER, WAIT_KILLABLE_RECV = 1, 8, 32
 PR_SET_NO_NEW_PRIVS = 38
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+@contextlib.contextmanager
+def user(uid):
+    """Root as this user, for a while: what it creates is the user's."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def lingering_socket():
+    """A socket whose last close waits for a peer that does not read, and that peer's listener."""
+    server, client = socket.socket(), socket.socket()  # nothing that other users must import first
+    server.bind(("127.0.0.1", 0))
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    server.listen()
+    client.connect(server.getsockname())
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.send(b"x" * 65536)
+    client.setblocking(True)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
+    return client, server
 
 
 def install_filter(nr=NR, flags=0):

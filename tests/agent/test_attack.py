@@ -22,7 +22,7 @@ import agents
 import harness
 import procs
 import tracing
-from agents import NR, PROCESS_VM_READV, ServiceManager, Target, libc
+from agents import NR, PROCESS_VM_READV, ServiceManager, Target, lingering_socket, libc, user
 from hanging_files import HangingFiles
 
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
@@ -57,30 +57,6 @@ class Counts:
 
     def all(self):
         return {name: self[name] for name in self.names}
-
-
-@contextlib.contextmanager
-def user(uid):
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-def lingering_socket():
-    """Its last close waits for a peer who does not read."""
-    server, client = socket.socket(), socket.socket()  # nothing that other users must import first
-    server.bind(("127.0.0.1", 0))
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    server.listen()
-    client.connect(server.getsockname())
-    client.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            client.send(b"x" * 65536)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
-    return client, server
 
 
 class Attack(harness.Case):

@@ -111,29 +111,9 @@ class Hostile(harness.Case):
         agent.serves()
         self.wait(lambda: agent.fds() == before, "no descriptor kept")
 
-    @staticmethod
-    @contextlib.contextmanager
-    def user(uid):
-        os.seteuid(uid)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-
     def lingering_socket(self):
-        """A socket whose last close waits for a peer that does not read."""
-        server = socket.create_server(("127.0.0.1", 0))
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client, server = agents.lingering_socket()
         self.addCleanup(server.close)
-        client = socket.create_connection(server.getsockname())
-        client.setblocking(False)
-        try:
-            while True:
-                client.send(b"x" * 65536)
-        except BlockingIOError:
-            pass
-        client.setblocking(True)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 600))
         return client
 
     def wrapped(self):
@@ -174,7 +154,7 @@ class Hostile(harness.Case):
             target = Target(self)
             agent.child.send_signal(signal.SIGSTOP)
             os.chmod(agent.path, 0o666)
-            with self.user(harness.NOBODY if stranger else 0):
+            with agents.user(harness.NOBODY if stranger else 0):
                 peer = agent.connect()
             socket.send_fds(peer, [agents.state()], [] if stranger else [target.listener])
             inner = self.lingering_socket()
@@ -192,14 +172,14 @@ class Hostile(harness.Case):
         agent = Agent(self, "--allow-uid", str(harness.NOBODY), "--budget", "descriptors=64")
         before = agent.fds()
         files = HangingFiles(self)
-        with self.user(harness.NOBODY):
+        with agents.user(harness.NOBODY):
             files.open_apart(lambda fd: agent.send(agents.state(), [fd]))
         self.wait(lambda: agent.is_in(CLOSE), "a close that waits")
         most = 0
         with open("/dev/null") as null:
             for _ in range(100):
                 # It may be refused at once.
-                with contextlib.suppress(OSError), self.user(harness.NOBODY):
+                with contextlib.suppress(OSError), agents.user(harness.NOBODY):
                     ended(agent.send(agents.state(), [null.fileno()] * 4))
                 most = max(most, agent.fds() - before)
         # What comes beyond its half is not received, and so need not be closed after it.
