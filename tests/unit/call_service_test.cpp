@@ -4,6 +4,7 @@
 #include "filter/seccomp_filter.h"
 #include "image/identity.hpp"
 #include "mark_of.hpp"
+#include "real_call.hpp"
 #include "target/memory.hpp"
 
 #include <poll.h>
@@ -129,8 +130,7 @@ TEST_CASE("CallHandler: a real caller behind a real listener")
     Bench bench;
     serve_all(bench, sockets);
     const auto records = bench.records.all();
-    if (!records.empty() && records[0].result == -EPERM) {
-        left_out("a real call", records[0].why);
+    if (may_not_trace(records)) {
         return;
     }
     CHECK(WEXITSTATUS(target.status()) == 0);
@@ -165,8 +165,7 @@ TEST_CASE("CallHandler: the first call shows how a listener was installed")
         Bench bench;
         const std::optional<bool> learnt = serve_all(bench, sockets, false);
         const auto records = bench.records.all();
-        if (!records.empty() && records[0].result == -EPERM) {
-            left_out("a real call", records[0].why);
+        if (may_not_trace(records)) {
             return;
         }
         CHECK(WEXITSTATUS(target.status()) == 0);
@@ -208,8 +207,7 @@ TEST_CASE("CallHandler: calls are passed to the kernel under another number, arg
     Bench bench(call_by(SYS_write));
     serve_all(bench, sockets);
     const auto records = bench.records.all();
-    if (!records.empty() && records[0].result == -EPERM) {
-        left_out("a real call", records[0].why);
+    if (may_not_trace(records)) {
         return;
     }
     CHECK(WEXITSTATUS(target.status()) == 0);
@@ -243,10 +241,7 @@ TEST_CASE("CallHandler: a successor can take over at any point, with the existin
             }
             return result;
         });
-        sockets.theirs.reset();
-        ReceivedListener received = receive_listener(sockets.ours.get());
-        REQUIRE(received.fd);
-        Listener listener(std::move(received.fd), received.wait_killable);
+        Listener listener = take_listener(sockets);
         Bench first;
         Bench second;
         const std::size_t inherited = find_areas(target.pid()).size();
@@ -255,8 +250,7 @@ TEST_CASE("CallHandler: a successor can take over at any point, with the existin
             REQUIRE(notification.has_value());
             serve(i < taken_over ? first : second, listener, *notification);
             const auto records = second.records.all();
-            if (!records.empty() && records[0].result == -EPERM) {
-                left_out("a real call", records[0].why);
+            if (may_not_trace(records)) {
                 return;
             }
         }
@@ -290,10 +284,7 @@ TEST_CASE(
         return three_children(args) == 0 && syscall(nr, &wrong, &busy) == -1 && errno == ENOSYS ? 0
                                                                                                 : 1;
     });
-    sockets.theirs.reset();
-    ReceivedListener received = receive_listener(sockets.ours.get());
-    REQUIRE(received.fd);
-    Listener listener(std::move(received.fd), received.wait_killable);
+    Listener listener = take_listener(sockets);
     Bench bench;
     Images images(procfs(), {3, 4});
     CallReader other(procfs(), images);
@@ -317,8 +308,7 @@ TEST_CASE(
             serve(bench, listener, *notification);
         }
         const auto records = bench.records.all();
-        if (!records.empty() && records[0].result == -EPERM && foreign == 0) {
-            left_out("a real call", records[0].why);
+        if (foreign == 0 && may_not_trace(records)) {
             return;
         }
     }
@@ -335,10 +325,7 @@ TEST_CASE(
         CloneStruct args = args_of(sigchld, 0);
         return install_and_send(sockets.theirs.get(), nr) && make_and_reap(args, 7) ? 0 : 1;
     });
-    sockets.theirs.reset();
-    ReceivedListener received = receive_listener(sockets.ours.get());
-    REQUIRE(received.fd);
-    Listener listener(std::move(received.fd), received.wait_killable);
+    Listener listener = take_listener(sockets);
     const auto call = listener.receive();
     REQUIRE(call.has_value());
     Bench bench;
