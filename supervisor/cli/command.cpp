@@ -137,15 +137,17 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         // Signals are no longer forwarded to PROGRAM, so they act on us; the end of the serving
         // process ends the wait.
         restore_signals(inherited);
+        std::signal(SIGCHLD, SIG_DFL); // the kernel forgets the usage of what it reaps itself
         while (receive_value<char>(command_end)) {
         }
     } else if (options.stats && send_value(command_end, finish_request)) {
         pollfd polled{command_end.get(), POLLIN, 0};
         (void)::poll(&polled, 1, finish_timeout_ms);
     }
-    if (status && status->alone) {
-        // The serving process ends now. Wait for it, or it stays a zombie where nothing reaps
-        // orphans.
+    if (options.wait_all || (status && status->alone)) {
+        // The serving process ends now. Reap it: it has reaped the reaper, and that has reaped
+        // PROGRAM, so what our caller's wait4(2) reports as our usage includes PROGRAM's. And
+        // it would stay a zombie where nothing reaps orphans.
         command_end.reset();
         (void)::waitpid(serving, nullptr, 0);
     }

@@ -112,26 +112,26 @@ void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
     }
 }
 
-/// Continues the reaper whenever it is stopped. Waits for its pid only, so it takes no tracee's
-/// stop.
-void keep_going(pid_t reaper)
+/// Continues the reaper whenever it is stopped, and reaps it. So its usage, which includes
+/// PROGRAM's, is added to ours, and with ours to the command's. Waits for this pid only, so it
+/// takes no tracee's stop.
+void attend(pid_t reaper)
 {
-    Thread([reaper] {
-        siginfo_t info{};
-        while (::waitid(P_PID, static_cast<id_t>(reaper), &info, WSTOPPED) == 0 || errno == EINTR) {
+    siginfo_t info{};
+    do {
+        info = {};
+        if (::waitid(P_PID, static_cast<id_t>(reaper), &info, WSTOPPED | WEXITED) == 0 &&
+            info.si_code == CLD_STOPPED) {
             wake_reaper(reaper);
         }
-    }).detach();
+    } while (info.si_code == CLD_STOPPED || errno == EINTR);
+    // If it was killed, we have inherited its children: the kernel reaps them.
+    std::signal(SIGCHLD, SIG_IGN);
 }
 
 /// Runs the loop while the process lives.
-void run_until_end_of(pid_t process, EventLoop &loop)
+void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 {
-    const Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
-    if (!pidfd) {
-        (void)::waitpid(process, nullptr, 0); // already dead (pidfd_open exists since 5.3)
-        return;
-    }
     const std::unique_ptr<EventLoop::Watch> watch = loop.watch(pidfd.get());
     watch->wait_readable([&loop] { loop.stop(); });
     while (loop.run_one()) {
@@ -144,11 +144,11 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
           pid_t reaper)
 {
     ::prctl(PR_SET_NAME, "clone2-serve");
-    // We inherit children only if the reaper was killed; then the kernel reaps them.
-    std::signal(SIGCHLD, SIG_IGN);
     // A log written to a pipe without a reader loses lines and must not kill us.
     std::signal(SIGPIPE, SIG_IGN);
     std::optional<QueuedDiagnostics> messages;
+    // Not joined after a failure: PROGRAM's process, and so the reaper, still waits for our answer.
+    std::optional<Thread> attendant;
     try {
         QueuedDiagnostics &diagnostics = messages.emplace(options.verbosity);
         close_standard(STDIN_FILENO);
@@ -156,7 +156,8 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         close_others({program.get(), command.get(), log.fd.get()});
         (void)!::chdir("/"); // don't keep a file system busy
         raise_limits();
-        keep_going(reaper);
+        const Fd reaper_end{static_cast<int>(::syscall(SYS_pidfd_open, reaper, 0))};
+        attendant.emplace([reaper] { attend(reaper); });
         const auto procfs = std::make_shared<const Procfs>();
         CallAudit audit(options, std::move(log), diagnostics);
         CallHandler handler(procfs, diagnostics,
@@ -184,7 +185,10 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
                 return own_failure;
             }
             program.reset();
-            run_until_end_of(reaper, *loop);
+            if (reaper_end) { // pidfd_open exists since 5.3
+                run_until_end_of(reaper_end, *loop);
+            }
+            attendant.reset();
             audit.finish();
             return 0;
         }
@@ -202,8 +206,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
             send_value(program, finish_request);
             program.reset();
         });
-        // The reaper ends with its last child; don't leave it as a zombie.
-        (void)::waitpid(reaper, nullptr, 0);
+        attendant.reset(); // the reaper ends with its last child
         audit.finish();
     } catch (const std::exception &error) {
         if (program) {
