@@ -4,6 +4,7 @@
 #include "agent/key_positions.hpp"
 #include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
+#include "base/users.hpp"
 #include "plan/flags.hpp"
 
 #include <limits>
@@ -103,6 +104,15 @@ private:
     {
         std::set<uid_t> found;
         const auto one = [&](const Json &uid) {
+            if (uid.is_string()) {
+                const std::optional<uid_t> named = uid_of_user(uid.get<std::string>());
+                if (!named) {
+                    throw document_.error_at(value, "\"uid\": there is no user " +
+                                                        printable(uid.dump(), ""));
+                }
+                found.insert(*named);
+                return;
+            }
             // The highest value means "none" in every system call.
             found.insert(static_cast<uid_t>(
                 integer(uid, value, "uid", 0, std::numeric_limits<uid_t>::max() - 1)));

@@ -111,7 +111,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             listener_end.reset();
             log = {};
             reap(options.pidns_depth, std::move(to_command),
-                 [&] { run_program(options.program, filter, program_end, inherited); });
+                 [&] { run_program(options, filter, program_end, inherited); });
         }
         to_command = {};
         program_end.reset();

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/options.hpp"
 
+#include "base/users.hpp"
+#include "cli/nearest.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -34,11 +37,6 @@ std::optional<T> parse_number(std::string_view text, T low, T high)
         return std::nullopt;
     }
     return value;
-}
-
-std::string long_name(const Option &option)
-{
-    return std::string("--") + option.long_name;
 }
 
 // Functions for Option::take.
@@ -107,7 +105,10 @@ const char *uids(const Option &option, const Value &value, Asked &asked)
 {
     const bool good = each_of(*value, [&](std::string_view text) {
         // The highest value means "none" in every system call.
-        const auto uid = parse_number<uid_t>(text, 0, std::numeric_limits<uid_t>::max() - 1);
+        auto uid = parse_number<uid_t>(text, 0, std::numeric_limits<uid_t>::max() - 1);
+        if (!uid) {
+            uid = uid_of_user(std::string(text));
+        }
         asked.options.allowed_uids.push_back(uid.value_or(0));
         return uid.has_value();
     });
@@ -199,15 +200,16 @@ std::string feature_may_stand_apart(Asked &asked)
 
 constexpr std::array table{
     Option{'n', "nr", "N[,N...]", any_mode & ~unsigned{dumping}, numbers,
-           "the system call numbers to serve, each as [ARCH:]N[=ABI]. ARCH is x86_64 (default) or "
+           "the system call numbers to serve, each as [ARCH:]N[=ABI] (default 387). ARCH is x86_64 "
+           "(default) or "
            "i386. ABI is clone2 "
            "(default), eclone or clone_with_pids, the forms before and after it. Default: 387 of "
            "each ARCH. Of i386:337, x86_64:300=eclone and i386:338=eclone only those calls are "
            "taken that can't be recvmmsg or fanotify_init, which have these numbers today"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,
-        "run PROGRAM in DEPTH (default 1, at most 32) new nested pid namespaces with a new /proc; "
-        "without privilege, also in a new user namespace, as its root"},
+        "run PROGRAM in DEPTH (default 1) new nested pid namespaces with a new /proc. DEPTH is at "
+        "most 32. Without privilege, PROGRAM is also in a new user namespace, as its root"},
     Option{0, "log", "FILE|-", running | listening, file<&Options::log>,
            "append one line per call to FILE, or write it to stderr. SIGHUP reopens FILE, after a "
            "rename; PROGRAM also gets the signal, unless it is sent to the serving process "
@@ -225,54 +227,59 @@ constexpr std::array table{
            "if PROGRAM dies from signal S: die from it, too (default), or exit with 128+S"},
     Option{0, "event-loop", "auto|io_uring|epoll", running | listening | checking,
            choice<&Options::loop, LoopChoice::automatic, LoopChoice::io_uring, LoopChoice::epoll>,
-           "how to wait for events (default auto, which is epoll; with io_uring, a call that is "
-           "held up can delay others)"},
+           "how to wait for events (default auto, which is epoll). With io_uring, a call that is "
+           "held up can delay others"},
     Option{0, "provider", "auto|supervisor|kernel", running | listening,
            choice<&Options::provider, Provider::automatic, Provider::supervisor, Provider::kernel>,
-           "what makes the calls (default auto: a patched kernel's own clone2, which is then left "
-           "alone, else the supervisor)",
+           "what makes the calls (default auto). auto is a patched kernel's own clone2, which is "
+           "then left alone, else the supervisor",
            running, serves_a_number},
     Option{0, "listen", "PATH", listening | checking, file<&Options::listen>,
-           "run no PROGRAM, but serve as an agent in the foreground: clone2-shim and OCI runtimes "
-           "(listenerPath) send the listeners of their programs to this unix socket. Allowed peers "
+           "serve as an agent, without a PROGRAM, on this unix socket. It runs in the foreground. "
+           "clone2-shim and OCI runtimes (listenerPath) send the listeners of their programs to "
+           "this socket. Allowed peers "
            "are root and the agent's own user. On SIGTERM the agent finishes calls in progress and "
            "ends. A socket passed by systemd (LISTEN_FDS) is used instead of PATH; with "
            "FileDescriptorStoreMax= a restart loses no program",
            listening},
     Option{0, "allow-uid", "UID[,UID...]", listening, uids,
-           "with --listen: these users may connect, too (the socket is then open to all, and peers "
-           "are checked). In a user namespace that doesn't map all users, 65534 stands for every "
+           "with --listen: these users may connect, too. Each is a uid or a name. The socket is "
+           "then open to all, and peers are checked. In a user namespace that doesn't map all "
+           "users, 65534 stands for every "
            "unmapped user and admits no one"},
     Option{0, "policy", "FILE", listening, file<&Options::policy>,
-           "with --listen: a JSON file of rules, {\"rules\": [{\"match\": {\"uid\", "
+           "with --listen: limit pids, flags and children by a file of rules. The file is JSON: "
+           "{\"rules\": [{\"match\": {\"uid\", "
            "\"container\", \"metadata\", \"annotations\"}, \"pids\": [[FIRST, LAST]], \"flags\": "
            "[\"CLONE_NEWPID\"], \"max_children\": N, \"deny\": REASON}]}. The first rule that "
            "matches decides; refused calls, and calls that no rule matches, get EPERM. A text must "
-           "match exactly, or up to a '*' at its end. SIGHUP reloads the file; one with an error "
+           "match exactly, or up to a '*' at its end; a uid may be a user's name. SIGHUP reloads "
+           "the file; one with an error "
            "changes nothing. max_children: live processes created by clone2 through one listener; "
            "threads, zombies and children of fork don't count"},
-    Option{
-        0, "budget", "NAME=N[,...]", listening, budget,
-        "with --listen: limits for all peers together: listeners=8192, calls=1024 (in progress at "
-        "once), memory=256 (MiB), descriptors (default: what the file descriptor limit leaves). A "
-        "user may hold as much as stays free for others, so a single user gets at most half. "
-        "Beyond that, calls wait, everything else is refused, and a warning says so"},
+    Option{0, "budget", "NAME=N[,...]", listening, budget,
+           "with --listen: limits for all peers together. They are listeners=8192, calls=1024 (in "
+           "progress at once), memory=256 (MiB), descriptors (default: what the file descriptor "
+           "limit leaves). A "
+           "user may hold as much as stays free for others, so a single user gets at most half. "
+           "Beyond that, calls wait, everything else is refused, and a warning says so"},
     Option{'v', "verbose", nullptr, running | listening, verbose,
-           "print on stderr what is happening; given twice (-vv), also each stage of each call: "
+           "print on stderr what is happening; -vv: also each stage of each call. The stages are "
            "received, read, planned, slot, redirected, reported, answered; with the calling "
            "thread and the microseconds since the call was received"},
     Option{'q', "quiet", nullptr, running | listening, set<&Options::verbosity, Verbosity::quiet>,
            "print no warnings"},
     Option{0, "check", "[=FEATURE]", checking, feature,
-           "print what this kernel and this caller can do, and the consequences; exit status 1 if "
-           "FEATURE, or without it anything required, is missing",
+           "print what this kernel and this caller can do. The exit status is 1 if FEATURE, or "
+           "without it anything required, is missing",
            checking, feature_may_stand_apart},
     Option{0, "print-bpf", "[=base64]", printing, encoding,
-           "write the seccomp filter for --nr to stdout, raw or in base64, which crun's "
-           "annotation run.oci.seccomp_bpf_data takes",
+           "write the seccomp filter for --nr to stdout, raw or in base64. crun's annotation "
+           "run.oci.seccomp_bpf_data takes the latter",
            printing},
     Option{0, "dump-slots", "PID", dumping, process,
-           "print what a supervised process holds of ours: where the code and the area are, and "
+           "print what a supervised process holds of ours. That is where the code and the area "
+           "are, and "
            "each slot in use with its owner and its call. The process is only read, and not "
            "stopped. Takes the right to trace it",
            dumping},
@@ -308,9 +315,16 @@ std::string name_for(unsigned modes)
     }));
 }
 
-bool value_optional(const Option &option)
+/// What was probably meant by an unknown option.
+std::string suggestion(std::string_view name)
 {
-    return option.argument[0] == '[';
+    std::vector<std::string> known;
+    known.reserve(table.size());
+    for (const Option &option : table) {
+        known.push_back(long_name(option));
+    }
+    const std::optional<std::string> meant = nearest(name, known);
+    return (meant ? "; did you mean " + *meant + "?" : std::string()) + " (see --help)";
 }
 
 /// Separates options from PROGRAM without interpreting them. Returns the error, or "".
@@ -333,7 +347,7 @@ std::string split(std::span<const std::string> arguments, std::vector<Given> &gi
                 return is_long ? name == long_name(known) : word[1] == known.short_name;
             });
             if (option == nullptr) {
-                return "unknown option '" + name + "'";
+                return "unknown option '" + name + "'" + suggestion(name);
             }
             Value value;
             if (option->argument == nullptr) {
@@ -369,20 +383,26 @@ std::string conflict(const Option &option, Asked &asked)
            (option.modes == running ? ", which runs no program" : "");
 }
 
-/// Breaks a text at blanks.
-std::vector<std::string> wrap(std::string_view text, std::size_t width)
+/// Whether PROGRAM is a number directly after an option that could have had it as its value.
+bool is_number_after(const Given &last, std::span<const std::string> arguments,
+                     const std::vector<std::string> &program)
 {
-    std::vector<std::string> lines;
-    while (text.size() > width) {
-        const std::size_t blank = text.rfind(' ', width);
-        lines.emplace_back(text.substr(0, blank));
-        text.remove_prefix(blank + 1);
-    }
-    lines.emplace_back(text);
-    return lines;
+    return !program.empty() && value_optional(*last.option) && !last.value &&
+           program.front().find_first_not_of("0123456789") == std::string::npos &&
+           arguments[arguments.size() - program.size() - 1] != "--";
 }
 
 } // namespace
+
+std::string long_name(const Option &option)
+{
+    return std::string("--") + option.long_name;
+}
+
+bool value_optional(const Option &option)
+{
+    return option.argument != nullptr && option.argument[0] == '[';
+}
 
 std::span<const Option> all_options()
 {
@@ -392,62 +412,6 @@ std::span<const Option> all_options()
 std::span<const ExitText> exit_texts()
 {
     return exits;
-}
-
-std::string spelled(const Option &option)
-{
-    std::string text = option.short_name != 0 ? std::string("-") + option.short_name + ", " : "";
-    text += long_name(option);
-    if (option.argument != nullptr) {
-        text += (value_optional(option) ? "" : " ") + std::string(option.argument);
-    }
-    return text;
-}
-
-std::vector<std::string> usage()
-{
-    std::vector<std::string> lines{"[OPTION...] [--] PROGRAM [ARG...]"};
-    for (const Option &option : table) {
-        if (option.selects != running) {
-            const bool alone = find([&](const Option &other) {
-                                   return other.selects == running && other.modes != any_mode &&
-                                          (other.modes & option.selects) != 0;
-                               }) == nullptr;
-            lines.push_back(spelled(option) + (alone ? "" : " [OPTION...]"));
-        }
-    }
-    return lines;
-}
-
-std::string help_text()
-{
-    constexpr std::size_t column = 28;
-    constexpr std::size_t width = 50;
-    std::string help;
-    for (const std::string &line : usage()) {
-        help +=
-            (help.empty() ? "Usage: clone2-supervise " : "       clone2-supervise ") + line + "\n";
-    }
-    help += "\nRun PROGRAM with the clone2 system call: clone() with chosen pids.\n\n";
-    for (const Option &option : table) {
-        std::string left = (option.short_name != 0 ? "  " : "      ") + spelled(option);
-        for (const std::string &line : wrap(option.text, width)) {
-            if (left.size() >= column) {
-                help += left + "\n";
-                left.clear();
-            }
-            left.resize(column, ' ');
-            help += left + line + "\n";
-            left.clear();
-        }
-    }
-    help += "\nExit status:\n";
-    for (const ExitText &exit : exits) {
-        std::string left = std::string("  ") + exit.status;
-        left.resize(8, ' ');
-        help += left + exit.text + "\n";
-    }
-    return help;
 }
 
 Command parse(std::span<const std::string> arguments)
@@ -474,6 +438,11 @@ Command parse(std::span<const std::string> arguments)
     }
     if (asked.mode == running && options.program.empty()) {
         return UsageError{"no PROGRAM given (see --help)"};
+    }
+    if (!given.empty() && is_number_after(given.back(), arguments, options.program)) {
+        options.not_found_hint = "if it is the value of " + long_name(*given.back().option) +
+                                 ", write " + long_name(*given.back().option) + "=" +
+                                 options.program.front();
     }
     if (asked.mode != running && !options.program.empty()) {
         return UsageError{name_for(asked.mode) + " runs no program"};

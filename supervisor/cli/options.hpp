@@ -50,6 +50,7 @@ struct Options {
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;
     std::vector<std::string> program;
+    std::string not_found_hint; ///< what may have been meant if PROGRAM is not found
     /// Run as an agent on this socket instead of running a program.
     std::optional<std::string> listen;
     std::vector<uid_t> allowed_uids;
@@ -82,7 +83,8 @@ struct UsageError {
 using Command =
     std::variant<Options, ShowHelp, ShowVersion, Check, PrintBpf, DumpSlots, UsageError>;
 
-/// Options end at the first non-option or at "--". Pure.
+/// Options end at the first non-option or at "--". Pure but for the names of users, which it looks
+/// up.
 [[nodiscard]] Command parse(std::span<const std::string> arguments);
 
 /// What the command is asked to do, as a set of bits. The highest bit set counts.
@@ -107,6 +109,7 @@ struct Option {
     /// Stores the option in `asked`. Returns nullptr, or what the value should have been.
     const char *(*take)(const Option &option, const std::optional<std::string> &value,
                         Asked &asked);
+    /// Its first sentence is what --help shows.
     const char *text;
     Mode selects = running; ///< what the command does because of it
     /// Sees all options together: completes them, or returns why this one does not fit.
@@ -114,6 +117,10 @@ struct Option {
 };
 [[nodiscard]] std::span<const Option> all_options();
 
+/// "--nr".
+[[nodiscard]] std::string long_name(const Option &option);
+/// Whether a value may be given, with "=", but need not.
+[[nodiscard]] bool value_optional(const Option &option);
 /// As typed: "-n, --nr N".
 [[nodiscard]] std::string spelled(const Option &option);
 /// What may follow the command's name, one line per mode.
@@ -126,7 +133,7 @@ struct ExitText {
 };
 [[nodiscard]] std::span<const ExitText> exit_texts();
 
-/// The output of --help.
+/// The output of --help: at most 100 lines of 80 columns. The manual page has the rest.
 [[nodiscard]] std::string help_text();
 
 } // namespace clone2::cli

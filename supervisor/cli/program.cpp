@@ -12,6 +12,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <vector>
 
 namespace clone2::cli
 {
@@ -24,9 +26,10 @@ constexpr int not_found = 127;
 
 } // namespace
 
-void run_program(const std::vector<std::string> &program, std::span<const sock_filter> filter,
-                 const Fd &serving, const InheritedSignals &inherited)
+void run_program(const Options &options, std::span<const sock_filter> filter, const Fd &serving,
+                 const InheritedSignals &inherited)
 {
+    const std::vector<std::string> &program = options.program;
     std::vector<char *> arguments;
     arguments.reserve(program.size() + 1);
     for (const std::string &argument : program) {
@@ -56,8 +59,11 @@ void run_program(const std::vector<std::string> &program, std::span<const sock_f
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;
     (void)ignore_file_limit();
-    Diagnostics::line(printable(program.front()) + ": " + std::strerror(err));
-    ::_exit(err == ENOENT ? not_found : not_executable);
+    const bool missing = err == ENOENT;
+    const std::string hint =
+        missing && !options.not_found_hint.empty() ? " (" + options.not_found_hint + ")" : "";
+    Diagnostics::line(printable(program.front()) + ": " + std::strerror(err) + hint);
+    ::_exit(missing ? not_found : not_executable);
 }
 
 } // namespace clone2::cli

@@ -3,12 +3,11 @@
 
 #include "base/fd.hpp"
 #include "cli/inherited_signals.hpp"
+#include "cli/options.hpp"
 
 #include <linux/filter.h>
 
 #include <span>
-#include <string>
-#include <vector>
 
 namespace clone2::cli
 {
@@ -16,8 +15,7 @@ namespace clone2::cli
 /// Runs in PROGRAM's process: installs the filter (empty: none), hands the listener to `serving`,
 /// waits until it is served, restores the inherited signals and executes PROGRAM. On failure,
 /// prints a message and exits with 125, 126 or 127.
-[[noreturn]] void run_program(const std::vector<std::string> &program,
-                              std::span<const sock_filter> filter, const Fd &serving,
-                              const InheritedSignals &inherited);
+[[noreturn]] void run_program(const Options &options, std::span<const sock_filter> filter,
+                              const Fd &serving, const InheritedSignals &inherited);
 
 } // namespace clone2::cli

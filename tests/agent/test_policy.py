@@ -63,6 +63,12 @@ class Policy(harness.Case):
         agent = self.agent({"match": {"uid": [1, 2]}, "deny": "not you"}, {"match": {"uid": 0}})
         self.assertEqual(self.target(agent).call(7000), 7000)
 
+    def test_uid_by_name(self):
+        agent = self.agent({"match": {"uid": ["nobody", "root"]}, "pids": [[7000, 7999]]})
+        target = self.target(agent)
+        self.assertEqual(target.call(7000), 7000)
+        self.assertEqual(target.call(8000), PERM)
+
     def test_errors_of_the_call_come_first(self):
         agent = self.agent({"deny": "nobody"})
         target = self.target(agent)

@@ -20,6 +20,7 @@ class Usage(harness.Case):
     def test_unknown_option(self):
         self.wrong("--no-such-option", "--", says="no-such-option")
         self.wrong("-Z", "--", says="Z")
+        self.wrong("--pidn", "--", says="did you mean --pidns? (see --help)")
 
     def test_missing_program(self):
         self.wrong(program=())
@@ -83,6 +84,11 @@ class Usage(harness.Case):
         self.expect(result, 125)
         self.assertNotIn("\x1b", result.err)
         self.assertEqual(result.err.strip().count("\n"), 0, result)
+
+
+    def test_a_depth_that_is_not_attached(self):
+        result = self.expect(harness.supervise("--pidns", "3", *MARK), 127)
+        self.assertIn("write --pidns=3", result.err, result)
 
 
 class Informing(harness.Case):

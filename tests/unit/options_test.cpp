@@ -190,7 +190,7 @@ TEST_CASE("options: missing, unexpected and bad values")
     CHECK(refused({"--exit-status=1", "p"}));
 }
 
-TEST_CASE("help_text: names every option and exit status, at most 80 columns wide")
+TEST_CASE("help_text: names every option and exit status, on two screens of 80 columns")
 {
     const std::string help = help_text();
     REQUIRE_FALSE(all_options().empty());
@@ -213,12 +213,45 @@ TEST_CASE("help_text: names every option and exit status, at most 80 columns wid
         CHECK(help.find(exit.status) != std::string::npos);
     }
     std::istringstream lines(help);
-    for (std::string line; std::getline(lines, line);) {
+    std::size_t count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
         CAPTURE(line);
         CHECK(line.size() <= 80);
         CHECK((line.empty() || line.back() != ' '));
     }
+    CHECK(count <= 100);
     CHECK(help.back() == '\n');
+}
+
+TEST_CASE("options: an unknown one names the nearest, and points to --help")
+{
+    const auto message = [](const Words &words) {
+        return std::get<UsageError>(run(words)).message;
+    };
+    CHECK(message({"--pidn", "p"}) ==
+          "unknown option '--pidn'; did you mean --pidns? (see --help)");
+    CHECK(message({"--stat", "p"}).find("did you mean --stats?") != std::string::npos);
+    CHECK(message({"--verbsoe", "p"}).find("did you mean --verbose?") != std::string::npos);
+    CHECK(message({"--wait_all", "p"}).find("did you mean --wait-all?") != std::string::npos);
+    CHECK(message({"--lgo=f", "p"}).find("did you mean --log?") != std::string::npos);
+    CHECK(message({"--elephants", "p"}) == "unknown option '--elephants' (see --help)");
+    CHECK(message({"-Z", "p"}) == "unknown option '-Z' (see --help)");
+}
+
+TEST_CASE("options: a number after --pidns is PROGRAM, perhaps by mistake")
+{
+    CHECK(options({"--pidns", "3", "p"}).not_found_hint ==
+          "if it is the value of --pidns, write --pidns=3");
+    CHECK(options({"--pidns", "--", "3"}).not_found_hint.empty());
+    CHECK(options({"--pidns=2", "3"}).not_found_hint.empty());
+    CHECK(options({"--pidns", "p3"}).not_found_hint.empty());
+    CHECK(options({"-v", "3"}).not_found_hint.empty());
+}
+
+TEST_CASE("options: users may be given by name")
+{
+    CHECK(options({"--listen=s", "--allow-uid=root,7"}).allowed_uids == std::vector<uid_t>{0, 7});
+    CHECK(refused({"--listen=s", "--allow-uid=no such user"}));
 }
 
 TEST_CASE("all_options: parse() accepts every listed option")

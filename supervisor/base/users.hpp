@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <optional>
+#include <string>
+#include <sys/types.h>
+
+namespace clone2
+{
+
+/// The uid of the user with this name, as getpwnam(3) finds it. nullopt: there is none.
+/// Thread-safe.
+[[nodiscard]] std::optional<uid_t> uid_of_user(const std::string &name);
+
+} // namespace clone2
