@@ -326,8 +326,9 @@ void CallHandler::serve_report(const Call &call, Report report)
         record.why = "the target reports nonsense";
     } else {
         SlotCall &slot = report.call;
-        PidStrategy::Verdict verdict = pids_->judge(
-            call.pending.tid(), {slot.call, slot.nr_pids, slot.attempts, changed, report.result});
+        PidStrategy::Verdict verdict =
+            pids_->judge(call.pending.tid(), {slot.call, slot.nr_pids, slot.attempts, changed,
+                                              report.result, call.owner.audit().wants_details()});
         if (verdict.again && make_again(call, report)) {
             return;
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/procfs.hpp"
+#include "pids/pid_users.hpp"
 #include "target/namespaces.hpp"
 
 #include <cstdint>
@@ -38,7 +39,7 @@ private:
     using Used = std::set<pid_t>;
 
     pid_t next(std::uint64_t inode, pid_t fallback, const Used &used);
-    [[nodiscard]] Used used_in(std::uint64_t inode, std::size_t depth) const;
+    [[nodiscard]] Used used_in(const PlaceInChain &place) const;
 
     std::shared_ptr<const Procfs> procfs_;
     std::mutex mutex_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "pids/set_tid.hpp"
 
+#include "pids/culprit.hpp"
+
 #include <cerrno>
 #include <span>
 
@@ -64,6 +66,15 @@ PidStrategy::Verdict SetTid::judge(pid_t tid, const Made &made)
     const Refusal refusal =
         judge_failure(made.call, made.nr_pids, facts, static_cast<int>(-made.result));
     Verdict verdict{-refusal.err, refusal.why, false};
+    if (made.explain && target) {
+        const unsigned extra = clone2_plan_extra_entries(&made.call);
+        if (made.result == -EINVAL && made.nr_pids <= target->level + 1) {
+            const std::string culprit = pid_out_of_range(*target, extra, used(made.call));
+            verdict.why = culprit.empty() ? verdict.why : culprit;
+        } else if (refusal.err == EBUSY && made.call.to_pick == 0) {
+            verdict.why = pid_in_use(*procfs_, *target, extra, used(made.call));
+        }
+    }
     if (refusal.err != EBUSY || made.result != -EEXIST || made.call.to_pick == 0 || made.changed ||
         !target) {
         return verdict;
@@ -71,7 +82,10 @@ PidStrategy::Verdict SetTid::judge(pid_t tid, const Made &made)
     const pid_t busy = picker_.repick(*target, made.call.to_pick,
                                       clone2_plan_extra_entries(&made.call), used(made.call));
     if (busy != 0) {
-        verdict.why = "pid " + std::to_string(busy) + " is in use";
+        verdict.why = made.explain
+                          ? pid_in_use(*procfs_, *target, clone2_plan_extra_entries(&made.call),
+                                       used(made.call))
+                          : "pid " + std::to_string(busy) + " is in use";
     } else if (made.attempts >= max_attempts) {
         verdict.why = "no free pid found";
     } else {

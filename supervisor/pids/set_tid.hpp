@@ -18,7 +18,7 @@ class SetTid final : public PidStrategy
 public:
     /// `inspector` must outlive this.
     SetTid(const std::shared_ptr<const Procfs> &procfs, const NamespaceInspector &inspector)
-        : inspector_(inspector), picker_(procfs)
+        : procfs_(procfs), inspector_(inspector), picker_(procfs)
     {
     }
 
@@ -28,6 +28,7 @@ public:
     [[nodiscard]] Verdict judge(pid_t tid, const Made &made) override;
 
 private:
+    std::shared_ptr<const Procfs> procfs_;
     const NamespaceInspector &inspector_;
     PidPicker picker_;
 };

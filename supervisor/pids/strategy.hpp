@@ -50,6 +50,8 @@ public:
         std::uint32_t attempts = 0; ///< how often it was made again
         bool changed = false;       ///< the target has changed what was planned
         std::int64_t result = 0;    ///< a pid, or -errno; the target's word
+        /// `why` will be read, so a search for what exactly was wrong is worth its time.
+        bool explain = false;
     };
     struct Verdict {
         std::int64_t result = 0; ///< for the program: a pid, or -errno

@@ -46,7 +46,47 @@ constexpr std::array<std::pair<std::uint64_t, const char *>, 26> names{{
     {CLONE_INTO_CGROUP, "CLONE_INTO_CGROUP"},
 }};
 
+/// A rule of copy_process() and clone3, in the kernel's order.
+struct FlagRule {
+    std::uint64_t flag;
+    std::uint64_t other;
+    bool together; ///< must not be given together; else the flag needs the other
+};
+
+constexpr std::array rules{
+    FlagRule{CLONE_CLEAR_SIGHAND, CLONE_SIGHAND, true},
+    FlagRule{CLONE_NEWNS, CLONE_FS, true},
+    FlagRule{CLONE_NEWUSER, CLONE_FS, true},
+    FlagRule{CLONE_THREAD, CLONE_SIGHAND, false},
+    FlagRule{CLONE_SIGHAND, CLONE_VM, false},
+    FlagRule{CLONE_THREAD, CLONE_NEWUSER, true},
+    FlagRule{CLONE_THREAD, CLONE_NEWPID, true},
+    FlagRule{CLONE_NEWIPC, CLONE_SYSVSEM, true},
+    FlagRule{CLONE_PIDFD, CLONE_PARENT_SETTID, true}, // in clone(2): one field for both
+    FlagRule{CLONE_PIDFD, clone_detached, true},
+    FlagRule{CLONE_PIDFD, CLONE_THREAD, true}, // before 6.9
+};
+
 } // namespace
+
+std::string conflict_of_flags(std::uint64_t flags)
+{
+    for (const auto &[flag, other, together] : rules) {
+        if ((flags & flag) != 0 && ((flags & other) != 0) == together) {
+            return describe_flags(flag) + (together ? " can't be used with " : " needs ") +
+                   describe_flags(other);
+        }
+    }
+    // Only for some callers.
+    for (const auto &[flag, why] :
+         {std::pair{CLONE_PARENT, "CLONE_PARENT can't be used by the init of a pid namespace"},
+          std::pair{CLONE_THREAD, "CLONE_THREAD can't be used after unshare(CLONE_NEWPID)"}}) {
+        if ((flags & static_cast<std::uint64_t>(flag)) != 0) {
+            return why;
+        }
+    }
+    return {};
+}
 
 std::vector<std::string> flag_names(std::uint64_t flags)
 {

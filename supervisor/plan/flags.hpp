@@ -20,6 +20,10 @@ namespace clone2
 /// "CLONE_VM|CLONE_VFORK|SIGCHLD", as strace writes it; "0" for nothing.
 [[nodiscard]] std::string describe_flags(std::uint64_t flags);
 
+/// Why clone3 refuses these flags together with EINVAL: "CLONE_SIGHAND needs CLONE_VM". Empty: no
+/// reason is known.
+[[nodiscard]] std::string conflict_of_flags(std::uint64_t flags);
+
 /// "EBUSY"; "errno 4711" for an unknown value.
 [[nodiscard]] std::string errno_name(int err);
 

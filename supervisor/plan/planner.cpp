@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "plan/planner.hpp"
 
+#include "plan/flags.hpp"
+
 #include <cerrno>
 #include <linux/sched.h>
 
@@ -13,16 +15,23 @@ namespace
 constexpr std::uint64_t new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
+/// Those of the upper half that clone2 does not know.
+constexpr std::uint64_t unknown_flags = ~0ULL << 32U & ~CLONE_CLEAR_SIGHAND;
+
 std::string kernel_refused(const CloneCall &call, std::uint32_t nr_pids, int err)
 {
     const std::string name = call.plain ? "clone" : "clone3";
     switch (err) {
-    case EINVAL:
-        return nr_pids > 0 ? "flags or pids out of range (see clone(2))" : "flags (see clone(2))";
+    case EINVAL: {
+        const std::string conflict = conflict_of_flags(call.flags);
+        return !conflict.empty() ? conflict
+               : nr_pids > 0     ? "flags or pids out of range (see clone(2))"
+                                 : "flags (see clone(2))";
+    }
     case EPERM:
         if ((call.flags & new_namespaces) != 0) {
-            return "flags need a privilege (see clone(2)), or another seccomp filter refuses " +
-                   name + " to the target";
+            return "flags need a privilege (" + describe_flags(call.flags & new_namespaces) +
+                   ", see clone(2)), or another seccomp filter refuses " + name + " to the target";
         }
         return name + " is refused in the target by another seccomp filter or a security module";
     case EAGAIN:
@@ -35,12 +44,12 @@ std::string kernel_refused(const CloneCall &call, std::uint32_t nr_pids, int err
     }
 }
 
-std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint32_t nr_pids,
-                unsigned level)
+std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint64_t flags,
+                std::uint32_t nr_pids, unsigned level)
 {
     switch (refusal.reason) {
     case PLAN_UNKNOWN_FLAGS:
-        return "unknown upper flags";
+        return "unknown upper flags: " + describe_flags(flags & unknown_flags);
     case PLAN_INTO_CGROUP:
         return "CLONE_INTO_CGROUP needs a field that clone_struct lacks";
     case PLAN_BEYOND_NESTING:
@@ -78,7 +87,8 @@ Plan plan(const Request &request, const std::optional<Facts> &facts, std::uint64
     CloneCall call;
     const plan_refusal refusal = clone2_plan(&request, facts ? &*facts : nullptr, user_end, &call);
     if (refusal.err != 0) {
-        return Refusal{refusal.err, why(refusal, call, request.nr_pids, facts ? facts->level : 0)};
+        return Refusal{refusal.err, why(refusal, call, request.flags, request.nr_pids,
+                                        facts ? facts->level : 0)};
     }
     return call;
 }
@@ -86,7 +96,7 @@ Plan plan(const Request &request, const std::optional<Facts> &facts, std::uint64
 Refusal judge_failure(const CloneCall &call, std::uint32_t nr_pids, const Facts &facts, int err)
 {
     const plan_refusal refusal = clone2_plan_judge(nr_pids, &facts, err);
-    return {refusal.err, why(refusal, call, nr_pids, facts.level)};
+    return {refusal.err, why(refusal, call, call.flags, nr_pids, facts.level)};
 }
 
 } // namespace clone2

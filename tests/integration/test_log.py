@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import harness
@@ -11,6 +12,13 @@ import procs
 from session import Session
 
 KEYS = {"time", "tid", "comm", "level", "flags", "exit_signal", "pids", "result", "us"}
+
+# Makes itself the leader of a session or a group, leaves a member and ends.
+LEADER = """
+import os, subprocess, sys
+os.setsid() if sys.argv[1] == "-s" else os.setpgid(0, 0)
+print(subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
+"""
 
 
 class Json(harness.Case):
@@ -66,20 +74,69 @@ class Json(harness.Case):
         self.assertEqual((record["result"], record["error"]), (-22, "EINVAL"))
         self.assertEqual(len(record["flags"]), 1)
         self.assertIn("10000000000", record["flags"][0])
-        self.assertTrue(record["why"])
+        self.assertEqual(record["why"], "unknown upper flags: 0x10000000000")
 
     def test_busy(self):
         record, printed = self.one("1")
         self.assertEqual(printed, "EBUSY")
         self.assertEqual((record["result"], record["error"]), (-16, "EBUSY"))
-        self.assertTrue(record["why"])
+        init = procs.get(1).comm
+        self.assertEqual(record["why"], f"pid 1 at level {record['level']} is in use, "
+                                        f"now by process 1 \"{init}\"")
+
+    def test_busy_by_what(self):
+        """Each thing that can hold a pid is named as what it is."""
+        level = self.one("7000")[0]["level"]
+        def why(pid):
+            record, printed = self.one(str(pid), name=f"log{pid}")
+            self.assertEqual(printed, "EBUSY")
+            return record["why"].split(f"pid {pid} at level {level} is in use, now by ")[1]
+        zombie = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+        self.addCleanup(os.waitpid, zombie, 0)
+        self.assertEqual(why(zombie), f'zombie {zombie} "true"')
+        held = threading.Event()
+        thread = threading.Thread(target=held.wait)
+        thread.start()
+        try:
+            self.assertEqual(why(thread.native_id), f"thread {thread.native_id} of process "
+                             f'{os.getpid()} "{procs.get(os.getpid()).comm}"')
+        finally:
+            held.set()
+            thread.join()
+        for flag, what in (("-s", "session"), ("-g", "process group")):
+            # Its first process has ended; another one is still in it.
+            shell = self.start(harness.PYTHON, "-c", LEADER, flag, stdout=subprocess.PIPE)
+            member = int(shell.stdout.readline())
+            self.finish(shell)
+            self.assertEqual(why(shell.pid), f'the {what} of process {member} "sleep"')
+            os.kill(member, signal.SIGKILL)
+
+    def test_busy_in_a_nested_namespace(self):
+        record, printed = self.one("1", "0", options=["--pidns"])
+        self.assertEqual(printed, "EBUSY")
+        self.assertIn(f"pid 1 at level {record['level'] - 1} is in use, now by process 1 ",
+                      record["why"])
+        record, printed = self.one("0", "1", options=["--pidns"], name="log2")
+        self.assertEqual(printed, "EBUSY")
+        # Named by its pid here, where the log is read.
+        self.assertRegex(record["why"], rf"pid 1 at level {record['level']} is in use, now by "
+                                        r'process [1-9]\d+ "clone2-reap"')
 
     def test_pid_out_of_range(self):
         for pid in ("-5", "2147483647"):
             record, _ = self.one("--", pid, name=f"log{pid}")
             self.assertEqual(record["error"], "EINVAL")
             self.assertEqual(record["pids"], [int(pid)])
-            self.assertTrue(record["why"])
+            with open("/proc/sys/kernel/pid_max") as f:
+                highest = int(f.read()) - 1
+            self.assertEqual(record["why"], f"pid {pid} at level {record['level']} is out of range "
+                                            f"(1..{highest})")
+
+    def test_flags_that_exclude_each_other(self):
+        record, printed = self.one("-f", hex(0x10000 | 0x100), "7000")
+        self.assertEqual(printed, "EINVAL")
+        self.assertEqual(record["why"], "CLONE_THREAD needs CLONE_SIGHAND")
 
     def test_too_many_pids(self):
         record, _ = self.one(*[str(7000 + i) for i in range(40)])

@@ -254,6 +254,21 @@ TEST_CASE("judge_failure: every errno, in the order of SPEC.md")
     }
 }
 
+TEST_CASE("judge_failure: EINVAL names the flags that exclude each other")
+{
+    const auto why = [](std::uint64_t flags) {
+        CloneCall call;
+        call.flags = flags;
+        return judge_failure(call, 0, {1, true}, EINVAL).why;
+    };
+    CHECK(why(0x00010000) == "CLONE_THREAD needs CLONE_SIGHAND");
+    CHECK(why(0x00000800) == "CLONE_SIGHAND needs CLONE_VM");
+    CHECK(why(0x00020200) == "CLONE_NEWNS can't be used with CLONE_FS");
+    CHECK(why(0x20010900) == "CLONE_THREAD can't be used with CLONE_NEWPID");
+    CHECK(why(0x100000900) == "CLONE_CLEAR_SIGHAND can't be used with CLONE_SIGHAND");
+    CHECK(why(0x00000011) == "flags (see clone(2))");
+}
+
 TEST_CASE("judge_failure: flags explain EPERM only if they need a privilege")
 {
     const Facts facts{1, true};
@@ -266,6 +281,7 @@ TEST_CASE("judge_failure: flags explain EPERM only if they need a privilege")
     CHECK(why(0x00000011).find("seccomp filter") != std::string::npos);
     CHECK(why(0x20000011).find("flags") != std::string::npos); // CLONE_NEWPID
     CHECK(why(0x20000011).find("seccomp filter") != std::string::npos);
+    CHECK(why(0x60000011).find("CLONE_NEWPID|CLONE_NEWNET") != std::string::npos);
     // The reason names the system call that was made.
     CHECK(why(0x00000011).find("clone3 ") != std::string::npos);
     call.plain = true;

@@ -124,6 +124,9 @@ TEST_CASE("SetTid: what the call became")
         const auto verdict = judge(call, -EEXIST);
         CHECK_FALSE(verdict.again);
         CHECK(verdict.why == "pid " + std::to_string(getpid()) + " is in use");
+        const auto explained = strategy.pids.judge(getpid(), {call, 1, 0, false, -EEXIST, true});
+        CHECK(explained.why.find(" is in use, now by process " + std::to_string(getpid()) +
+                                 " \"") != std::string::npos);
     }
     SUBCASE("without a pick of ours it can only be the program's")
     {
