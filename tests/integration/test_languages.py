@@ -5,110 +5,90 @@ import subprocess
 
 import harness
 
-PERL = """
-my $args = pack('QQLLLLQ', 17, 0, 1, 0, 0, 0xdeadbeef, 0);
-my $pids = pack('l', 7000);
-for (1..20) {
-    my $pid = syscall(387, $args, $pids);
-    if ($pid == 0) { exit($$ == 7000 ? 5 : 1) }
-    $pid == 7000 or die "clone2: $pid $!";
-    waitpid($pid, 0);
-    $? == 5 << 8 or die "status $?";
-}
-print "ok\\n";
-"""
-
-PYTHON = """
-import ctypes, os, sys, threading
-sys.setswitchinterval(1000)  # no switch in the child of a thread: it is alone
-libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL: the child must own it
-libc.syscall.restype = ctypes.c_long
-def clone2(pid):
-    args = (ctypes.c_uint64 * 5)(17, 0, 1, 0, 0)
-    pids = (ctypes.c_int * 1)(pid)
-    return libc.syscall(387, args, pids)
-def work(base):
-    for i in range(25):
-        pid = clone2(base + i)
-        if pid == 0:
-            os._exit(7 if os.getpid() == base + i else 1)
-        assert pid == base + i, (pid, os.strerror(ctypes.get_errno()))
-        assert os.waitpid(pid, 0)[1] == 7 << 8
-    os.write(1, b'ok\\n')
-threads = [threading.Thread(target=work, args=(7000 + 100 * n,)) for n in range(int(sys.argv[1]))]
-[t.start() for t in threads]
-[t.join() for t in threads]
-"""
-
-GO = """
-package main
-import ("fmt"; "os"; "sync"; "syscall"; "unsafe")
-type cloneStruct struct { flags, stack uint64; nr, ptid, ctid, r1 uint32; r2 uint64 }
-func main() {
-    var group sync.WaitGroup
-    for n := 0; n < 8; n++ {
-        group.Add(1)
-        go func(base int32) {
-            defer group.Done()
-            for i := int32(0); i < 25; i++ {
-                args := cloneStruct{flags: 17, nr: 1}
-                pid := base + i
-                got, _, errno := syscall.RawSyscall(387, uintptr(unsafe.Pointer(&args)),
-                    uintptr(unsafe.Pointer(&pid)), 0)
-                if got == 0 && errno == 0 { syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 7, 0, 0) }
-                if errno != 0 || int32(got) != pid { fmt.Println("bad", got, errno); os.Exit(1) }
-                var status syscall.WaitStatus
-                syscall.Wait4(int(pid), &status, 0, nil)
-                if status.ExitStatus() != 7 { fmt.Println("status", status); os.Exit(1) }
-            }
-        }(int32(7000 + 100*n))
-    }
-    group.Wait()
-    fmt.Println("ok")
-}
-"""
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.path.dirname(os.path.dirname(HERE))
+EXAMPLES = os.path.join(SOURCE, "examples", "languages")
 
 
 class Languages(harness.Case):
-    def ok(self, *program, lines=1):
-        result = harness.supervise("--", *program)
-        self.assertEqual((result.status, result.out), (0, "ok\n" * lines), result)
+    """examples/languages/, as its users run them."""
 
-    def test_perl(self):
-        self.need_command("perl")
-        self.ok("perl", "-e", PERL)
+    limit = 600  # compilers, and a busy machine
 
-    def test_python(self):
-        self.ok(harness.PYTHON, "-c", PYTHON, "1")
+    def ok(self, language, pids=range(7000, 7001)):
+        environment = {**os.environ, "CLONE2_RUN": f"{harness.SUPERVISE} --",
+                       "GOCACHE": self.path("cache"), "TMPDIR": self.tmp}
+        result = harness.run(["sh", os.path.join(EXAMPLES, "run.sh"), language, *pids],
+                             timeout=300, env=environment)
+        expected = [line for pid in pids for line in (f"child: my pid is {pid}",
+                                                      f"parent: the child's pid was {pid}")]
+        self.assertEqual((result.status, sorted(result.out.splitlines()), result.err),
+                         (0, sorted(expected), ""), result)
 
-    def test_python_threads(self):
-        self.ok(harness.PYTHON, "-c", PYTHON, "8", lines=8)
+    def test_c(self):
+        self.need_command("cc")
+        self.ok("c")
 
-    def test_static_glibc(self):
-        self.need_file("static-glibc", harness.CALL_STATIC)
-        result = harness.supervise("--", harness.CALL_STATIC, "-r", "10", "7000")
-        self.assertEqual(harness.calls(result.out), [7000] * 10, result)
+    def test_c_thread(self):
+        self.need_command("cc")
+        self.ok("c-thread")
 
     def test_musl(self):
         self.need_command("musl-gcc")
-        here = os.path.dirname(os.path.abspath(__file__))
-        source = os.path.dirname(os.path.dirname(here))
-        for name, options in (("static", ["-static"]), ("dynamic", [])):
-            with self.subTest(link=name):
-                program = self.path(name)
-                subprocess.run(["musl-gcc", *options, "-O2", f"-I{source}/shim",
-                                f"-I{source}/supervisor", "-o", program,
-                                f"{here}/targets/clone2_call.c"], check=True)
-                result = harness.supervise("--", program, "-r", "10", "7000")
-                self.assertEqual(harness.calls(result.out), [7000] * 10, result)
+        self.ok("musl")
+
+    def test_python(self):
+        self.ok("python")
+
+    def test_python_threads(self):
+        self.ok("python", range(7000, 7100))
+
+    def test_perl(self):
+        self.need_command("perl")
+        self.ok("perl", range(7000, 7020))
 
     def test_go(self):
         self.need_command("go")
-        with open(self.path("main.go"), "w") as f:
-            f.write(GO)
-        subprocess.run(["go", "build", "-o", self.path("prog"), self.path("main.go")], check=True,
-                       env={**os.environ, "GO111MODULE": "off", "GOCACHE": self.path("cache")})
-        self.ok(self.path("prog"))
+        self.ok("go", range(7000, 7100))
+
+    def test_rust(self):
+        self.need_command("rustc")
+        self.ok("rust")
+        self.ok("rust-asm")
+
+    def test_node(self):
+        self.need_command("node")
+        self.need("node", os.path.exists("/usr/include/node/node_api.h"), "its headers are missing")
+        self.ok("node", range(7000, 7010))
+
+    def test_java(self):
+        self.need_command("javac")
+        self.ok("java", range(7000, 7010))
+
+    def test_shells(self):
+        for shell in ("sh", "bash", "busybox"):
+            with self.subTest(shell=shell):
+                self.need_command(shell)
+                self.ok(shell, range(7000, 7003))
+
+
+class Linkage(harness.Case):
+    """A program of another C library, and one without any shared library."""
+
+    def ten_children(self, program):
+        result = harness.supervise("--", program, "-r", "10", "7000")
+        self.assertEqual(harness.calls(result.out), [7000] * 10, result)
+
+    def test_static_glibc(self):
+        self.need_file("static-glibc", harness.CALL_STATIC)
+        self.ten_children(harness.CALL_STATIC)
+
+    def test_dynamic_musl(self):
+        self.need_command("musl-gcc")
+        program = self.path("program")
+        subprocess.run(["musl-gcc", "-O2", f"-I{SOURCE}/shim", f"-I{SOURCE}/supervisor", "-o", program,
+                        f"{HERE}/targets/clone2_call.c"], check=True)
+        self.ten_children(program)
 
 
 class OrdinaryPrograms(harness.Case):
