@@ -47,10 +47,10 @@ const Abi eclone_abi = {
         EcloneArgs raw{};
         std::memcpy(&raw, structure.data(), sizeof raw);
         request.flags = static_cast<std::uint32_t>(args[0]);
-        request.child_stack = raw.child_stack;
-        request.pidfd = raw.parent_tid_ptr; // one field, as clone(2) has it
-        request.parent_tid = raw.parent_tid_ptr;
-        request.child_tid = raw.child_tid_ptr;
+        request.child_stack = arch.address(raw.child_stack);
+        request.parent_tid = arch.address(raw.parent_tid_ptr);
+        request.pidfd = request.parent_tid; // one field, as clone(2) has it
+        request.child_tid = arch.address(raw.child_tid_ptr);
         request.tls = args.at(arch.tls_argument());
         request.pids_address = args[3];
         request.nr_pids = raw.nr_pids;

@@ -36,6 +36,11 @@ public:
     [[nodiscard]] virtual std::uint64_t page_size() const = 0; ///< bytes
     /// The end of user addresses. Beyond it clone3 may refuse a stack that clone(2) accepts.
     [[nodiscard]] virtual std::uint64_t user_end() const = 0;
+    /// What counts of a field of 64 bits that holds an address: as much as a register has.
+    [[nodiscard]] std::uint64_t address(std::uint64_t field) const
+    {
+        return user_end() <= UINT32_MAX ? static_cast<std::uint32_t>(field) : field;
+    }
     /// Index of the argument from which clone(2) takes the value for CLONE_SETTLS.
     [[nodiscard]] virtual std::size_t tls_argument() const = 0;
 

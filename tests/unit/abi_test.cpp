@@ -28,12 +28,13 @@ struct Eclone {
     std::uint32_t reserved = 0;
 };
 
-Request decode(const Eclone &raw, std::uint64_t size = 48)
+Request decode(const Eclone &raw, std::uint64_t size = 48,
+               const Architecture &arch = native_architecture())
 {
     const Arguments args{0xffffffff00000011, 0x1000, size, 0x2000, 0x3000, 0};
     const auto structure = eclone_abi.structure(args);
     return eclone_abi.decode(args, structure ? const_bytes_of(raw) : std::span<const std::byte>(),
-                             native_architecture());
+                             arch);
 }
 
 std::string_view malformed(const Request &request)
@@ -60,6 +61,15 @@ TEST_CASE("eclone_abi: each field in its place")
     CHECK(request.tls == 0x3000);
     CHECK(request.nr_pids == 3);
     CHECK(request.pids_address == 0x2000);
+}
+
+TEST_CASE("eclone_abi: of an address counts what a register of the program has")
+{
+    const Request request = decode(Eclone{}, 48, i386);
+    CHECK(request.child_stack == 0x55667788);
+    CHECK(request.parent_tid == 1);
+    CHECK(request.pidfd == 1);
+    CHECK(request.child_tid == 2);
 }
 
 TEST_CASE("eclone_abi: what it refuses by itself")
