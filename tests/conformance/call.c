@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { NEAR_BELOW = 4096, NEAR_ABOVE = 512, STACK_SIZE = STACK_BELOW + STACK_ABOVE };
 
@@ -53,11 +54,12 @@ void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids)
     // Reserved fields are ignored: never leave them zero.
     c->own_args.reserved1 = (uint32_t)random_u64();
     c->own_args.reserved2 = random_u64();
+    c->args_size = (uint32_t)options.abi->size;
     memset(c->own_pids, 0x7f, sizeof c->own_pids);
     if (nr && nr <= sizeof c->own_pids / sizeof c->own_pids[0]) {
         memcpy(c->own_pids, pids, nr * sizeof(pid_t));
     }
-    c->args = &c->own_args;
+    c->args = c->regs.args;
     c->pids = c->own_pids;
     c->sp = (uint64_t)(uintptr_t)(c->stack + STACK_BELOW);
     c->check = STACK_NEAR;
@@ -103,7 +105,7 @@ static int stack_is_damaged(const struct call *c, long *where)
 static int args_are_changed(const struct call *c)
 {
     // Addresses other than our own may be unreadable: the checks that use them compare themselves.
-    return (c->args == &c->own_args && memcmp(&c->own_args, &c->args_before, 40) != 0) ||
+    return (c->args == c->regs.args && memcmp(c->args, c->args_before, ARGS_MAX) != 0) ||
            (c->pids == c->own_pids && memcmp(c->own_pids, c->pids_before, sizeof c->own_pids) != 0);
 }
 
@@ -123,18 +125,62 @@ static uintptr_t stack_top(unsigned char *scratch)
     return (uintptr_t)scratch + SCRATCH_SIZE - 64;
 }
 
-static long call_perform(struct call *c, const struct arch_syscall *s)
+static struct form form_of(const struct call *c)
+{
+    return (struct form){.wanted = &c->own_args,
+                         .args = (uintptr_t)c->args,
+                         .pids = (uintptr_t)c->pids,
+                         .tls = c->tls,
+                         .args_size = c->args_size};
+}
+
+void call_put_args(struct call *c, void *at)
+{
+    const struct form form = form_of(c);
+    options.abi->lay_out(&form, at);
+    c->args = at;
+}
+
+struct arch_syscall call_registers(struct call *c)
+{
+    struct arch_syscall s = {.nr = options.nr, .sp = c->sp, .by_function = options.by_function};
+    const struct form form = form_of(c);
+    memset(c->regs.args, 0, ARGS_MAX);
+    options.abi->lay_out(&form, c->regs.args);
+    options.abi->registers(&form, &s);
+    return s;
+}
+
+void *call_bad_args(void *preferred)
+{
+    static void *other;
+    if (abi_tells_apart((uintptr_t)preferred)) {
+        return preferred;
+    }
+    if (!other) {
+        other = guarded_pages(1, 0) - ARGS_MAX;
+    }
+    return other;
+}
+
+long call_libc(const struct arch_syscall *s)
+{
+    return syscall(s->nr, (long)s->arg[0], (long)s->arg[1], (long)s->arg[2], (long)s->arg[3],
+                   (long)s->arg[4], (long)s->arg[5]);
+}
+
+unsigned call_nr_beside_tls(uint64_t flags, unsigned nr)
+{
+    return flags & CLONE_SETTLS && !options.abi->pids_with_tls ? 0 : nr;
+}
+
+static long call_perform(struct call *c, const struct arch_syscall *s, uint64_t seed)
 {
     char why[200];
     long where = 0;
     memset(&c->child_report, 0, sizeof c->child_report);
-    arch_prepare(&c->regs, s, random_u64());
-    if (s->by_function && c->own_args.child_stack) {
-        // A function's child needs a stack to return on.
-        uint64_t *top = (uint64_t *)(void *)(c->function_stack + FUNCTION_STACK_SIZE - 64);
-        c->own_args.child_stack = arch_prepare_function_stack(&c->regs, top);
-    }
-    c->args_before = c->own_args;
+    arch_prepare(&c->regs, s, seed);
+    memcpy(c->args_before, c->regs.args, ARGS_MAX);
     memcpy(c->pids_before, c->own_pids, sizeof c->own_pids);
     c->regs.out[0].scratch = stack_top(c->scratch[0]);
     c->regs.out[1].scratch = stack_top(c->scratch[1]);
@@ -160,30 +206,38 @@ static long call_perform(struct call *c, const struct arch_syscall *s)
     return c->result;
 }
 
-long call_run(struct call *c)
+// A function's child needs a stack to return on, with what the function pops from it.
+static void prepare_function_stack(struct call *c, uint64_t seed)
 {
-    struct arch_syscall s = {.nr = options.nr, .sp = c->sp, .by_function = options.by_function};
-    s.arg[0] = (uint64_t)(uintptr_t)c->args;
-    s.arg[1] = (uint64_t)(uintptr_t)c->pids;
-    s.arg[ARCH_TLS_ARG] = c->tls;
-    return call_perform(c, &s);
+    uint64_t *top = (uint64_t *)(void *)(c->function_stack + FUNCTION_STACK_SIZE - 64);
+    // The stack pointer may itself be in a register that is popped.
+    for (int i = 0; i < 2; i++) {
+        const struct arch_syscall s = call_registers(c);
+        arch_prepare(&c->regs, &s, seed);
+        c->own_args.child_stack = arch_prepare_function_stack(&c->regs, top);
+    }
 }
 
-long call_run_raw(struct call *c, const struct arch_syscall *s)
+long call_run(struct call *c)
 {
-    return call_perform(c, s);
+    const uint64_t seed = random_u64();
+    if (options.by_function && c->own_args.child_stack) {
+        prepare_function_stack(c, seed);
+    }
+    const struct arch_syscall s = call_registers(c);
+    return call_perform(c, &s, seed);
 }
 
 long call_run_clone(struct call *c)
 {
-    struct arch_syscall s = {.nr = SYS_clone, .sp = c->sp};
+    struct arch_syscall s = {.nr = SYS_clone, .sp = c->sp, .given = 3};
     // clone(2) takes an unsigned long: it has no use for the upper half.
     s.arg[0] = c->own_args.flags;
     s.arg[1] = c->own_args.child_stack;
     s.arg[2] = c->own_args.parent_tid;
     s.arg[ARCH_CLONE_CHILD_TID_ARG] = c->own_args.child_tid;
     s.arg[ARCH_TLS_ARG] = c->tls;
-    return call_perform(c, &s);
+    return call_perform(c, &s, random_u64());
 }
 
 void call_check_child(struct call *c)
@@ -298,16 +352,17 @@ void call_finish(struct call *c, pid_t pid)
 const char *call_text(const struct call *c)
 {
     static __thread char text[400];
-    const struct clone_struct *a = &c->own_args;
-    if (c->args != a) {
-        snprintf(text, sizeof text, "clone2(args at %p, pids at %p)", c->args, c->pids);
+    const struct arguments *a = &c->own_args;
+    const char *name = options.abi->name;
+    if (c->args != c->regs.args) {
+        snprintf(text, sizeof text, "%s(args at %p, pids at %p)", name, c->args, c->pids);
         return text;
     }
-    int n = snprintf(text, sizeof text, "clone2({flags 0x%llx, child_stack 0x%llx, nr_pids %u",
+    int n = snprintf(text, sizeof text, "%s({flags 0x%llx, child_stack 0x%llx, nr_pids %u", name,
                      (unsigned long long)a->flags, (unsigned long long)a->child_stack, a->nr_pids);
     if (a->parent_tid || a->child_tid) {
-        n += snprintf(text + n, sizeof text - (size_t)n, ", parent_tid 0x%x, child_tid 0x%x",
-                      a->parent_tid, a->child_tid);
+        n += snprintf(text + n, sizeof text - (size_t)n, ", parent_tid 0x%llx, child_tid 0x%llx",
+                      (unsigned long long)a->parent_tid, (unsigned long long)a->child_tid);
     }
     if (c->pids != c->own_pids) {
         snprintf(text + n, sizeof text - (size_t)n, "}, pids at %p)", c->pids);

@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: MIT
-// One clone2 call with everything around it verified: registers, stack, arguments, the child.
+// One call with everything around it verified: registers, stack, arguments, the child.
 #ifndef CONFORMANCE_CALL_H
 #define CONFORMANCE_CALL_H
 
+#include "abi.h"
 #include "arch.h"
 
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-struct clone_struct {
-    uint64_t flags;
-    uint64_t child_stack;
-    uint32_t nr_pids;
-    uint32_t parent_tid;
-    uint32_t child_tid;
-    uint32_t reserved1;
-    uint64_t reserved2;
-};
-
-_Static_assert(sizeof(struct clone_struct) == 40, "40 bytes on every architecture");
-_Static_assert(offsetof(struct clone_struct, child_stack) == 8, "child_stack");
-_Static_assert(offsetof(struct clone_struct, nr_pids) == 16, "nr_pids");
-_Static_assert(offsetof(struct clone_struct, parent_tid) == 20, "parent_tid");
-_Static_assert(offsetof(struct clone_struct, child_tid) == 24, "child_tid");
-_Static_assert(offsetof(struct clone_struct, reserved1) == 28, "reserved1");
-_Static_assert(offsetof(struct clone_struct, reserved2) == 32, "reserved2");
 
 enum {
     LEVELS_MAX = 33,        // MAX_PID_NS_LEVEL is 32, plus level 0
@@ -53,12 +36,13 @@ struct call {
     struct arch_call regs;
     unsigned char scratch[2][SCRATCH_SIZE] __attribute__((aligned(64)));
     unsigned char function_stack[FUNCTION_STACK_SIZE] __attribute__((aligned(64)));
-    struct clone_struct own_args;
+    struct arguments own_args;
     pid_t own_pids[64];
 
     // Set these before the call; call_new() and call_reset() set defaults.
-    void *args;                   // the first argument; default: own_args
-    void *pids;                   // the second argument; default: own_pids
+    void *args;                   // the struct; default: regs.args, laid out from own_args
+    void *pids;                   // default: own_pids
+    uint32_t args_size;           // default: the struct's
     uint64_t tls;                 // CLONE_SETTLS's value; 0: garbage in that register
     uint64_t sp;                  // the caller's stack pointer; default: the middle of the private
                                   // stack
@@ -72,7 +56,7 @@ struct call {
     struct child_report child_report;
     long value[16]; // for the child function
     int go;         // for synchronisation by futex
-    struct clone_struct args_before;
+    unsigned char args_before[ARGS_MAX];
     pid_t pids_before[64];
 };
 
@@ -83,10 +67,19 @@ void call_set(struct call *c, uint64_t flags, unsigned nr, const pid_t *pids);
 #define CALL_SET(c, flags, ...)                                                                    \
     call_set(c, flags, sizeof((pid_t[]){__VA_ARGS__}) / sizeof(pid_t), (pid_t[]){__VA_ARGS__})
 
+// Puts the struct at `at`, as it is now: set everything else first.
+void call_put_args(struct call *c, void *at);
+// The call's registers; lays out its own struct.
+struct arch_syscall call_registers(struct call *c);
+// `preferred`, an address that is never readable, or another one if the system call that has our
+// number today may have that as an argument.
+void *call_bad_args(void *preferred);
+// Makes it with libc's syscall(): -1 and errno on failure.
+long call_libc(const struct arch_syscall *s);
+// Whether CLONE_SETTLS and pids can be given at once; if not, nr must be 0.
+unsigned call_nr_beside_tls(uint64_t flags, unsigned nr);
 // Makes the call, verifies the caller's registers, stack and arguments; returns the result.
 long call_run(struct call *c);
-// Makes any other system call with the same code, to compare with clone(2).
-long call_run_raw(struct call *c, const struct arch_syscall *s);
 // clone(2) with the same flags, stack and addresses.
 long call_run_clone(struct call *c);
 // Whether this machine can return to a program with such a stack pointer.

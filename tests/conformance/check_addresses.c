@@ -202,14 +202,16 @@ static void settls(void)
     struct call *c = call_new();
     unsigned char *middle = guarded_pages(4, 1) + 2 * page_size();
     uint64_t tls = arch_tls_argument(middle);
+    const unsigned nr = call_nr_beside_tls(CLONE_SETTLS, 1);
+    const pid_t want_pid = 490;
     for (int thread = 0; thread < 2; thread++) {
-        CALL_SET(c, CLONE_SETTLS | (thread ? CLONE_VM | CLONE_SIGHAND | CLONE_THREAD : SIGCHLD),
-                 490);
+        call_set(c, CLONE_SETTLS | (thread ? CLONE_VM | CLONE_SIGHAND | CLONE_THREAD : SIGCHLD), nr,
+                 &want_pid);
         c->tls = tls;
         if (thread) {
             c->own_args.child_stack = (uint64_t)(uintptr_t)guarded_pages(2, 0) + 4096;
         }
-        call_finish(c, call_expect(c, 490));
+        call_finish(c, call_expect(c, nr ? want_pid : 0));
         expect_long("the child's thread pointer", (long)(uintptr_t)middle,
                     (long)arch_stored_thread_pointer(&c->regs, 1));
     }
@@ -225,7 +227,7 @@ static void settls(void)
         long want = call_run_clone(c);
         EXPECT(want < 0, "clone(2) accepts thread pointer 0x%llx", (unsigned long long)c->tls);
         call_expect(c, want);
-        CALL_SET(c, SIGCHLD | CLONE_SETTLS, 492);
+        call_set(c, SIGCHLD | CLONE_SETTLS, nr, &want_pid);
         c->tls = arch_bad_tls[i];
         call_expect(c, want);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Flags: clone(2) is the reference. clone2 accepts what clone(2) accepts, and refuses what it
+// Flags: clone(2) is the reference. The call accepts what clone(2) accepts, and refuses what it
 // refuses with the same error.
 #define _GNU_SOURCE
 #include "call.h"
@@ -22,7 +22,7 @@
 struct trial {
     uint64_t flags;
     unsigned nr_pids;
-    int use_clone2;
+    int use_ours;
     long result;
     unsigned char *low;
     unsigned char *stack;
@@ -41,7 +41,7 @@ static void make_trial(void *arg)
     struct trial *t = arg;
     struct call *c = call_new();
     pid_t pid = 0;
-    call_set(c, t->flags, t->nr_pids, &pid);
+    call_set(c, t->flags, call_nr_beside_tls(t->flags, t->nr_pids), &pid);
     c->own_args.parent_tid = (uint32_t)(uintptr_t)t->low;
     c->own_args.child_tid = (uint32_t)(uintptr_t)t->low + 64;
     if (t->flags & CLONE_VM) {
@@ -49,7 +49,7 @@ static void make_trial(void *arg)
     }
     c->tls = arch_tls_argument(t->stack);
     c->child = child_sets_go;
-    t->result = t->use_clone2 ? call_run(c) : call_run_clone(c);
+    t->result = t->use_ours ? call_run(c) : call_run_clone(c);
     if (t->result < 0) {
         return;
     }
@@ -75,7 +75,7 @@ static void compare_with_clone(struct trial *t, uint64_t flags, unsigned nr_pids
     long result[2];
     t->flags = flags;
     for (int i = 0; i < 2; i++) {
-        t->use_clone2 = i;
+        t->use_ours = i;
         t->nr_pids = nr_pids;
         in_child(make_trial, t);
         result[i] = t->result;
@@ -84,7 +84,7 @@ static void compare_with_clone(struct trial *t, uint64_t flags, unsigned nr_pids
     while (waitpid(-1, NULL, __WALL) > 0) {
     }
     int same = result[0] < 0 ? result[0] == result[1] : result[1] > 0;
-    EXPECT(same, "flags 0x%llx, nr_pids %u: clone(2) gives %s, clone2 gives %s",
+    EXPECT(same, "flags 0x%llx, nr_pids %u: clone(2) gives %s, the call gives %s",
            (unsigned long long)flags, nr_pids, result_text(result[0]), result_text(result[1]));
 }
 

@@ -80,7 +80,8 @@ static void fuzz_one(struct call *c, unsigned char *low, unsigned char *stack)
         pids[i] = random_below(3) ? (pid_t)random_below(3000) : (pid_t)interesting();
     }
     call_set(c, tame(interesting()), 8, pids);
-    c->own_args.nr_pids = random_below(4) ? random_below(3) : (uint32_t)interesting();
+    c->own_args.nr_pids = call_nr_beside_tls(
+        c->own_args.flags, random_below(4) ? random_below(3) : (uint32_t)interesting());
     c->own_args.parent_tid = random_below(2) ? (uint32_t)(uintptr_t)low : (uint32_t)interesting();
     c->own_args.child_tid =
         random_below(2) ? (uint32_t)(uintptr_t)low + 64 : (uint32_t)interesting();
@@ -166,17 +167,20 @@ static void fuzz_bytes(void)
 {
     struct call *c = call_new();
     for (int i = 0; i < repetitions(3000); i++) {
-        uint64_t words[5];
-        for (int j = 0; j < 5; j++) {
-            words[j] = random_u64();
-        }
-        call_set(c, 0, 0, NULL);
-        memcpy(&c->own_args, words, sizeof words);
-        c->own_args.flags |= 1ULL << (33 + random_below(31));
+        const uint64_t flags = random_u64();
+        const uint64_t numbers = random_u64();
+        call_set(c, flags, 0, NULL);
+        c->own_args.child_stack = random_u64();
+        c->own_args.nr_pids = (uint32_t)numbers;
+        c->own_args.parent_tid = numbers >> 32;
+        c->own_args.child_tid = random_u64();
+        options.abi->spoil(&c->own_args);
         c->child = child_is_bad;
         call_expect(c, -EINVAL);
         // Without upper flags: otherwise many combinations are refused, or nr_pids is too large.
-        c->own_args.flags = tame(words[0] & 0xffffffff) | CLONE_SIGHAND;
+        c->own_args.stack_size = 0;
+        c->own_args.reserved0 = 0;
+        c->own_args.flags = tame(flags & 0xffffffff) | CLONE_SIGHAND;
         c->own_args.flags &= ~(uint64_t)CLONE_VM;
         c->own_args.nr_pids |= 64;
         call_expect(c, -EINVAL);

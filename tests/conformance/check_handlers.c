@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Handlers that call clone2, and handlers that jump away from a call.
+// Handlers that call, and handlers that jump away from a call.
 #define _GNU_SOURCE
 #include "alarm.h"
 #include "call.h"

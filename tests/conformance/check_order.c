@@ -21,7 +21,7 @@
 // The faults of a call, in the order in which errors are decided.
 enum fault {
     BAD_ARGS = 1,      // 1. EFAULT
-    UPPER_FLAG = 2,    // 2. EINVAL
+    SPOILT = 2,        // 2. EINVAL
     TOO_MANY_PIDS = 4, // 3. EINVAL
     BAD_PIDS = 8,      // 4. EFAULT
     NO_PRIVILEGE = 16, // 5. EPERM
@@ -38,7 +38,7 @@ static int expected_error(int faults)
     if (faults & BAD_ARGS) {
         return EFAULT;
     }
-    if (faults & (UPPER_FLAG | TOO_MANY_PIDS)) {
+    if (faults & (SPOILT | TOO_MANY_PIDS)) {
         return EINVAL;
     }
     if (faults & BAD_PIDS) {
@@ -77,8 +77,8 @@ static void all_faults(int level, int privilege_fault)
         CALL_SET(c, SIGCHLD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID, outer, inner);
         c->own_args.parent_tid = (uint32_t)(uintptr_t)low;
         c->own_args.child_tid = (uint32_t)(uintptr_t)low + 32;
-        if (faults & UPPER_FLAG) {
-            c->own_args.flags |= 1ULL << (34 + random_below(30));
+        if (faults & SPOILT) {
+            options.abi->spoil(&c->own_args);
         }
         if (faults & TOO_MANY_PIDS) {
             c->own_args.nr_pids = (uint32_t)level + 2 + (random_below(4) ? 0 : random_below(1000));
@@ -91,12 +91,12 @@ static void all_faults(int level, int privilege_fault)
         }
         c->child = child_is_bad;
         if (faults & BAD_ARGS) {
-            c->args = random_below(2) ? (void *)8 : (void *)-4096L;
+            c->args = call_bad_args(random_below(2) ? (void *)8 : (void *)-4096L);
         }
         long got = call_run(c);
         EXPECT(got == -expected_error(faults),
                "args%s%s%s%s%s%s%s%s%s%s, nesting level %d: expected -%s, got %s",
-               faults & BAD_ARGS ? " unreadable" : "", faults & UPPER_FLAG ? " +upper flag" : "",
+               faults & BAD_ARGS ? " unreadable" : "", faults & SPOILT ? " +spoilt" : "",
                faults & TOO_MANY_PIDS ? " +nr_pids too large" : "",
                faults & BAD_PIDS ? " +pids unreadable" : "",
                faults & NO_PRIVILEGE ? " +no privilege" : "",
@@ -177,7 +177,8 @@ static void order_eagain_inside(void *arg)
         c->pids = NULL;
         call_expect(c, -EFAULT);
     }
-    CALL_SET(c, SIGCHLD | (1ULL << 50), 600);
+    CALL_SET(c, SIGCHLD, 600);
+    options.abi->spoil(&c->own_args);
     call_expect(c, -EINVAL);
 }
 

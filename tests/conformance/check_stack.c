@@ -192,12 +192,56 @@ static void child_stack_kernel(void)
     }
 }
 
+struct popping {
+    pid_t tid;
+    const void *argument;
+};
+
+static int popped(void *argument)
+{
+    struct popping *p = argument;
+    p->argument = argument;
+    p->tid = (pid_t)arch_raw(SYS_gettid, 0, 0, 0, 0, 0, 0);
+    return 0;
+}
+
+// As eclone's library does: the stack pointer must be exactly the one that was given.
+static void child_pops(void)
+{
+    need_bare_instruction();
+    struct call *c = call_new();
+    unsigned char *top = guarded_pages(4, 1) + 3 * page_size();
+    volatile struct popping *p = (void *)low_page(1);
+    for (size_t k = 0; k < 4; k++) {
+        for (unsigned nr = 0; nr < 2; nr++) {
+            const pid_t want = 565;
+            const uintptr_t words[2] = {(uintptr_t)popped, (uintptr_t)p};
+            memcpy(top, words, sizeof words);
+            p->tid = 0;
+            p->argument = NULL;
+            call_set(c, kind(k), nr, &want);
+            c->own_args.child_stack = (uintptr_t)top;
+            const struct arch_syscall s = call_registers(c);
+            const pid_t pid = (pid_t)arch_perform_popping(&s);
+            EXPECT(nr ? pid == want : pid > 0, "%s: %s", call_text(c), result_text(pid));
+            if (k < 3) {
+                expect_long("the child's status", 0, wait_status(pid));
+            } else {
+                wait_for_thread(pid);
+            }
+            EXPECT(p->argument == p, "%s: the function got another argument", call_text(c));
+            expect_long("gettid() in the function", pid, p->tid);
+        }
+    }
+}
+
 const struct check stack_checks[] = {
     {"child-stack-edges", "child_stack at the edge of a page, odd values", child_stack_edges},
     {"child-stack-values", "child_stack without memory behind it", child_stack_values},
     {"child-stack-kernel", "child_stack beyond user space", child_stack_kernel},
     {"same-stack", "child_stack 0 with any stack pointer of the caller", same_stack},
     {"memory-below", "64 KiB below the stack pointer stay as they are", memory_below},
+    {"child-pops", "the child takes function and argument from its stack", child_pops},
     {"growing-stack", "the caller's stack isn't grown", growing_stack},
     {0},
 };

@@ -29,7 +29,7 @@ enum { KINDS = sizeof kinds / sizeof kinds[0] + 1 };
 static void run(struct call *c, uint64_t flags, uint64_t child_stack, uint64_t tls, void *words)
 {
     static const pid_t any[1];
-    for (unsigned nr = 0; nr <= 1; nr++) {
+    for (unsigned nr = 0; nr <= call_nr_beside_tls(flags, 1); nr++) {
         call_set(c, flags, nr, any);
         c->own_args.child_stack = child_stack;
         c->tls = tls;
@@ -120,7 +120,7 @@ static void refused(void)
     expect_no_children("after errors");
 }
 
-const struct check without_pids_checks[] = {
+const struct check named_checks[] = {
     {"without-pids", "processes, vfork, threads", processes_and_threads},
     {"without-pids-settings", "tids, a pidfd, the thread pointer", settings},
     {"without-pids-stacks", "child_stack of any value", stacks},

@@ -15,7 +15,7 @@ struct check {
 // Each file's table of checks ends with an entry without a name.
 extern const struct check *const check_tables[];
 // Those that are not among "all".
-extern const struct check *const named_tables[];
+extern const struct check named_checks[];
 
 enum outcome { OUTCOME_NONE, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_BROKEN };
 
@@ -28,15 +28,18 @@ struct report {
     char text[1000];
 };
 
+struct abi;
+
 struct options {
-    long nr;         // clone2's number
-    uint64_t seed;   // CLONE2_SEED
-    int verbose;     // -v
-    int percent;     // -e: percentage of repetitions
-    int privileged;  // pid namespaces can be created without a user namespace
-    int eintr_never; // CLONE2_EINTR=never: the provider can't cause EINTR
-    int by_function; // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
-    int self;        // descriptor of this program, for exec
+    const struct abi *abi; // the form of the call
+    long nr;               // its number
+    uint64_t seed;         // CLONE2_SEED
+    int verbose;           // -v
+    int percent;           // -e: percentage of repetitions
+    int privileged;        // pid namespaces can be created without a user namespace
+    int eintr_never;       // CLONE2_EINTR=never: the provider can't cause EINTR
+    int by_function;       // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
+    int self;              // descriptor of this program, for exec
     const char *program;
 };
 

@@ -28,6 +28,8 @@ void exec_inner(const char *name)
     char number[32];
     char text[32];
     char *const argv[] = {(char *)(uintptr_t) "clone2-conformance",
+                          (char *)(uintptr_t) "-a",
+                          (char *)(uintptr_t)options.abi->name,
                           (char *)(uintptr_t) "-n",
                           number,
                           (char *)(uintptr_t) "inner",

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// clone2-conformance: checks a provider of clone2 against its specification. It doesn't know which
-// provider it is: a supervisor, a shim or the kernel.
+// clone2-conformance: checks a provider of clone2, or of another form of the call, against its
+// specification. It doesn't know which provider it is: a supervisor, a shim or the kernel.
 #define _GNU_SOURCE
+#include "abi.h"
 #include "arch.h"
 #include "call.h"
 #include "harness.h"
@@ -44,32 +45,39 @@ static double now(void)
 
 static int usage(int status)
 {
-    fprintf(status ? stderr : stdout,
-            "usage: %s [-n NR] [-v] [-j JOBS] [-t SECONDS] [-e PERCENT] \\\n"
+    FILE *to = status ? stderr : stdout;
+    fprintf(to,
+            "usage: %s [-a ABI] [-n NR] [-v] [-j JOBS] [-t SECONDS] [-e PERCENT] \\\n"
             "       list | all | NAME...\n"
-            "       %s [-n NR] endure SECONDS [THREADS [returns]]\n"
-            "Checks that system call NR (default %d) behaves as clone2.\n"
-            "  -j JOBS     checks at the same time (default 1)\n"
-            "  -t SECONDS  time limit of one check (default 120)\n"
-            "  -e PERCENT  fewer repetitions and random cases (default 100)\n"
-            "environment:\n"
-            "  CLONE2_SEED=N      repeat the random choices of an earlier run\n"
-            "  CLONE2_MUST_RUN=1  a skip is a failure, except for features in CLONE2_ABSENT\n"
-            "  CLONE2_ABSENT=a,b  features known to be missing\n"
-            "  CLONE2_EINTR=never EINTR is always wrong (shim, patched kernel)\n"
-            "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
-            "  CLONE2_VIA=vdso    on i386: call __kernel_vsyscall() instead\n"
-            "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n",
-            options.program, options.program, ARCH_DEFAULT_NR);
+            "       %s [-a ABI] [-n NR] endure SECONDS [THREADS [returns]]\n"
+            "Checks that system call NR behaves as ABI:\n",
+            options.program, options.program);
+    for (size_t i = 0; abis[i]; i++) {
+        if (abis[i]->nr >= 0) {
+            fprintf(to, "  %-16s %s, by default %ld\n", abis[i]->name, abis[i]->what, abis[i]->nr);
+        }
+    }
+    fprintf(to, "options:\n"
+                "  -j JOBS     checks at the same time (default 1)\n"
+                "  -t SECONDS  time limit of one check (default 120)\n"
+                "  -e PERCENT  fewer repetitions and random cases (default 100)\n"
+                "environment:\n"
+                "  CLONE2_SEED=N      repeat the random choices of an earlier run\n"
+                "  CLONE2_MUST_RUN=1  a skip is a failure, except for features in CLONE2_ABSENT\n"
+                "  CLONE2_ABSENT=a,b  features known to be missing\n"
+                "  CLONE2_EINTR=never EINTR is always wrong (shim, patched kernel)\n"
+                "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
+                "  CLONE2_VIA=vdso    on i386: call __kernel_vsyscall() instead\n"
+                "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n");
     return status;
 }
 
 static void print_repeat(const struct check *check)
 {
     const char *via = getenv("CLONE2_VIA");
-    printf("  repeat: CLONE2_SEED=%llu %s%s%s%s -n %ld %s\n", (unsigned long long)options.seed,
-           via ? "CLONE2_VIA=" : "", via ? via : "", via ? " " : "", options.program, options.nr,
-           check->name);
+    printf("  repeat: CLONE2_SEED=%llu %s%s%s%s -a %s -n %ld %s\n",
+           (unsigned long long)options.seed, via ? "CLONE2_VIA=" : "", via ? via : "",
+           via ? " " : "", options.program, options.abi->name, options.nr, check->name);
 }
 
 static void print_outcome(const struct job *job, struct tally *t)
@@ -78,7 +86,8 @@ static void print_outcome(const struct job *job, struct tally *t)
     const char *text = job->report->text;
     int outcome = job->report->outcome;
     const char *must_run = getenv("CLONE2_MUST_RUN");
-    if (outcome == OUTCOME_SKIP && must_run && *must_run == '1' && !feature_is_absent(text)) {
+    if (outcome == OUTCOME_SKIP && must_run && *must_run == '1' && !feature_is_absent(text) &&
+        !abi_leaves_out(name)) {
         printf("FAIL %s: must run, but there is no %s\n", name, text);
         t->failed++;
     } else if (outcome == OUTCOME_SKIP) {
@@ -197,46 +206,60 @@ static int run_checks(const struct check **list, int count, int jobs_wanted)
     return count == 1 && t.skipped ? EXIT_SKIPPED : EXIT_SUCCESS;
 }
 
-static const struct check *find_check(const struct check *const *tables, const char *name)
+// The checks of "all", one by one: those of every form of the call, then those of this one alone.
+static const struct check *nth_check(int n)
 {
-    for (int i = 0; tables[i]; i++) {
-        for (const struct check *c = tables[i]; c->name; c++) {
-            if (strcmp(c->name, name) == 0) {
+    for (int i = 0; check_tables[i]; i++) {
+        for (const struct check *c = check_tables[i]; c->name; c++) {
+            if (n-- == 0) {
                 return c;
             }
+        }
+    }
+    for (const struct check *c = options.abi->own_checks; c->name; c++) {
+        if (n-- == 0) {
+            return c;
         }
     }
     return NULL;
 }
 
-static int count_checks(void)
+static const struct check *find_check(const char *name)
 {
-    int n = 0;
-    for (int i = 0; check_tables[i]; i++) {
-        for (const struct check *c = check_tables[i]; c->name; c++) {
-            n++;
+    const struct check *check;
+    for (int i = 0; (check = nth_check(i)); i++) {
+        if (strcmp(check->name, name) == 0) {
+            return check;
         }
     }
-    return n;
+    for (check = named_checks; check->name; check++) {
+        if (strcmp(check->name, name) == 0) {
+            return check;
+        }
+    }
+    return NULL;
 }
 
-static void list_checks(const struct check *const *tables)
+static void list_checks(void)
 {
-    for (int i = 0; tables[i]; i++) {
-        for (const struct check *c = tables[i]; c->name; c++) {
-            printf("%-28s %s\n", c->name, c->what);
-        }
+    const struct check *check;
+    for (int i = 0; (check = nth_check(i)); i++) {
+        printf("%-28s %s\n", check->name, check->what);
+    }
+    for (check = named_checks; check->name; check++) {
+        printf("%-28s %s\n", check->name, check->what);
     }
 }
 
 // One line in advance instead of the same failure a hundred times.
 static int probe_provider(void)
 {
-    struct clone_struct args = {.flags = SIGCHLD};
+    struct call *c = call_new();
+    const struct arch_syscall r = call_registers(c);
     fflush(stdout);
     const int libc = options.by_function == ARCH_BY_LIBC;
-    long result = libc ? syscall(options.nr, &args, NULL)
-                       : arch_raw(options.nr, (uintptr_t)&args, 0, 0, 0, 0, 0);
+    long result = libc ? call_libc(&r)
+                       : arch_raw(r.nr, r.arg[0], r.arg[1], r.arg[2], r.arg[3], r.arg[4], r.arg[5]);
     if (result == -1 && libc) {
         result = -errno;
     }
@@ -248,7 +271,8 @@ static int probe_provider(void)
         waitpid((pid_t)result, &status, 0);
     }
     if (result == -ENOSYS) {
-        printf("BROKEN provider: no provider of clone2 (ENOSYS): run under clone2-supervise\n");
+        printf("BROKEN provider: no provider of %s (ENOSYS): run under clone2-supervise\n",
+               options.abi->name);
     } else if (sandbox_probe() < 0) {
         printf("BROKEN sandbox: no pid namespace, neither as root nor in a user namespace\n");
     } else {
@@ -261,24 +285,20 @@ static int probe_provider(void)
 static int select_and_run(int argc, char **argv, int jobs)
 {
     int all = argc == 1 && strcmp(argv[0], "all") == 0;
-    int max = all ? count_checks() : argc;
+    int max = argc;
+    while (all && nth_check(max)) {
+        max++;
+    }
     const struct check **list = calloc((size_t)max + 1, sizeof(struct check *));
     if (!list) {
         return EXIT_BROKEN;
     }
     int count = 0;
-    if (all) {
-        for (int i = 0; check_tables[i]; i++) {
-            for (const struct check *c = check_tables[i]; c->name; c++) {
-                list[count++] = c;
-            }
-        }
+    while (all && (list[count] = nth_check(count))) {
+        count++;
     }
     for (int i = 0; !all && i < argc; i++) {
-        list[count] = find_check(check_tables, argv[i]);
-        if (!list[count]) {
-            list[count] = find_check(named_tables, argv[i]);
-        }
+        list[count] = find_check(argv[i]);
         if (!list[count++]) {
             fprintf(stderr, "%s: no check \"%s\"; see \"list\"\n", options.program, argv[i]);
             free(list);
@@ -303,14 +323,23 @@ int main(int argc, char **argv)
     int jobs = 1;
     int option;
     options.program = argc > 0 ? argv[0] : "clone2-conformance";
-    options.nr = ARCH_DEFAULT_NR;
+    options.abi = &abi_clone2;
+    options.nr = -1;
     options.percent = 100;
     options.seed = seed ? strtoull(seed, NULL, 0) : mix((uint64_t)time(NULL)) >> 32;
     options.eintr_never = eintr && strcmp(eintr, "never") == 0;
     options.by_function = via ? arch_by_function(via) : ARCH_BY_INSTRUCTION;
     options.self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    while ((option = getopt(argc, argv, "+n:vj:t:e:h")) != -1) {
+    while ((option = getopt(argc, argv, "+a:n:vj:t:e:h")) != -1) {
         switch (option) {
+        case 'a':
+            options.abi = abi_find(optarg);
+            if (!options.abi) {
+                fprintf(stderr, "%s: -a %s: no such form of the call here\n", options.program,
+                        optarg);
+                return EXIT_BROKEN;
+            }
+            break;
         case 'n':
             options.nr = strtol(optarg, NULL, 0);
             break;
@@ -337,6 +366,9 @@ int main(int argc, char **argv)
     }
     argc -= optind;
     argv += optind;
+    if (options.nr < 0) {
+        options.nr = options.abi->nr;
+    }
     if (options.by_function < 0) {
         fprintf(stderr, "%s: CLONE2_VIA=%s: no such function here\n", options.program, via);
         return EXIT_BROKEN;
@@ -345,8 +377,7 @@ int main(int argc, char **argv)
         return usage(EXIT_BROKEN);
     }
     if (strcmp(argv[0], "list") == 0) {
-        list_checks(check_tables);
-        list_checks(named_tables);
+        list_checks();
         return 0;
     }
     if (strcmp(argv[0], "endure") == 0) {

@@ -9,11 +9,15 @@
 
 struct arch_call;
 
+// Room for the struct of a call, whatever its form.
+#define ARGS_MAX 64
+
 // The six arguments of a system call, whatever its number.
 struct arch_syscall {
     long nr;
     uint64_t arg[6];
-    uint64_t sp; // the caller's stack pointer during the call: any value
+    unsigned given; // bit i: arg[i] is loaded even if it is 0, in place of garbage
+    uint64_t sp;    // the caller's stack pointer during the call: any value
     // ARCH_BY_*. If it is a function, sp must be a stack with room below.
     int by_function;
 };
@@ -28,6 +32,9 @@ uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at);
 uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack);
 // Makes the call. Returns the result in the parent (-errno on failure).
 long arch_perform(struct arch_call *c);
+// Makes the call as eclone's library does: its child, on a stack of its own, pops a function and
+// its argument, calls it and exits its task with the value.
+long arch_perform_popping(const struct arch_syscall *s);
 // Compares the registers after the call; who is 0 for the parent, 1 for the child. Returns 0, or -1
 // with the reason in why. The stack pointer must be sp, the thread pointer tls (0: the caller's).
 int arch_compare(const struct arch_call *c, int who, uint64_t sp, uint64_t tls, char *why,

@@ -25,16 +25,23 @@ _Static_assert(offsetof(struct arch_call, saved) == SAVED_EBX, "SAVED_EBX");
 _Static_assert(offsetof(struct arch_call, child) == CHILD, "CHILD");
 _Static_assert(offsetof(struct arch_call, function) == FUNCTION, "FUNCTION");
 _Static_assert(offsetof(struct arch_call, use_avx) == USE_AVX, "USE_AVX");
+_Static_assert(offsetof(struct arch_call, args) == ARGS, "ARGS");
 _Static_assert(sizeof(struct user_desc) == sizeof((struct arch_state *)0)->tls, "user_desc");
+_Static_assert(offsetof(struct arch_syscall, nr) == SYSCALL_NR, "SYSCALL_NR");
+_Static_assert(offsetof(struct arch_syscall, arg) == SYSCALL_ARG, "SYSCALL_ARG");
 
 typedef long call_function(struct arch_call *c);
-// By ARCH_BY_*, then by the register that holds c: edi, ebp.
-call_function arch_call_edi, arch_call_ebp, arch_libc_edi, arch_libc_ebp, arch_vdso_edi,
-    arch_vdso_ebp;
-static call_function *const functions[3][2] = {
-    {arch_call_edi, arch_call_ebp}, {arch_libc_edi, arch_libc_ebp}, {arch_vdso_edi, arch_vdso_ebp}};
-extern const char arch_returned_libc_edi[], arch_returned_libc_ebp[];
-extern const char arch_returned_vdso_edi[], arch_returned_vdso_ebp[];
+// By ARCH_BY_*, then by the register that holds c: edi, ebp, or ebp with the address of c->args.
+call_function arch_call_edi, arch_call_ebp, arch_call_args, arch_libc_edi, arch_libc_ebp,
+    arch_libc_args, arch_vdso_edi, arch_vdso_ebp, arch_vdso_args;
+static call_function *const functions[3][3] = {{arch_call_edi, arch_call_ebp, arch_call_args},
+                                               {arch_libc_edi, arch_libc_ebp, arch_libc_args},
+                                               {arch_vdso_edi, arch_vdso_ebp, arch_vdso_args}};
+extern const char arch_returned_libc_edi[], arch_returned_libc_ebp[], arch_returned_libc_args[];
+extern const char arch_returned_vdso_edi[], arch_returned_vdso_ebp[], arch_returned_vdso_args[];
+static const char *const returned[3][3] = {
+    [ARCH_BY_LIBC] = {arch_returned_libc_edi, arch_returned_libc_ebp, arch_returned_libc_args},
+    [ARCH_BY_VDSO] = {arch_returned_vdso_edi, arch_returned_vdso_ebp, arch_returned_vdso_args}};
 
 const uintptr_t arch_bad_addresses[] = {
     0, 1, 8, 4095, ARCH_USER_END, 0xfffff000, 0xffffffd8, 0xfffffff8, 0xffffffff,
@@ -108,15 +115,19 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
         c->in.gpr[i] = (uint32_t)next_random(&seed);
     }
     c->in.gpr[eax] = (uint32_t)s->nr;
-    c->in.gpr[ebx] = (uint32_t)s->arg[0];
-    c->in.gpr[ecx] = (uint32_t)s->arg[1];
-    for (int i = 2; i < 5; i++) {
-        if (s->arg[i]) {
-            c->in.gpr[ebx + i] = (uint32_t)s->arg[i];
+    static const int registers[6] = {ebx, ecx, edx, esi, edi, ebp};
+    for (int i = 0; i < 6; i++) {
+        if (s->arg[i] || s->given >> i & 1) {
+            c->in.gpr[registers[i]] = (uint32_t)s->arg[i];
         }
     }
     c->in.gpr[esp] = (uint32_t)s->sp;
-    c->in.gpr[(seed & 1) || s->arg[4] ? ebp : edi] = address(c);
+    const int ebp_is_given = s->arg[5] || s->given >> 5 & 1;
+    if (!ebp_is_given) {
+        c->in.gpr[(seed & 1) || s->arg[4] ? ebp : edi] = address(c);
+    } else if (c->in.gpr[ebp] != address(c->args)) {
+        c->in.gpr[edi] = address(c); // a form that has an argument there goes without
+    }
     c->in.eflags = 0x202U | ((uint32_t)next_random(&seed) & FLAGS_MASK);
     read_segments(&c->in);
     fill_fx(c->in.fx, c->in.ymm, 8, &seed);
@@ -130,9 +141,10 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
     }
 }
 
-static int base_is_ebp(const struct arch_call *c)
+// The second index of the tables above.
+static int base_of(const struct arch_call *c)
 {
-    return c->in.gpr[ebp] == address(c);
+    return c->in.gpr[ebp] == address(c->args) ? 2 : c->in.gpr[ebp] == address(c);
 }
 
 // __kernel_vsyscall() ends with int $0x80, pop instructions, ret. The ABI does not say what it
@@ -157,14 +169,14 @@ uint64_t arch_prepare_function_stack(struct arch_call *c, uint64_t *at)
 {
     uint32_t *top = (uint32_t *)at;
     if (c->by_function == ARCH_BY_LIBC) {
-        *top = address(base_is_ebp(c) ? arch_returned_libc_ebp : arch_returned_libc_edi);
+        *top = address(returned[ARCH_BY_LIBC][base_of(c)]);
         return address(at);
     }
     const unsigned char *p = vsyscall_pops(c);
     for (int r; (r = popped_register(*p)) >= 0; p++) {
         *top++ = c->in.gpr[r];
     }
-    *top = address(base_is_ebp(c) ? arch_returned_vdso_ebp : arch_returned_vdso_edi);
+    *top = address(returned[ARCH_BY_VDSO][base_of(c)]);
     return address(at);
 }
 
@@ -181,7 +193,7 @@ uint64_t arch_sp_after_return(const struct arch_call *c, uint64_t child_stack)
 
 long arch_perform(struct arch_call *c)
 {
-    long result = functions[c->by_function][base_is_ebp(c)](c);
+    long result = functions[c->by_function][base_of(c)](c);
     if (c->by_function == ARCH_BY_LIBC && result == -1) {
         c->out[0].gpr[eax] = (uint32_t)(result = -errno);
     }

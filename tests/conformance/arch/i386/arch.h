@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #define ARCH_DEFAULT_NR 387
+#define ARCH_ECLONE_NR 338
+#define ARCH_CLONE_WITH_PIDS_NR 337
 #define ARCH_RED_ZONE 0
 
 struct arch_state {
@@ -30,6 +32,9 @@ struct arch_call {
     uint32_t function;                 // the address of the function called instead of int $0x80
     uint32_t use_avx;
     uint32_t by_function;
+    // The call's own struct. Here, because a form of the call may need each register: the one with
+    // the struct's address then leads back to c.
+    unsigned char args[ARGS_MAX];
 };
 
 // How to make the call: int $0x80, libc's syscall(), or __kernel_vsyscall(), which uses the

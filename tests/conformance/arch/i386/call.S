@@ -3,6 +3,7 @@
 // long arch_call_edi(struct arch_call *c), long arch_call_ebp(struct arch_call *c)
 // long arch_vdso_edi(struct arch_call *c), long arch_vdso_ebp(struct arch_call *c)
 // long arch_libc_edi(struct arch_call *c), long arch_libc_ebp(struct arch_call *c)
+// and the same with _args
 //
 // Loads every register from c->in, executes `int $0x80` or calls the function, and stores every
 // register in c->out[0] (parent, or a failed call) or c->out[1] (child). The parent returns the
@@ -11,32 +12,33 @@
 // Rules: after the system call only eax is free. Nothing may touch the stack (it may be at the edge
 // of a page, or not be memory at all), and nothing may touch the flags until they are stored. One
 // register must hold the address of c; two variants use different ones, so that together they check
-// every register.
+// every register. In the third, ebp holds the address of c->args, as an argument.
 #include "offsets.h"
 
 // ecx and eax have been exchanged.
-.macro STORE to, base
-    mov %ecx, \to + EAX(%\base)
-    mov %ebx, \to + EBX(%\base)
-    mov %eax, \to + ECX(%\base)
-    mov %edx, \to + EDX(%\base)
-    mov %esi, \to + ESI(%\base)
-    mov %edi, \to + EDI(%\base)
-    mov %ebp, \to + EBP(%\base)
-    mov %esp, \to + ESP(%\base)
-    mov \to + SCRATCH(%\base), %esp
+.macro STORE to, base, offset
+    mov %ecx, \to + EAX - \offset(%\base)
+    mov %ebx, \to + EBX - \offset(%\base)
+    mov %eax, \to + ECX - \offset(%\base)
+    mov %edx, \to + EDX - \offset(%\base)
+    mov %esi, \to + ESI - \offset(%\base)
+    mov %edi, \to + EDI - \offset(%\base)
+    mov %ebp, \to + EBP - \offset(%\base)
+    mov %esp, \to + ESP - \offset(%\base)
+    mov \to + SCRATCH - \offset(%\base), %esp
     pushfl
-    popl \to + EFLAGS(%\base)
+    popl \to + EFLAGS - \offset(%\base)
     cld
-    lea \to(%\base), %ebx
-    mov %\base, %esi
+    lea \to - \offset(%\base), %ebx
+    lea -\offset(%\base), %esi
     jmp arch_call_finish
 .endm
 
-.macro CHECKED_CALL name, base, by
-    .globl \name
-    .type \name, @function
-\name:
+// \offset: how far behind c the base points
+.macro CHECKED_CALL name, base, by, offset=0
+    .globl arch_\name
+    .type arch_\name, @function
+arch_\name:
     mov 4(%esp), %eax
     mov %ebx, SAVED_EBX(%eax)
     mov %esi, SAVED_ESI(%eax)
@@ -61,7 +63,7 @@
     mov EDX(%eax), %edx
     mov ESI(%eax), %esi
     mov EDI(%eax), %edi
-    mov EBP(%eax), %ebp // c if ebp is the base
+    mov EBP(%eax), %ebp // c or c->args if ebp is the base
     mov ESP(%eax), %esp
     .ifc \by, libc
     pushl EBP(%eax)
@@ -76,9 +78,9 @@
     .ifc \by, call
     int $0x80
     .else
-    call *FUNCTION(%\base)
-    .globl arch_returned_\by\()_\base
-arch_returned_\by\()_\base:
+    call *FUNCTION - \offset(%\base)
+    .globl arch_returned_\name
+arch_returned_\name:
     .endif
     .ifc \by, libc
     lea 28(%esp), %esp
@@ -87,10 +89,10 @@ arch_returned_\by\()_\base:
     jecxz 2f
     jmp 3f
 2:
-    STORE OUT_CHILD, \base
+    STORE OUT_CHILD, \base, \offset
 3:
-    STORE OUT_PARENT, \base
-    .size \name, . - \name
+    STORE OUT_PARENT, \base, \offset
+    .size arch_\name, . - arch_\name
 .endm
 
 // .rept counts with a symbol, but a register name needs its value: hence the extra macro.
@@ -103,12 +105,15 @@ arch_returned_\by\()_\base:
 .endm
 
     .text
-    CHECKED_CALL arch_call_edi, edi, call
-    CHECKED_CALL arch_call_ebp, ebp, call
-    CHECKED_CALL arch_vdso_edi, edi, vdso
-    CHECKED_CALL arch_vdso_ebp, ebp, vdso
-    CHECKED_CALL arch_libc_edi, edi, libc
-    CHECKED_CALL arch_libc_ebp, ebp, libc
+    CHECKED_CALL call_edi, edi, call
+    CHECKED_CALL call_ebp, ebp, call
+    CHECKED_CALL call_args, ebp, call, ARGS
+    CHECKED_CALL vdso_edi, edi, vdso
+    CHECKED_CALL vdso_ebp, ebp, vdso
+    CHECKED_CALL vdso_args, ebp, vdso, ARGS
+    CHECKED_CALL libc_edi, edi, libc
+    CHECKED_CALL libc_ebp, ebp, libc
+    CHECKED_CALL libc_args, ebp, libc, ARGS
 
 // ebx: where to store this task's registers; esi: c. All general registers have been stored.
     .type arch_call_finish, @function
@@ -163,4 +168,39 @@ arch_call_finish:
     int $0x80
     ud2
     .size arch_call_finish, . - arch_call_finish
+
+// long arch_perform_popping(const struct arch_syscall *s)
+    .globl arch_perform_popping
+    .type arch_perform_popping, @function
+arch_perform_popping:
+    push %ebx
+    push %esi
+    push %edi
+    push %ebp
+    mov 20(%esp), %eax
+    mov SYSCALL_ARG(%eax), %ebx
+    mov SYSCALL_ARG + 8(%eax), %ecx
+    mov SYSCALL_ARG + 16(%eax), %edx
+    mov SYSCALL_ARG + 24(%eax), %esi
+    mov SYSCALL_ARG + 32(%eax), %edi
+    mov SYSCALL_ARG + 40(%eax), %ebp
+    mov SYSCALL_NR(%eax), %eax
+    int $0x80
+    test %eax, %eax
+    jz 1f
+    pop %ebp
+    pop %edi
+    pop %esi
+    pop %ebx
+    ret
+1:
+    pop %eax
+    pop %edx
+    push %edx // for the function
+    call *%eax
+    mov %eax, %ebx
+    mov $SYS_EXIT, %eax
+    int $0x80
+    ud2
+    .size arch_perform_popping, . - arch_perform_popping
     .section .note.GNU-stack, "", @progbits

@@ -35,6 +35,11 @@
 #define CHILD (3 * STATE_SIZE + 24)
 #define FUNCTION (3 * STATE_SIZE + 28)
 #define USE_AVX (3 * STATE_SIZE + 32)
+#define ARGS (3 * STATE_SIZE + 40)
+
+// struct arch_syscall
+#define SYSCALL_NR 0
+#define SYSCALL_ARG 4
 
 #define SYS_EXIT 1
 #define SYS_GET_THREAD_AREA 244

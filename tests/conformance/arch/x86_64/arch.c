@@ -21,6 +21,8 @@ _Static_assert(offsetof(struct arch_call, saved) == SAVED_RBX, "SAVED_RBX");
 _Static_assert(offsetof(struct arch_call, child) == CHILD, "CHILD");
 _Static_assert(offsetof(struct arch_call, use_avx) == USE_AVX, "USE_AVX");
 _Static_assert(offsetof(struct arch_call, by_function) == BY_FUNCTION, "BY_FUNCTION");
+_Static_assert(offsetof(struct arch_syscall, nr) == SYSCALL_NR, "SYSCALL_NR");
+_Static_assert(offsetof(struct arch_syscall, arg) == SYSCALL_ARG, "SYSCALL_ARG");
 
 long arch_call_rbx(struct arch_call *c);
 long arch_call_r14(struct arch_call *c);
@@ -96,19 +98,11 @@ void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t se
         c->in.gpr[i] = next_random(&seed);
     }
     c->in.gpr[rax] = (uint64_t)s->nr;
-    c->in.gpr[rdi] = s->arg[0];
-    c->in.gpr[rsi] = s->arg[1];
-    if (s->arg[2]) {
-        c->in.gpr[rdx] = s->arg[2];
-    }
-    if (s->arg[3]) {
-        c->in.gpr[r10] = s->arg[3];
-    }
-    if (s->arg[4]) {
-        c->in.gpr[r8] = s->arg[4];
-    }
-    if (s->arg[5]) {
-        c->in.gpr[r9] = s->arg[5];
+    static const int registers[6] = {rdi, rsi, rdx, r10, r8, r9};
+    for (int i = 0; i < 6; i++) {
+        if (s->arg[i] || s->given >> i & 1) {
+            c->in.gpr[registers[i]] = s->arg[i];
+        }
     }
     c->in.gpr[rsp] = s->sp;
     c->in.gpr[(seed & 1) ? rbx : r14] = (uint64_t)(uintptr_t)c;

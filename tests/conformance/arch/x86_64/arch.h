@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 #define ARCH_DEFAULT_NR 387
+#define ARCH_ECLONE_NR 300
+#define ARCH_CLONE_WITH_PIDS_NR (-1)
 #define ARCH_RED_ZONE 128
 
 struct arch_state {
@@ -29,6 +31,7 @@ struct arch_call {
     int (*child)(struct arch_call *c); // runs in the child and returns the exit status
     uint32_t use_avx;
     uint32_t by_function;
+    unsigned char args[ARGS_MAX]; // the call's own struct
 };
 
 // How to make the call: the bare instruction, or libc's syscall().

@@ -173,6 +173,31 @@ arch_call_finish:
     ud2
     .size arch_call_finish, . - arch_call_finish
 
+// long arch_perform_popping(const struct arch_syscall *s)
+    .globl arch_perform_popping
+    .type arch_perform_popping, @function
+arch_perform_popping:
+    mov SYSCALL_NR(%rdi), %rax
+    mov SYSCALL_ARG + 8(%rdi), %rsi
+    mov SYSCALL_ARG + 16(%rdi), %rdx
+    mov SYSCALL_ARG + 24(%rdi), %r10
+    mov SYSCALL_ARG + 32(%rdi), %r8
+    mov SYSCALL_ARG + 40(%rdi), %r9
+    mov SYSCALL_ARG(%rdi), %rdi
+    syscall
+    test %rax, %rax
+    jz 1f
+    ret
+1:
+    pop %rax
+    pop %rdi
+    call *%rax
+    mov %eax, %edi
+    mov $SYS_EXIT, %eax
+    syscall
+    ud2
+    .size arch_perform_popping, . - arch_perform_popping
+
     .section .rodata
     .balign 4
 default_mxcsr:

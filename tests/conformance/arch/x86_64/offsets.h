@@ -43,6 +43,10 @@
 #define USE_AVX (3 * STATE_SIZE + 72)
 #define BY_FUNCTION (3 * STATE_SIZE + 76)
 
+// struct arch_syscall
+#define SYSCALL_NR 0
+#define SYSCALL_ARG 8
+
 #define SYS_EXIT 60
 #define SYS_ARCH_PRCTL 158
 #define ARCH_GET_FS_CODE 0x1003
