@@ -314,6 +314,8 @@ std::vector<Feature> probe_features(const Check &check)
     features.push_back(userns_feature());
     features.push_back(native_feature());
     features.push_back(agent_feature(check.listen));
+    features.push_back({"notify", false, false, "PROGRAM isn't the main process of a systemd unit",
+                        "a unit with Type=notify or WatchdogSec= needs NotifyAccess=all"});
     return features;
 }
 

@@ -94,6 +94,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     const InheritedSignals inherited = take_over_signals(sigxfsz);
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
+    const pid_t command = ::getpid();
     const pid_t serving = ::fork();
     if (serving < 0) {
         fail("fork: " + reason());
@@ -111,7 +112,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             listener_end.reset();
             log = {};
             reap(options.pidns_depth, std::move(to_command),
-                 [&] { run_program(options, filter, program_end, inherited); });
+                 [&] { run_program(options, filter, program_end, inherited, command); });
         }
         to_command = {};
         program_end.reset();

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -24,10 +25,30 @@ namespace
 constexpr int not_executable = 126;
 constexpr int not_found = 127;
 
+/// Makes PROGRAM the process that a service manager has named in the environment. A program
+/// ignores the sockets passed to it, or the watchdog, if these variables name another process.
+void take_over_environment(pid_t command)
+{
+    const std::string old_pid = std::to_string(command);
+    const std::string new_pid = std::to_string(::getpid());
+    const auto names_command = [&](const char *variable) {
+        const char *const value = std::getenv(variable);
+        return value != nullptr && value == old_pid;
+    };
+    if (names_command("LISTEN_PID")) {
+        ::unsetenv("LISTEN_PIDFDID"); // the same by another number (systemd 259), and optional
+    }
+    for (const char *const variable : {"LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"}) {
+        if (names_command(variable)) {
+            ::setenv(variable, new_pid.c_str(), 1);
+        }
+    }
+}
+
 } // namespace
 
 void run_program(const Options &options, std::span<const sock_filter> filter, const Fd &serving,
-                 const InheritedSignals &inherited)
+                 const InheritedSignals &inherited, pid_t command)
 {
     const std::vector<std::string> &program = options.program;
     std::vector<char *> arguments;
@@ -55,6 +76,7 @@ void run_program(const Options &options, std::span<const sock_filter> filter, co
     if (*answer == start_failed) {
         ::_exit(own_failure); // the serving process reports why
     }
+    take_over_environment(command);
     restore_signals(inherited);
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;

@@ -8,14 +8,16 @@
 #include <linux/filter.h>
 
 #include <span>
+#include <sys/types.h>
 
 namespace clone2::cli
 {
 
 /// Runs in PROGRAM's process: installs the filter (empty: none), hands the listener to `serving`,
-/// waits until it is served, restores the inherited signals and executes PROGRAM. On failure,
-/// prints a message and exits with 125, 126 or 127.
+/// waits until it is served, restores the inherited signals and executes PROGRAM. Variables that
+/// name the process `command`, as it saw itself, name PROGRAM. On failure, prints a message and
+/// exits with 125, 126 or 127.
 [[noreturn]] void run_program(const Options &options, std::span<const sock_filter> filter,
-                              const Fd &serving, const InheritedSignals &inherited);
+                              const Fd &serving, const InheritedSignals &inherited, pid_t command);
 
 } // namespace clone2::cli
