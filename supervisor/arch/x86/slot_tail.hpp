@@ -34,10 +34,10 @@ struct SlotTail {
     std::uint64_t set_tid_size;
     std::array<pid_t, PLAN_MAX_SET_TID> set_tid;
 
-    /// How many bytes of it are in use.
+    /// How many bytes of it are in use, in whole words: ptrace(2) writes no less.
     [[nodiscard]] std::size_t used() const
     {
-        return offsetof(SlotTail, set_tid) + set_tid_size * sizeof(pid_t);
+        return offsetof(SlotTail, set_tid) + (set_tid_size + 1) / 2 * sizeof(std::uint64_t);
     }
 };
 static_assert(offsetof(SlotTail, set_tid) - offsetof(SlotTail, flags) == CLONE_ARGS_SIZE_VER1);
