@@ -23,9 +23,9 @@ Result<Notification> SharedListener::receive()
     return notification;
 }
 
-Listener::Pending SharedListener::pending() const
+Listener::Pending SharedListener::wait(int other, std::chrono::milliseconds time) const
 {
-    return lost_ ? Pending::hung_up : Listener::pending();
+    return lost_ ? Pending::hung_up : Listener::wait(other, time);
 }
 
 } // namespace clone2::agent

@@ -5,6 +5,7 @@
 #include "listener/listener.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <string>
 
 namespace clone2::agent
@@ -23,7 +24,7 @@ public:
     }
 
     Result<Notification> receive() override;
-    [[nodiscard]] Pending pending() const override;
+    [[nodiscard]] Pending wait(int other, std::chrono::milliseconds time) const override;
 
 private:
     Diagnostics &diagnostics_;

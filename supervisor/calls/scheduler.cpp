@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "calls/scheduler.hpp"
 
+#include "base/clock.hpp"
 #include "base/thread.hpp"
 
 #include <linux/kcmp.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <limits>
@@ -32,6 +36,8 @@ constexpr unsigned quiet_rounds = 20;
 constexpr std::uint64_t calls_between_looks = 32;
 /// The most handlers run in one such look, because there may always be another one, too.
 constexpr unsigned handlers_in_look = 64;
+/// A listener is kept if two calls arrive within this time, and for as long after the last.
+constexpr std::chrono::milliseconds soon{20};
 
 } // namespace
 
@@ -47,8 +53,11 @@ void Scheduler::add_listener(std::unique_ptr<Listener> listener,
 
 void Scheduler::arm(const std::shared_ptr<ServedListener> &served)
 {
-    if (served->armed || served->waiting || served->ended) {
+    if (served->armed || served->waiting || served->kept || served->ended) {
         return;
+    }
+    if (!served->watch) {
+        served->watch = loop_.watch(served->listener->fd());
     }
     // Its handler waits for the lock, which we hold.
     served->watch->wait_readable([this, served] {
@@ -67,17 +76,17 @@ void Scheduler::make_ready(const std::shared_ptr<ServedListener> &served)
     }
 }
 
-void Scheduler::call_worker(Lock &lock)
+bool Scheduler::call_worker(Lock &lock)
 {
     if (parked_ > called_) {
         ++called_;
         wake_worker_.notify_one();
-    } else {
-        start_worker(lock);
+        return true;
     }
+    return start_worker(lock);
 }
 
-void Scheduler::start_worker(Lock &lock)
+bool Scheduler::start_worker(Lock &lock)
 {
     ++workers_;
     try {
@@ -91,11 +100,13 @@ void Scheduler::start_worker(Lock &lock)
             --workers_;
             worker_ended_.notify_all();
         }).detach();
+        return true;
     } catch (const std::exception &error) {
         --workers_; // the next calls wait until a thread is free again
         lock.unlock();
         diagnostics_.warn(std::string("no further thread: ") + error.what());
         lock.lock();
+        return false;
     }
 }
 
@@ -191,6 +202,7 @@ void Scheduler::serve_again(Lock &lock)
     again_.pop_front();
     if (served->listener->still_valid(notification.id)) {
         serve(lock, served, notification);
+        arm(served);
     } else {
         call_is_through(lock, served);
     }
@@ -274,20 +286,33 @@ void Scheduler::take(Lock &lock)
     const std::shared_ptr<ServedListener> served = ready_.front();
     ready_.pop_front();
     served->ready = false;
-    if (!may_take(*served)) {
-        let_wait(served); // the end of a call makes it ready
-        return;
-    }
     // Checked under the lock, so that RECV finds what was seen: on an older kernel RECV waits
     // forever if all targets are gone.
-    switch (served->listener->pending()) {
+    Seen seen{served->listener->pending(), true};
+    while (take_from(lock, served, seen)) {
+        if (!may_keep(*served)) {
+            arm(served);
+            return;
+        }
+        seen = keep(lock, served);
+    }
+}
+
+/// Serves the listener's next call. False: there was none, or others go first.
+bool Scheduler::take_from(Lock &lock, const std::shared_ptr<ServedListener> &served, Seen seen)
+{
+    if (!may_take(*served)) {
+        let_wait(served); // the end of a call makes it ready
+        return false;
+    }
+    switch (seen.pending) {
     case Listener::Pending::none:
         arm(served);
         wake_waiting();
-        return;
+        return false;
     case Listener::Pending::hung_up:
         end(lock, served);
-        return;
+        return false;
     case Listener::Pending::notification:
         break;
     }
@@ -295,25 +320,29 @@ void Scheduler::take(Lock &lock)
     // pending(), so that a call made after the loop has stopped is not received.
     if (loop_.stopped()) {
         stop_all();
-        return;
+        return false;
     }
     const Result<Notification> notification = served->listener->receive();
     if (!notification) {
         make_ready(served); // this caller died; there may be others
-        return;
+        return false;
     }
     calls_.add(served->owner->user(), 1);
     ++served->calls;
+    const std::int64_t now = now_ns(CLOCK_MONOTONIC);
+    served->calls_follow = now - served->called_ns < std::chrono::nanoseconds(soon).count();
+    served->called_ns = now;
     served->owner->received(*notification);
-    if (served->listener->pending() == Listener::Pending::notification) {
+    if (seen.more && served->listener->pending() == Listener::Pending::notification) {
         make_ready(served);
         // More threads than CPUs would only slow each other down. If all are held up, the watchdog
         // adds one.
         if (running_ && serving_ + 1 < cpus_) {
-            call_worker(lock);
+            (void)call_worker(lock);
         }
     }
     serve(lock, served, *notification);
+    return true;
 }
 
 void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
@@ -322,7 +351,6 @@ void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
     CallHandler::Served result{};
     serving(lock, [&] { result = see_through(served, notification); });
     ++served_;
-    arm(served);
     if (result == CallHandler::Served::later) {
         loop_.after(again_after, [this, served, notification] {
             const Lock guard(*this);
@@ -331,6 +359,35 @@ void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
     } else {
         call_is_through(lock, served);
     }
+}
+
+/// Whether this thread, which has just served one of its calls, should wait for the next there.
+bool Scheduler::may_keep(const ServedListener &served) const
+{
+    return running_ && !stopped_ && stop_event_ && served.calls_follow && keeping_ < cpus_ &&
+           !served.armed && !served.ready && !served.waiting && !served.kept && !served.ended &&
+           ready_.empty() && again_.empty();
+}
+
+/// Waits for the listener's next call. Nobody else receives from it meanwhile, so what this returns
+/// still holds.
+Scheduler::Seen Scheduler::keep(Lock &lock, const std::shared_ptr<ServedListener> &served)
+{
+    Seen seen;
+    served->kept = true;
+    ++keeping_;
+    if (leading_ || call_worker(lock)) {
+        served->watch.reset(); // the leader would wake up for each call
+        lock.unlock();
+        seen = {served->listener->pending(), true};
+        if (seen.pending == Listener::Pending::none) {
+            seen = {served->listener->wait(stop_event_.get(), soon), false};
+        }
+        lock.lock();
+    }
+    --keeping_;
+    served->kept = false;
+    return seen;
 }
 
 /// Catches every failure: no caller must be left waiting, and no thread of an embedding program may
@@ -405,7 +462,7 @@ void Scheduler::watch_over()
             quiet = leading_ ? quiet + 1 : 0;
             // Calls are held up. Other threads must now do what only the held-up ones would do.
             for (const std::shared_ptr<ServedListener> &served : listeners_) {
-                if (!served->armed && !served->waiting) {
+                if (!served->armed && !served->waiting && !served->kept) {
                     make_ready(served);
                 }
             }
@@ -421,6 +478,7 @@ void Scheduler::stop_all()
 {
     stopped_ = true;
     loop_.stop();
+    (void)::eventfd_write(stop_event_.get(), 1); // -1 if there is none
     wake_worker_.notify_all();
     wake_watchdog_.notify_all();
 }
@@ -464,6 +522,7 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
         }
         watchdog.emplace([this] { watch_over(); });
         until_ = until;
+        stop_event_ = Fd(::eventfd(stopped_ ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK));
         running_ = true;
     }
     std::exception_ptr failure;

@@ -3,6 +3,7 @@
 
 #include "base/budget.hpp"
 #include "base/diagnostics.hpp"
+#include "base/fd.hpp"
 #include "calls/call_handler.hpp"
 #include "listener/listener.hpp"
 #include "loop/event_loop.hpp"
@@ -23,7 +24,9 @@ namespace clone2
 /// Serves any number of listeners, on as many threads as needed.
 ///
 /// One thread, the leader, waits in the event loop and serves the calls it sees itself, without
-/// handing them to another thread: that is the fastest way while there is one call at a time.
+/// handing them to another thread. While a listener's calls follow each other closely, the thread
+/// that served the last one keeps the listener: it waits on the descriptor alone, because a
+/// synchronous wake-up (SYNC_WAKE_UP) does not reach through an epoll set; another thread leads.
 /// Another thread joins when a second call waits. A call may hold up its thread for any time (a
 /// frozen target, memory behind userfaultfd or FUSE): then a watchdog, which sleeps while nothing
 /// is being served, makes another thread the leader. The calls that may be in progress at once are
@@ -78,12 +81,15 @@ private:
         }
         std::unique_ptr<Listener> listener;
         std::shared_ptr<ListenerOwner> owner;
-        std::unique_ptr<EventLoop::Watch> watch;
-        bool armed = false;   ///< the event loop watches it
-        bool ready = false;   ///< in ready_
-        bool waiting = false; ///< in waiting_
+        std::unique_ptr<EventLoop::Watch> watch; ///< nullptr while kept, and until armed again
+        bool armed = false;                      ///< the event loop watches it
+        bool ready = false;                      ///< in ready_
+        bool waiting = false;                    ///< in waiting_
+        bool kept = false;                       ///< a thread waits on its descriptor
         bool ended = false;
-        unsigned calls = 0; ///< received but not completed
+        unsigned calls = 0;         ///< received but not completed
+        std::int64_t called_ns = 0; ///< CLOCK_MONOTONIC at the last one's receipt
+        bool calls_follow = false;  ///< that was soon after the one before
     };
     /// The lock on everything after mutex_. Whenever it is released, the invariants hold.
     class Lock : public std::unique_lock<std::mutex>
@@ -143,6 +149,15 @@ private:
     void wake_waiting();
     void call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void take(Lock &lock);
+    /// What a look at a listener has shown.
+    struct Seen {
+        Listener::Pending pending = Listener::Pending::none;
+        bool more = false; ///< there may be more than one notification
+    };
+    [[nodiscard]] bool take_from(Lock &lock, const std::shared_ptr<ServedListener> &served,
+                                 Seen seen);
+    [[nodiscard]] bool may_keep(const ServedListener &served) const;
+    [[nodiscard]] Seen keep(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
                const Notification &notification);
     [[nodiscard]] CallHandler::Served see_through(const std::shared_ptr<ServedListener> &served,
@@ -151,8 +166,9 @@ private:
     void tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void make_ready(const std::shared_ptr<ServedListener> &served);
     void arm(const std::shared_ptr<ServedListener> &served);
-    void call_worker(Lock &lock);
-    void start_worker(Lock &lock);
+    /// False: there is none.
+    bool call_worker(Lock &lock);
+    bool start_worker(Lock &lock);
     void stop_all();
 
     EventLoop &loop_;
@@ -173,11 +189,13 @@ private:
     unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
     unsigned parked_ = 0;      ///< threads in wake_worker_
     unsigned called_ = 0;      ///< those of them that are woken but not yet running
+    unsigned keeping_ = 0;     ///< threads that wait on a listener
     unsigned serving_ = 0;     ///< threads that serve a call, or report an end to its owner
     unsigned ending_ = 0;      ///< those of them that report an end
     std::uint64_t served_ = 0; ///< calls so far
     std::uint64_t looked_ = 0; ///< value of served_ at the last look at the event loop
     const unsigned cpus_ = std::thread::hardware_concurrency();
+    Fd stop_event_;         ///< readable once stopped, for threads that keep a listener; may lack
     bool leading_ = false;  ///< a thread is in the event loop
     bool watching_ = false; ///< the watchdog is awake
     bool running_ = false;  ///< in run(): there may be threads

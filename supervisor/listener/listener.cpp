@@ -133,17 +133,18 @@ void Listener::learn_wait_killable(bool wait_killable)
     wait_killable_ = wait_killable ? Known::yes : Known::no;
 }
 
-Listener::Pending Listener::pending() const
+Listener::Pending Listener::wait(int other, std::chrono::milliseconds time) const
 {
-    pollfd poll_fd{fd_.get(), POLLIN, 0};
-    if (::poll(&poll_fd, 1, 0) != 1) {
+    std::array<pollfd, 2> files{{{fd_.get(), POLLIN, 0}, {other, POLLIN, 0}}}; // -1 is ignored
+    if (::poll(files.data(), files.size(), static_cast<int>(time.count())) <= 0) {
         return Pending::none;
     }
-    if ((poll_fd.revents & POLLIN) != 0) {
+    const short seen = files[0].revents;
+    if ((seen & POLLIN) != 0) {
         return Pending::notification;
     }
     // POLLERR alone: a signal interrupted seccomp_notify_poll().
-    return (poll_fd.revents & (POLLHUP | POLLNVAL)) != 0 ? Pending::hung_up : Pending::none;
+    return (seen & (POLLHUP | POLLNVAL)) != 0 ? Pending::hung_up : Pending::none;
 }
 
 } // namespace clone2

@@ -6,6 +6,7 @@
 #include "listener/notification.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -61,7 +62,10 @@ public:
     [[nodiscard]] int fd() const { return fd_.get(); }
     /// hung_up: all targets are gone and nothing will ever arrive again.
     enum class Pending { none, notification, hung_up };
-    [[nodiscard]] virtual Pending pending() const;
+    [[nodiscard]] Pending pending() const { return wait(-1, std::chrono::milliseconds(0)); }
+    /// Waits for anything but `none`, for at most `time`, and only until the descriptor `other`
+    /// (-1: none) is readable.
+    [[nodiscard]] virtual Pending wait(int other, std::chrono::milliseconds time) const;
 
 private:
     enum class Known : std::uint8_t { unknown, no, yes };
