@@ -296,7 +296,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
     const Architecture &arch = architecture_of(pending.notification());
     // The memory is new, but another worker may be using a relative's area with the same address:
     // any slot will do.
-    const std::optional<Lease> lease = images_.slots.reserve_any(report.image.area, arch);
+    const std::optional<Lease> lease = images_.slots.reserve_any(tid, report.image.area, arch);
     if (!lease) {
         return Error(Cause::slots_in_use, tid);
     }

@@ -29,7 +29,8 @@ namespace clone2
 namespace
 {
 
-constexpr std::size_t remembered = 4096;
+/// How many neighbouring slots are looked at together: those of one or two pages.
+constexpr std::uint32_t block_size = 16;
 /// How much of a stack is searched for signal frames.
 constexpr std::uint64_t max_stack = 8ULL << 20;
 /// A caller whose call was just received may not be asleep yet (5.19: it wakes up once, then sleeps
@@ -49,12 +50,10 @@ SlotReservations::Lease::~Lease()
     }
 }
 
-std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr area,
-                                                                     const Architecture &arch)
+std::optional<SlotReservations::Lease>
+SlotReservations::reserve_any(RemotePtr area, const Architecture &arch, std::uint32_t first)
 {
     const std::lock_guard lock(mutex_);
-    const auto preferred = preferred_.find(area.value());
-    const std::uint32_t first = preferred != preferred_.end() ? preferred->second : 0;
     for (std::uint32_t count = 0; count < arch.slot_count(); ++count) {
         const std::uint32_t index = (first + count) % arch.slot_count();
         const RemotePtr slot = area + arch.slot_offset(index);
@@ -63,15 +62,6 @@ std::optional<SlotReservations::Lease> SlotReservations::reserve_any(RemotePtr a
         }
     }
     return std::nullopt;
-}
-
-void SlotReservations::prefer(RemotePtr area, std::uint32_t index)
-{
-    const std::lock_guard lock(mutex_);
-    if (preferred_.size() > remembered) {
-        preferred_.clear();
-    }
-    preferred_[area.value()] = index;
 }
 
 std::optional<SlotReservations::Lease>
@@ -109,39 +99,63 @@ std::optional<SlotReservations::Lease> SlotFinder::find(const PendingCall &call,
         free_abandoned(call, image);
         lease = find_free(call.tid(), arch, image);
     }
-    if (lease) {
-        reservations_.prefer(image.area, lease->index());
-    }
     return lease;
+}
+
+std::uint32_t SlotFinder::first_for(pid_t tid, const Architecture &arch)
+{
+    const std::uint32_t blocks = arch.slot_count() / block_size;
+    return static_cast<std::uint32_t>(tid) % blocks * block_size;
 }
 
 std::optional<SlotReservations::Lease> SlotFinder::find_free(pid_t tid, const Architecture &arch,
                                                              const Image &image)
 {
-    const std::size_t size = arch.state_size();
-    std::vector<std::byte> bytes(arch.slot_count() * size);
-    std::vector<RemoteRange> pieces(arch.slot_count());
-    const auto state_in = [&](std::uint32_t index) {
-        return std::span(bytes).subspan(index * size, size);
-    };
-    for (std::uint32_t index = 0; index < pieces.size(); ++index) {
-        pieces[index] = {image.area + arch.slot_offset(index), state_in(index)};
-    }
-    const Result<std::size_t> read = read_memory(tid, pieces);
-    if (!read || *read != bytes.size()) {
-        return std::nullopt;
-    }
-    for (std::uint32_t index = 0; index < pieces.size(); ++index) {
-        if (!is_free(tid, arch.decode_state(state_in(index)))) {
-            continue;
-        }
-        std::optional<Lease> lease = reservations_.reserve(image.area, arch, index);
-        if (lease && read_exactly(tid, lease->slot(), state_in(index)) &&
-            is_free(tid, arch.decode_state(state_in(index)))) {
-            return lease;
+    const std::uint32_t first = first_for(tid, arch);
+    for (std::uint32_t seen = 0; seen < arch.slot_count(); seen += block_size) {
+        const std::uint32_t block = (first + seen) % arch.slot_count();
+        Result<std::optional<Lease>> found = free_in_block(tid, arch, image, block);
+        if (!found || *found) {
+            return found ? std::move(*found) : std::nullopt;
         }
     }
     return std::nullopt;
+}
+
+/// The first free one of a block of slots that starts with `block` and may wrap around.
+Result<std::optional<SlotReservations::Lease>> SlotFinder::free_in_block(pid_t tid,
+                                                                         const Architecture &arch,
+                                                                         const Image &image,
+                                                                         std::uint32_t block)
+{
+    const std::size_t size = arch.state_size();
+    std::vector<std::byte> bytes(block_size * size);
+    std::array<RemoteRange, block_size> pieces;
+    for (std::uint32_t i = 0; i < block_size; ++i) {
+        const std::uint32_t index = (block + i) % arch.slot_count();
+        pieces[i] = {image.area + arch.slot_offset(index),
+                     std::span(bytes).subspan(i * size, size)};
+    }
+    const Result<std::size_t> read = read_memory(tid, pieces);
+    if (!read) {
+        return read.error();
+    }
+    if (*read != bytes.size()) {
+        return Error{"process_vm_readv()", tid, EFAULT};
+    }
+    for (std::uint32_t i = 0; i < block_size; ++i) {
+        const std::span<std::byte> state = pieces[i].to;
+        if (!is_free(tid, arch.decode_state(state))) {
+            continue;
+        }
+        std::optional<Lease> lease =
+            reservations_.reserve(image.area, arch, (block + i) % arch.slot_count());
+        if (lease && read_exactly(tid, lease->slot(), state) &&
+            is_free(tid, arch.decode_state(state))) {
+            return {std::move(lease)};
+        }
+    }
+    return std::optional<Lease>();
 }
 
 /// The stack pointer of a thread that waits for our answer; nullopt: it is gone, or does not fall

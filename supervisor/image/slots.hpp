@@ -15,7 +15,6 @@
 #include <optional>
 #include <set>
 #include <span>
-#include <unordered_map>
 #include <utility>
 
 /// Finds a free slot in a target's area for one call.
@@ -62,18 +61,16 @@ public:
         std::uint32_t index_;
     };
 
-    /// The next unreserved slot, starting with the one found free last.
-    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch);
-    /// Starts with this slot from now on, because it was found free after others were not.
-    void prefer(RemotePtr area, std::uint32_t index);
+    /// The next unreserved slot, starting with `first`, which is below the slot count.
+    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch,
+                                                   std::uint32_t first);
     /// This slot, unless it is reserved.
     [[nodiscard]] std::optional<Lease> reserve(RemotePtr area, const Architecture &arch,
                                                std::uint32_t index);
 
 private:
     std::mutex mutex_;
-    std::set<RemotePtr> reserved_;                               ///< slots
-    std::unordered_map<std::uint64_t, std::uint32_t> preferred_; ///< by area; a hint
+    std::set<RemotePtr> reserved_; ///< slots
 };
 
 /// Finds slots that are free in the target and not reserved here. Thread-safe.
@@ -84,10 +81,14 @@ public:
 
     explicit SlotFinder(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
+    /// Where the search for a slot for a call of `tid` begins. Threads with tids close to each
+    /// other begin far apart, so that each usually has its first slot to itself.
+    [[nodiscard]] static std::uint32_t first_for(pid_t tid, const Architecture &arch);
     /// Reserves a slot without checking whether it is free.
-    [[nodiscard]] std::optional<Lease> reserve_any(RemotePtr area, const Architecture &arch)
+    [[nodiscard]] std::optional<Lease> reserve_any(pid_t tid, RemotePtr area,
+                                                   const Architecture &arch)
     {
-        return reservations_.reserve_any(area, arch);
+        return reservations_.reserve_any(area, arch, first_for(tid, arch));
     }
     /// Whether a slot in this state, as seen in `tid`'s memory, may be used for a call of `tid`.
     [[nodiscard]] static bool is_free(pid_t tid, const SlotState &state);
@@ -97,6 +98,8 @@ public:
 private:
     [[nodiscard]] std::optional<Lease> find_free(pid_t tid, const Architecture &arch,
                                                  const Image &image);
+    [[nodiscard]] Result<std::optional<Lease>>
+    free_in_block(pid_t tid, const Architecture &arch, const Image &image, std::uint32_t block);
     void free_abandoned(const PendingCall &call, const Image &image) const;
     [[nodiscard]] std::optional<std::uint64_t> stack_pointer(pid_t tid) const;
     [[nodiscard]] bool is_inside_code(pid_t tid, const Architecture &arch,

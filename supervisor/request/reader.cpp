@@ -110,7 +110,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
     // The slot is reserved before it is read. Otherwise it could be taken in between.
     look.guess = images_.hints.guess(notification.tid);
     if (look.guess) {
-        look.lease = images_.slots.reserve_any(look.guess->area, arch);
+        look.lease = images_.slots.reserve_any(notification.tid, look.guess->area, arch);
     }
     std::array<RemoteRange, 6> pieces;
     std::size_t count = 0;

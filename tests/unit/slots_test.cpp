@@ -26,8 +26,8 @@ constexpr RemotePtr area_b{0x7f0000000000};
 TEST_CASE("SlotReservations: one after the other, until they are released")
 {
     SlotReservations table;
-    auto first = table.reserve_any(area_a, native_architecture());
-    auto second = table.reserve_any(area_a, native_architecture());
+    auto first = table.reserve_any(area_a, native_architecture(), 0);
+    auto second = table.reserve_any(area_a, native_architecture(), 0);
     REQUIRE(first);
     REQUIRE(second);
     CHECK(first->index() == 0);
@@ -36,12 +36,12 @@ TEST_CASE("SlotReservations: one after the other, until they are released")
     CHECK(second->slot() == area_a + native_architecture().slot_offset(1));
     CHECK_FALSE(table.reserve(area_a, native_architecture(), 0));
     CHECK_FALSE(table.reserve(area_a, native_architecture(), 1));
-    auto elsewhere = table.reserve_any(area_b, native_architecture());
+    auto elsewhere = table.reserve_any(area_b, native_architecture(), 0);
     REQUIRE(elsewhere);
     CHECK(elsewhere->index() == 0);
     CHECK(elsewhere->slot() == area_b + native_architecture().slot_offset(0));
     first.reset();
-    auto third = table.reserve_any(area_a, native_architecture());
+    auto third = table.reserve_any(area_a, native_architecture(), 0);
     REQUIRE(third);
     CHECK(third->index() == 0);
     auto fourth = table.reserve(area_a, native_architecture(), 7);
@@ -75,17 +75,17 @@ TEST_CASE("SlotReservations: one for each slot, then none")
     std::vector<SlotReservations::Lease> leases;
     std::set<std::uint32_t> seen;
     for (std::uint32_t i = 0; i < native_architecture().slot_count(); ++i) {
-        auto lease = table.reserve_any(area_a, native_architecture());
+        auto lease = table.reserve_any(area_a, native_architecture(), 0);
         REQUIRE(lease);
         CHECK(lease->index() < native_architecture().slot_count());
         seen.insert(lease->index());
         leases.push_back(std::move(*lease));
     }
     CHECK(seen.size() == native_architecture().slot_count());
-    CHECK_FALSE(table.reserve_any(area_a, native_architecture()));
-    CHECK(table.reserve_any(area_b, native_architecture()));
+    CHECK_FALSE(table.reserve_any(area_a, native_architecture(), 0));
+    CHECK(table.reserve_any(area_b, native_architecture(), 0));
     leases.erase(leases.begin() + 5);
-    const auto again = table.reserve_any(area_a, native_architecture());
+    const auto again = table.reserve_any(area_a, native_architecture(), 0);
     REQUIRE(again);
     CHECK(again->index() == 5);
 }
@@ -105,7 +105,7 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
                 const std::size_t which = dice & 1U;
                 const RemotePtr area = which == 0 ? area_a : area_b;
                 const auto lease = (dice & 2U) != 0
-                                       ? table.reserve_any(area, native_architecture())
+                                       ? table.reserve_any(area, native_architecture(), 0)
                                        : table.reserve(area, native_architecture(),
                                                        static_cast<std::uint32_t>(dice >> 8U & 3U));
                 if (!lease) {
@@ -128,26 +128,39 @@ TEST_CASE("SlotReservations: eight threads never hold the same slot")
     }
     CHECK(doubly == 0);
     CHECK(taken > 0);
-    const auto after = table.reserve_any(area_a, native_architecture());
+    const auto after = table.reserve_any(area_a, native_architecture(), 0);
     REQUIRE(after);
     CHECK(after->index() == 0); // all released
 }
 
-TEST_CASE("SlotReservations: starts with the preferred one and wraps around")
+TEST_CASE("SlotReservations: starts where asked and wraps around")
 {
     SlotReservations table;
     const std::uint32_t last = native_architecture().slot_count() - 1;
-    table.prefer(area_a, last);
-    const auto first = table.reserve_any(area_a, native_architecture());
-    const auto second = table.reserve_any(area_a, native_architecture());
-    const auto elsewhere = table.reserve_any(area_b, native_architecture());
+    const auto first = table.reserve_any(area_a, native_architecture(), last);
+    const auto second = table.reserve_any(area_a, native_architecture(), last);
+    const auto elsewhere = table.reserve_any(area_b, native_architecture(), 0);
     REQUIRE(first);
     REQUIRE(second);
     REQUIRE(elsewhere);
     CHECK(first->index() == last);
     CHECK(second->index() == 0);
     CHECK(elsewhere->index() == 0);
-    CHECK(table.reserve(area_a, native_architecture(), 1)); // only a hint for reserve_any()
+}
+
+TEST_CASE("SlotFinder::first_for: threads created one after the other start in separate blocks")
+{
+    for (const Architecture *const arch : architectures()) {
+        std::set<std::uint32_t> seen;
+        for (pid_t tid = 1000; tid < 1032; ++tid) {
+            const std::uint32_t first = SlotFinder::first_for(tid, *arch);
+            CHECK(first < arch->slot_count());
+            CHECK(first == SlotFinder::first_for(tid, *arch));
+            seen.insert(first);
+        }
+        CHECK(seen.size() == 32);
+        CHECK(*std::next(seen.begin()) - *seen.begin() >= 16);
+    }
 }
 
 TEST_CASE(
