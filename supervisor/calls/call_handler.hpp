@@ -42,6 +42,9 @@ public:
     /// notification has been answered or the target is gone. `owner`: the listener's.
     [[nodiscard]] Served serve(const PendingCall &pending, ListenerOwner &owner);
 
+    /// Closes what is open of callers. To be called when a listener has ended.
+    void forget_callers() { images_.code_check.forget_all(); }
+
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
 private:

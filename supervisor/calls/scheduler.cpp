@@ -411,6 +411,7 @@ void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &serv
     serving(lock, [&] {
         try {
             diagnostics_.info("a listener has ended");
+            handler_.forget_callers();
             served->owner->ended(served->listener->fd());
         } catch (const std::exception &) { // no memory
         }

@@ -164,9 +164,7 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
     // The code is there, but a program may have changed its pages' protection since the last call.
-    // On kernels where this query is expensive, it is made only when looking for a place.
-    if (observed.image && mapping_query_is_cheap() &&
-        !may_hold_code(*procfs_, tid, observed.image->code)) {
+    if (observed.image && !images_.code_check.may_run(tid, observed.image->code)) {
         observed.image.reset();
         observed.slot.reset();
     }
@@ -315,6 +313,7 @@ Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport 
          {report.image.area, const_bytes_of(header)},
          {report.image.code + offsetof(CodeHeader, area), const_bytes_of(area)},
          {report.slot + arch.boot_owner_offset(), const_bytes_of(nobody)}}};
+    images_.code_check.forget_all();
     const std::int64_t answer = arch.boot_answer(report.image.area, lease->slot());
     if (auto done = write_and_answer(pending, writes, answer); !done) {
         return done;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "image/code_place.hpp"
 
+#include "image/code_check.hpp"
 #include "image/exits.hpp"
-#include "target/mappings.hpp"
 #include "target/memory.hpp"
 
 #include <elf.h>
@@ -165,12 +165,6 @@ std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const 
 {
     return arch.elf_class() == ELFCLASS64 ? find_place<Elf64>(procfs, tid, arch, ours)
                                           : find_place<Elf32>(procfs, tid, arch, ours);
-}
-
-bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
-{
-    const std::optional<Mapping> mapping = mapping_at(procfs, tid, code);
-    return mapping && mapping->readable && mapping->executable && !mapping->shared;
 }
 
 } // namespace clone2

@@ -29,9 +29,4 @@ struct CodePlace {
 [[nodiscard]] std::optional<CodePlace>
 find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const Signature &ours);
 
-/// Whether this address is mapped executable and private at this moment. AT_SYSINFO_EHDR and the
-/// ELF headers don't prove that: a program may have made its vdso non-executable, may have moved
-/// it, or may keep a file's image there as data.
-[[nodiscard]] bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code);
-
 } // namespace clone2

@@ -11,7 +11,8 @@
 namespace clone2
 {
 
-Images::Images(const std::shared_ptr<const Procfs> &procfs) : slots(procfs), procfs_(procfs)
+Images::Images(const std::shared_ptr<const Procfs> &procfs)
+    : code_check(procfs), slots(procfs), procfs_(procfs)
 {
     for (const Architecture *const arch : architectures()) {
         signatures_.emplace_back(arch, make_signature(*procfs, *arch));
@@ -19,7 +20,7 @@ Images::Images(const std::shared_ptr<const Procfs> &procfs) : slots(procfs), pro
 }
 
 Images::Images(const std::shared_ptr<const Procfs> &procfs, const Signature &signature)
-    : slots(procfs), procfs_(procfs)
+    : code_check(procfs), slots(procfs), procfs_(procfs)
 {
     for (const Architecture *const arch : architectures()) {
         signatures_.emplace_back(arch, signature);

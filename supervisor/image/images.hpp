@@ -3,6 +3,7 @@
 
 #include "arch/architecture.hpp"
 #include "base/procfs.hpp"
+#include "image/code_check.hpp"
 #include "image/code_place.hpp"
 #include "image/exits.hpp"
 #include "image/hints.hpp"
@@ -45,6 +46,7 @@ public:
     }
 
     ImageHints hints;
+    CodeCheck code_check;
     SlotFinder slots;
     SlotUsers slot_users;
     Exits exits;

@@ -82,6 +82,13 @@ std::optional<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr add
     return search_mappings(std::move(*maps), address);
 }
 
+std::optional<Mapping> query_mapping(const Fd &maps, RemotePtr address)
+{
+    Mapping mapping;
+    return query(maps.get(), address, mapping) == Answer::found ? std::optional(mapping)
+                                                                : std::nullopt;
+}
+
 std::optional<Mapping> search_mappings(Fd maps, RemotePtr address)
 {
     const std::unique_ptr<std::FILE, CloseFile> file(::fdopen(maps.get(), "r"));

@@ -26,6 +26,10 @@ struct Mapping {
 /// calls if mapping_query_is_cheap(), otherwise it reads /proc/TID/maps up to the address.
 [[nodiscard]] std::optional<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address);
 
+/// The same from an open /proc/TID/maps, in one system call, if mapping_query_is_cheap(). The file
+/// always shows the address space that the thread had when it was opened.
+[[nodiscard]] std::optional<Mapping> query_mapping(const Fd &maps, RemotePtr address);
+
 /// The same by reading an open /proc/TID/maps from its beginning, as on kernels without the query.
 [[nodiscard]] std::optional<Mapping> search_mappings(Fd maps, RemotePtr address);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Calls of real targets behind real listeners, from the first notification to the last.
+#include "base/printable.hpp"
 #include "call_bench.hpp"
 #include "filter/seccomp_filter.h"
 #include "image/identity.hpp"
@@ -255,7 +256,14 @@ TEST_CASE("CallHandler: a successor can take over at any point, with the existin
             }
         }
         CHECK(get_byte(done.read) == 'x');
-        CHECK(find_areas(target.pid()).size() == inherited + 1);
+        const std::set<RemotePtr> areas = find_areas(target.pid());
+        std::string where; // for the message
+        for (const RemotePtr area : areas) {
+            where += " " + hex(area.value());
+        }
+        CAPTURE(where);
+        CAPTURE(procfs()->read_if_alive(target.pid(), "maps").value_or(""));
+        CHECK(areas.size() == inherited + 1);
         std::vector<CallRecord> records = first.records.all();
         for (const CallRecord &record : second.records.all()) {
             records.push_back(record);
