@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "callers.hpp"
 
+#include "first_call.hpp"
 #include "provider.hpp"
+#include "server.hpp"
 
 #include <algorithm>
 #include <array>
@@ -41,6 +43,7 @@ struct Board {
     struct Lane {
         std::array<std::size_t, 2> count;
         std::array<std::array<float, max_samples>, 2> us;
+        std::size_t served; ///< clone2 calls, also those that only warm up
     };
     std::array<Lane, max_callers> lanes;
 };
@@ -87,6 +90,20 @@ void touch(std::size_t mib)
     std::memset(memory, 1, size);
 }
 
+/// Makes one round trip. Returns 0 or the errno, and how long it took.
+int round_trip(const Workload &w, Provider who, pid_t pid, ThreadRoom &room,
+               std::chrono::duration<float, std::micro> &took)
+{
+    if (w.kind == Kind::first) {
+        return first_call(who, w.number, pid, took);
+    }
+    const auto before = Clock::now();
+    const int error = w.kind == Kind::process ? process_round_trip(who, w.number, pid)
+                                              : room.round_trip(who, w.number, pid);
+    took = Clock::now() - before;
+    return error;
+}
+
 /// Runs one caller. None leaves before all have seen `stop`, so that none waits forever.
 void run_caller(const Workload &w, Board &board, unsigned self)
 {
@@ -108,10 +125,9 @@ void run_caller(const Workload &w, Board &board, unsigned self)
         for (unsigned i = 0; i < calls_per_phase && board.error.load() == 0; i++) {
             const pid_t pid =
                 first_pid + static_cast<pid_t>(self) * pids_per_caller + turn++ % pids_per_caller;
-            const auto before = Clock::now();
-            const int error = w.kind == Kind::process ? process_round_trip(who, w.number, pid)
-                                                      : room.round_trip(who, w.number, pid);
-            const std::chrono::duration<float, std::micro> took = Clock::now() - before;
+            std::chrono::duration<float, std::micro> took{};
+            const int error = round_trip(w, who, pid, room, took);
+            lane.served += provider;
             if (error == EEXIST || error == EBUSY) {
                 continue; // the tid of a joined thread is not free yet
             }
@@ -195,6 +211,9 @@ std::string name_of(const Workload &w)
     if (w.kind == Kind::thread) {
         return "thread (create, join)" + w.label;
     }
+    if (w.kind == Kind::first) {
+        return "first call of a program" + w.label;
+    }
     return (w.resident_mib == 0 ? "small process"
                                 : std::to_string(w.resident_mib) + " MB process") +
            w.label;
@@ -202,13 +221,19 @@ std::string name_of(const Workload &w)
 
 } // namespace
 
-Series measure(const Workload &w)
+std::string row_name(const Workload &w)
+{
+    return name_of(w) + '/' + std::to_string(w.callers);
+}
+
+Series measure(const Workload &w, pid_t server)
 {
     if (w.callers == 0 || w.callers > max_callers) {
         throw std::runtime_error("number of callers");
     }
     const SharedBoard shared(w.callers);
     Board &board = *shared;
+    const double cpu_before = server != 0 ? cpu_us(server) : 0;
     if (w.kind == Kind::thread) {
         run_threads(w, board);
     } else {
@@ -217,8 +242,11 @@ Series measure(const Workload &w)
     if (const int error = board.error.load(); error != 0) {
         throw std::system_error(error, std::generic_category(), name_of(w) + ": a call failed");
     }
+    const double cpu = server != 0 ? cpu_us(server) - cpu_before : 0;
     std::array<std::vector<double>, 2> all;
+    std::size_t served = 0;
     for (unsigned caller = 0; caller < w.callers; caller++) {
+        served += board.lanes[caller].served;
         for (std::size_t p = 0; p < all.size(); p++) {
             const Board::Lane &lane = board.lanes[caller];
             all[p].insert(all[p].end(), lane.us[p].begin(),
@@ -233,6 +261,7 @@ Series measure(const Workload &w)
     s.supervised_median = percentile(all[1], 0.5);
     s.native_p99 = percentile(all[0], 0.99);
     s.supervised_p99 = percentile(all[1], 0.99);
+    s.server_cpu = served != 0 ? cpu / static_cast<double>(served) : 0;
     return s;
 }
 

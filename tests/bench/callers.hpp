@@ -14,6 +14,7 @@ namespace bench
 enum class Kind {
     process, ///< callers are processes that create processes
     thread,  ///< callers are threads of one process that create threads
+    first,   ///< callers are processes that run a small program, which creates one process
 };
 
 struct Workload {
@@ -26,10 +27,13 @@ struct Workload {
     std::string label{}; ///< the row's label, after the kind
 };
 
+/// "small process, logged/4": what --row is compared with.
+std::string row_name(const Workload &workload);
+
 /// Runs the callers together: all native, then all supervised, and so on. The calling process must
-/// be single-threaded and may choose pids 1000..25000 in its pid namespace. Throws
-/// std::runtime_error if a call fails.
-Series measure(const Workload &workload);
+/// be single-threaded and may choose pids 1000..25000 in its pid namespace. `server`: whose CPU
+/// time is measured, 0: nobody's. Throws std::runtime_error if a call fails.
+Series measure(const Workload &workload, pid_t server);
 
 } // namespace bench
 

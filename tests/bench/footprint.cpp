@@ -3,14 +3,11 @@
 
 #include "launch.hpp"
 #include "provider.hpp"
+#include "server.hpp"
 
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <sstream>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -20,53 +17,9 @@ namespace bench
 namespace
 {
 
-std::string proc(pid_t pid, const char *file)
-{
-    return "/proc/" + std::to_string(pid) + '/' + file;
-}
-
-/// The number after `key` in a file of "key: number" lines; 0 if there is none.
-long number_of(const std::string &path, const std::string &key)
-{
-    std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) {
-        if (line.starts_with(key)) {
-            return std::strtol(line.c_str() + key.size(), nullptr, 10);
-        }
-    }
-    return 0;
-}
-
-/// The nearest ancestor with that name; 0 if none.
-pid_t ancestor_named(pid_t pid, const std::string &name)
-{
-    while (pid > 0) {
-        std::string comm;
-        std::getline(std::ifstream(proc(pid, "comm")) >> std::ws, comm);
-        if (comm == name) {
-            return pid;
-        }
-        pid = static_cast<pid_t>(number_of(proc(pid, "status"), "PPid:"));
-    }
-    return 0;
-}
-
-/// CPU time of all threads, in microseconds.
-double cpu_us(pid_t pid)
-{
-    double total = 0;
-    for (const auto &task : std::filesystem::directory_iterator(proc(pid, "task"))) {
-        double ns = 0;
-        if (std::ifstream(task.path() / "schedstat") >> ns) {
-            total += ns / 1000;
-        }
-    }
-    return total;
-}
-
 long smaps_kib(pid_t pid, const char *key)
 {
-    return number_of(proc(pid, "smaps_rollup"), key);
+    return number_of("/proc/" + std::to_string(pid) + "/smaps_rollup", key);
 }
 
 } // namespace
@@ -81,7 +34,7 @@ std::optional<Footprint> measure_footprint(const std::string &supervisor, long n
     }
     Helper parent(argv);
     const pid_t pid = static_cast<pid_t>(std::stol(parent.line()));
-    const pid_t server = ancestor_named(pid, "clone2-serve");
+    const pid_t server = serving_ancestor(pid);
     if (server == 0) {
         return std::nullopt;
     }

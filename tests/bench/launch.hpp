@@ -23,6 +23,7 @@ public:
     /// The same, but returns false at end of file.
     bool line(std::string &text);
     void send(const std::string &text) const;
+    pid_t pid() const { return pid_; }
     /// Closes its stdin and waits. Returns the wait status.
     int finish();
 

@@ -17,7 +17,9 @@ struct Series {
     unsigned callers = 1;
     double native_median = 0, supervised_median = 0;
     double native_p99 = 0, supervised_p99 = 0;
+    double server_cpu = 0;  ///< CPU time of the serving process per call; 0: there is none
     std::size_t rounds = 0; ///< per provider, all callers together
+    std::optional<double> earlier_ratio{}; ///< of the run compared with
 
     double ratio() const { return native_median > 0 ? supervised_median / native_median : 0; }
 };
@@ -36,6 +38,7 @@ struct Footprint {
 
 struct Report {
     bool quick = false;
+    std::optional<double> idle_before, idle_after; ///< share of idle CPU time, 0 to 1
     std::vector<Series> series;
     std::optional<FilterCost> filter;
     std::optional<Footprint> footprint;
@@ -51,6 +54,9 @@ bool read_wire(const std::string &line, Series &series);
 
 void print_table(std::ostream &out, const Report &report);
 void print_json(std::ostream &out, const Report &report);
+
+/// Takes the ratios of an earlier run from its JSON. Throws std::runtime_error if it is none.
+void compare_with(std::istream &json, Report &report);
 
 } // namespace bench
 
