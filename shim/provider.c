@@ -12,19 +12,19 @@
 
 enum { NOT_ASKED, ABSENT, PRESENT };
 
-// With unreadable args a kernel that has clone2 fails with EFAULT before anything else. The
-// arguments are all ones, which is no valid address, descriptor, id or set of flags if the kernel
-// uses the number for another call. Behind a filter the answer may come from a supervisor, which is
-// slower than translating.
+// Behind a filter the answer may come from a supervisor, which is slower than translating. With
+// unreadable args a kernel that has clone2 fails with EFAULT before anything else. The arguments
+// are all ones, which is no valid address, descriptor, id or set of flags if the kernel uses the
+// number for another call.
 static int ask(void)
 {
+    if (raw_call(SYS_prctl, PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED) {
+        return ABSENT;
+    }
     long arg[5] = {-1, -1, -1, -1, -1};
     arg[SHIM_PASS_ON_ARG] = SHIM_PASS_ON;
     const long result = raw_call(__NR_clone2, arg[0], arg[1], arg[2], arg[3], arg[4], -1);
-    if (result != -EFAULT) {
-        return ABSENT;
-    }
-    return raw_call(SYS_prctl, PR_GET_SECCOMP) == SECCOMP_MODE_DISABLED ? PRESENT : ABSENT;
+    return result == -EFAULT ? PRESENT : ABSENT;
 }
 
 bool shim_kernel_has_clone2(void)
