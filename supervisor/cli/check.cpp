@@ -10,6 +10,7 @@
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/preload.hpp"
 #include "filter/filter.hpp"
 #include "image/images.hpp"
 #include "listener/listener.hpp"
@@ -227,6 +228,14 @@ Feature native_feature()
     return {"native", false, false, call + " does not exist", "programs need clone2-supervise"};
 }
 
+Feature preload_feature()
+{
+    const std::optional<std::string> library = find_preload_library();
+    return {"preload", library.has_value(), false, library.value_or("libclone2.so.1 is not here"),
+            library ? "--preload can serve libc's syscall() inside the program"
+                    : "--preload can't be used"};
+}
+
 Feature calls_feature()
 {
     const Result<void> needed = try_needed_calls();
@@ -313,6 +322,7 @@ std::vector<Feature> probe_features(const Check &check)
                                               : "set-user-ID programs work"});
     features.push_back(userns_feature());
     features.push_back(native_feature());
+    features.push_back(preload_feature());
     features.push_back(agent_feature(check.listen));
     features.push_back({"notify", false, false, "PROGRAM isn't the main process of a systemd unit",
                         "a unit with Type=notify or WatchdogSec= needs NotifyAccess=all"});

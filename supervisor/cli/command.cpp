@@ -9,6 +9,7 @@
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/preload.hpp"
 #include "cli/program.hpp"
 #include "cli/provider.hpp"
 #include "cli/reaper.hpp"
@@ -78,6 +79,12 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     if (!trapped.calls().empty()) {
         filter = build_filter(trapped);
     }
+    const auto preload = options.preload ? prepare_preload(trapped) : std::nullopt;
+    if (preload) {
+        Diagnostics(options.verbosity)
+            .info("preloading " + preload->library + " for number " +
+                  std::to_string(preload->number));
+    }
     if (const Result<void> needed = try_needed_calls(); !needed) {
         fail(needed.error().to_string());
     }
@@ -112,7 +119,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             listener_end.reset();
             log = {};
             reap(options.pidns_depth, std::move(to_command),
-                 [&] { run_program(options, filter, program_end, inherited, command); });
+                 [&] { run_program(options, filter, preload, program_end, inherited, command); });
         }
         to_command = {};
         program_end.reset();

@@ -179,6 +179,14 @@ std::string log_is_asked(Asked &asked)
     return asked.options.log ? "" : "--log-format goes with --log";
 }
 
+std::string all_calls_may_be_missed(Asked &asked)
+{
+    return !asked.options.log && !asked.options.stats
+               ? ""
+               : "--preload: " + std::string(asked.options.log ? "--log" : "--stats") +
+                     " would miss the calls that the library serves";
+}
+
 std::string serves_a_number(Asked &asked)
 {
     const bool nothing = asked.mode == listening && asked.options.provider == Provider::kernel &&
@@ -220,6 +228,15 @@ constexpr std::array table{
            "the format of these lines (default text)", running, log_is_asked},
     Option{0, "stats", nullptr, running | listening, set<&Options::stats, true>,
            "at the end, print counts of results and latencies to stderr"},
+    Option{
+        0, "preload", nullptr, running, set<&Options::preload, true>,
+        "serve calls of libc's syscall() inside PROGRAM, with libclone2 in LD_PRELOAD. Such a call "
+        "costs what the kernel's own costs, and works under debuggers. The supervisor "
+        "serves the rest: bare instructions, static and set-user-ID programs, other "
+        "architectures. The library serves one number of --nr, the first x86_64 number with ABI "
+        "clone2; if it isn't 387, PROGRAM finds it in CLONE2_NR. --log and --stats would miss "
+        "the library's calls, so they can't be used together",
+        running, all_calls_may_be_missed},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
            "also wait for all processes that PROGRAM leaves behind"},
     Option{0, "exit-status", "signal|128", running,

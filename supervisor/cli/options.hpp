@@ -46,6 +46,7 @@ struct Options {
     Verbosity verbosity = Verbosity::normal;
     bool stats = false;
     bool wait_all = false;
+    bool preload = false;
     ExitStatus exit_status = ExitStatus::signal;
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;

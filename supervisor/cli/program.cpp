@@ -47,9 +47,13 @@ void take_over_environment(pid_t command)
 
 } // namespace
 
-void run_program(const Options &options, std::span<const sock_filter> filter, const Fd &serving,
+void run_program(const Options &options, std::span<const sock_filter> filter,
+                 const std::optional<Preload> &preload, const Fd &serving,
                  const InheritedSignals &inherited, pid_t command)
 {
+    if (preload && !set_preload(*preload)) {
+        fail("--preload: no memory for the environment");
+    }
     const std::vector<std::string> &program = options.program;
     std::vector<char *> arguments;
     arguments.reserve(program.size() + 1);

@@ -4,9 +4,11 @@
 #include "base/fd.hpp"
 #include "cli/inherited_signals.hpp"
 #include "cli/options.hpp"
+#include "cli/preload.hpp"
 
 #include <linux/filter.h>
 
+#include <optional>
 #include <span>
 #include <sys/types.h>
 
@@ -14,10 +16,11 @@ namespace clone2::cli
 {
 
 /// Runs in PROGRAM's process: installs the filter (empty: none), hands the listener to `serving`,
-/// waits until it is served, restores the inherited signals and executes PROGRAM. Variables that
-/// name the process `command`, as it saw itself, name PROGRAM. On failure, prints a message and
-/// exits with 125, 126 or 127.
+/// waits until it is served, restores the inherited signals and executes PROGRAM, with `preload` in
+/// its environment. Variables that name the process `command`, as it saw itself, name PROGRAM. On
+/// failure, prints a message and exits with 125, 126 or 127.
 [[noreturn]] void run_program(const Options &options, std::span<const sock_filter> filter,
-                              const Fd &serving, const InheritedSignals &inherited, pid_t command);
+                              const std::optional<Preload> &preload, const Fd &serving,
+                              const InheritedSignals &inherited, pid_t command);
 
 } // namespace clone2::cli

@@ -49,6 +49,7 @@ TEST_CASE("options: the defaults")
     CHECK(given.log_format == LogFormat::text);
     CHECK(given.verbosity == Verbosity::normal);
     CHECK_FALSE(given.stats);
+    CHECK_FALSE(given.preload);
     CHECK_FALSE(given.wait_all);
     CHECK(given.exit_status == ExitStatus::signal);
     CHECK(given.loop == LoopChoice::automatic);
@@ -77,6 +78,7 @@ TEST_CASE("options: each one")
     CHECK(options({"--log-format", "text", "--log=f", "p"}).log_format == LogFormat::text);
     CHECK(refused({"--log-format=json", "p"}));
     CHECK(options({"--stats", "p"}).stats);
+    CHECK(options({"--preload", "p"}).preload);
     CHECK(options({"--wait-all", "p"}).wait_all);
     CHECK(options({"--exit-status=128", "p"}).exit_status == ExitStatus::code128);
     CHECK(options({"--exit-status", "signal", "p"}).exit_status == ExitStatus::signal);
@@ -331,6 +333,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"log", "=f"},
                               Example{"log-format", "=json"},
                               Example{"stats", ""},
+                              Example{"preload", ""},
                               Example{"wait-all", ""},
                               Example{"exit-status", "=128"},
                               Example{"event-loop", "=epoll"},
@@ -371,7 +374,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
         if (name == "allow-uid" || name == "policy" || name == "budget") {
             return mode == listening;
         }
-        if (name == "pidns" || name == "wait-all" || name == "exit-status") {
+        if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status") {
             return mode == running;
         }
         return mode == running || mode == listening;

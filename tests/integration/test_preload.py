@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""--preload: libclone2 serves PROGRAM's calls of syscall(); the supervisor serves the rest."""
+import os
+import shutil
+
+import harness
+
+# One call by libc's syscall(). Arguments: number, pid.
+CALL = """
+import ctypes, errno, os, struct, sys
+libc = ctypes.PyDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+pid = libc.syscall(int(sys.argv[1]), struct.pack("=QQIIIIQ", 17, 0, 1, 0, 0, 0, 0),
+                   struct.pack("i", int(sys.argv[2])))
+if pid == 0:
+    os._exit(7)
+if pid < 0:
+    print("errno", ctypes.get_errno())
+else:
+    print("pid", pid, "status", os.waitpid(pid, 0)[1])
+"""
+
+
+def by_libc(pid, number=387):
+    return harness.PYTHON, "-c", CALL, str(number), str(pid)
+
+
+class Preload(harness.Case):
+    def preload(self, *arguments, **kw):
+        return harness.supervise("--preload", *arguments, **kw)
+
+    def expect_call(self, pid, program, *options, supervised, **kw):
+        """One call that succeeds, and where it was served."""
+        result = self.expect(self.preload("-vv", *options, "--", *program, **kw))
+        self.assertEqual(harness.calls(result.out), [pid], result)
+        self.assertEqual(" received: " in result.err, supervised, result)
+        return result
+
+    def test_calls_of_syscall(self):
+        said = self.expect_call(7000, by_libc(7000), supervised=False).err
+        self.assertIn(f"clone2-supervise: preloading {harness.PRELOAD} for number 387\n", said)
+
+    def test_bare_instructions(self):
+        self.expect_call(7000, (harness.CALL, "7000"), supervised=True)
+
+    def test_static_programs(self):
+        self.expect_call(7000, (harness.CALL_STATIC, "7000"), supervised=True)
+
+    def test_privileged_programs(self):
+        self.need_root()
+        call = self.public_copy(harness.CALL)
+        os.chmod(call, 0o4755)
+        program = ("setpriv", f"--reuid={harness.NOBODY}", "--clear-groups", call, "-u", "7000")
+        result = self.expect_call(7000, program, supervised=True)
+        self.assertIn(f"{harness.NOBODY} 0", result.out)
+        self.assertNotIn("ld.so", result.err)
+
+    def test_other_numbers(self):
+        for numbers, number, supervised in (
+                ("337", 337, False), ("500,387", 500, False), ("500,387", 387, True),
+                ("i386:387,387", 387, False), ("300=eclone,500", 500, False)):
+            with self.subTest(numbers=numbers, number=number):
+                self.expect_call(7000, by_libc(7000, number), "-n", numbers, supervised=supervised)
+
+    def test_numbers_not_asked_for(self):
+        """A number in the environment belongs to somebody else's run."""
+        env = {**os.environ, "CLONE2_NR": "500"}
+        for options, number, result in (((), 500, ["ENOSYS"]), ((), 387, [7000]),
+                                        (("-n", "337"), 387, ["ENOSYS"])):
+            with self.subTest(options=options, number=number):
+                ran = self.preload(*options, "--", *by_libc(7000, number), env=env)
+                self.assertEqual(harness.calls(ran.out), result, ran)
+
+    def test_numbers_that_the_library_does_not_serve(self):
+        for numbers in ("300=eclone", "i386:387", "336"):
+            with self.subTest(numbers=numbers):
+                result = self.expect(self.preload("-n", numbers, "--", "echo", "ran"), 125,
+                                     err="--preload: libclone2.so.1 serves no call of --nr")
+                self.assertEqual(result.out, "")
+
+    def test_under_a_tracer(self):
+        self.need_command("strace")
+        trace = ("strace", "-f", "-o", self.path("trace"))
+        self.expect_call(7000, trace + by_libc(7000), supervised=False)
+        # The supervisor can't serve it there.
+        result = harness.supervise("--", *trace, *by_libc(7000))
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+
+    def test_environment(self):
+        """The same, in the same order, but for LD_PRELOAD."""
+        for given, becomes in (({}, harness.PRELOAD), ({"LD_PRELOAD": ""}, harness.PRELOAD),
+                               ({"LD_PRELOAD": "libdl.so.2"}, harness.PRELOAD + ":libdl.so.2")):
+            with self.subTest(given=given):
+                env = {"B": "2", **given, "A": "1"}
+                result = self.expect(self.preload("--", "/usr/bin/env", env=env))
+                after = {**env, "LD_PRELOAD": becomes}
+                self.assertEqual(result.out, "".join(f"{k}={v}\n" for k, v in after.items()))
+                self.assertEqual(result.err, "")
+
+    def test_only_the_number_is_added(self):
+        result = self.expect(self.preload("-n", "500", "--", "/usr/bin/env", env={"A": "1"}))
+        self.assertEqual(result.out, f"A=1\nLD_PRELOAD={harness.PRELOAD}\nCLONE2_NR=500\n")
+
+    def test_exit_status_and_missing_programs(self):
+        self.expect(self.preload("--", "sh", "-c", "exit 3"), 3)
+        self.expect(self.preload("--", self.path("none")), 127)
+
+    def test_what_would_miss_calls(self):
+        for option in (("--log", "-"), ("--stats",)):
+            with self.subTest(option=option):
+                result = self.expect(self.preload(*option, "--", "echo", "ran"), 125)
+                self.assertEqual((result.out, result.err),
+                                 ("", f"clone2-supervise: --preload: {option[0]} would miss the "
+                                      "calls that the library serves\n"))
+
+
+class Place(harness.Case):
+    """Where the library is looked for."""
+
+    def install(self, root, library=True):
+        """A copy as installed below `root`. Returns the command and where the library belongs."""
+        command = os.path.join(root, "bin/clone2-supervise")
+        where = os.path.join(root, harness.LIBDIR, "libclone2.so.1")
+        for path in (command, where):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        shutil.copy(harness.SUPERVISE, command)
+        if library:
+            shutil.copy(harness.PRELOAD, where)
+        return command, where
+
+    def refused(self, command):
+        result = self.expect(harness.run([command, "--preload", "--", "echo", "ran"]), 125)
+        self.assertEqual(result.out, "")
+        self.assertEqual(result.err.count("\n"), 1, result)
+        self.expect(harness.run([command, "--check=preload"]), 1, out="--preload can't be used")
+        return result.err
+
+    def test_installed(self):
+        command, where = self.install(self.path("root"))
+        result = self.expect(harness.run([command, "--preload", "-vv", "--", *by_libc(7000)]))
+        self.assertEqual(harness.calls(result.out), [7000], result)
+        self.assertIn(f"preloading {where} for", result.err)
+        self.assertNotIn(" received: ", result.err)
+        self.expect(harness.run([command, "--check=preload"]), out=where)
+
+    def test_in_the_build_directory(self):
+        self.expect(harness.supervise("--check=preload"), out=harness.PRELOAD)
+
+    def test_missing(self):
+        command, _ = self.install(self.path("root"), library=False)
+        self.assertIn("no libclone2.so.1 was installed with this command", self.refused(command))
+        # Only --preload needs it.
+        self.expect(harness.run([command, "--", "true"]))
+
+    def test_owned_by_somebody_else(self):
+        """Who could write to the directory above could run code in every PROGRAM."""
+        self.need_root()
+        command, where = self.install(self.path("root"))
+        os.chown(where, harness.NOBODY, harness.NOBODY)
+        self.refused(command)
+        os.chown(command, harness.NOBODY, harness.NOBODY)
+        self.expect(harness.run([command, "--preload", "--", "true"]))
+
+    def test_paths_that_the_dynamic_linker_would_change(self):
+        for name in ("a b", "a:b", "$LIB"):
+            with self.subTest(name=name):
+                command, _ = self.install(self.path(name))
+                result = self.expect(
+                    harness.run([command, "--preload", "--", "echo", "ran"]), 125,
+                    err="a path in LD_PRELOAD can't contain")
+                self.assertEqual(result.out, "")
+
+
+if __name__ == "__main__":
+    harness.main()
