@@ -2,8 +2,13 @@
 """--preload: libclone2 serves PROGRAM's calls of syscall(); the supervisor serves the rest."""
 import os
 import shutil
+import signal
+import subprocess
 
 import harness
+import procs
+
+AS_NOBODY = ("setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}", "--clear-groups")
 
 # One call by libc's syscall(). Arguments: number, pid.
 CALL = """
@@ -86,6 +91,27 @@ class Preload(harness.Case):
         result = harness.supervise("--", *trace, *by_libc(7000))
         self.assertEqual(harness.calls(result.out), ["EPERM"], result)
 
+    def test_without_the_supervisor(self):
+        """The library needs none. Calls that reach the filter end, as ever, with ENOSYS."""
+        ready, go = self.path("ready"), self.path("go")
+        os.mkfifo(ready)
+        os.mkfifo(go)
+        script = f"""echo > {ready}; cat {go}; "$@"; {harness.CALL} 7001"""
+        run = self.start(harness.SUPERVISE, "--preload", "--", "sh", "-c", script, "sh",
+                         *by_libc(7000), stdout=subprocess.PIPE)
+        with open(ready) as started:
+            started.read()
+        [serving] = procs.named(procs.SERVE)
+        os.kill(serving.pid, signal.SIGKILL)
+        self.wait(lambda: not procs.named(procs.SERVE), "its end")
+        with open(go, "w"):
+            pass
+        self.assertEqual(harness.calls(run.stdout.read()), [7000, "ENOSYS"])
+        self.finish(run)
+
+    def test_in_a_new_pid_namespace(self):
+        self.expect_call(77, by_libc(77), "--pidns", supervised=False)
+
     def test_environment(self):
         """The same, in the same order, but for LD_PRELOAD."""
         for given, becomes in (({}, harness.PRELOAD), ({"LD_PRELOAD": ""}, harness.PRELOAD),
@@ -142,6 +168,16 @@ class Place(harness.Case):
         self.assertIn(f"preloading {where} for", result.err)
         self.assertNotIn(" received: ", result.err)
         self.expect(harness.run([command, "--check=preload"]), out=where)
+
+    def test_without_privilege(self):
+        self.need_root()  # to become somebody without
+        python = "/usr/bin/python3"
+        self.need_file("python", python)
+        command, _ = self.install(self.path("root"))
+        result = harness.run([*AS_NOBODY, command, "--preload", "-vv", "--pidns", "--", python, "-c",
+                              CALL, "387", "77"], cwd="/")
+        self.assertEqual(harness.calls(self.expect(result).out), [77], result)
+        self.assertNotIn(" received: ", result.err)
 
     def test_in_the_build_directory(self):
         self.expect(harness.supervise("--check=preload"), out=harness.PRELOAD)
