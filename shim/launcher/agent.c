@@ -59,7 +59,7 @@ long connect_agent(const char *path, const char **call)
     return fd;
 }
 
-static void compose(struct text *message, long nr)
+static void compose(struct text *message, long nr, const struct text *refusal)
 {
     const long pid = raw_call(SYS_getpid);
     message->size = 0;
@@ -70,6 +70,11 @@ static void compose(struct text *message, long nr)
     add(message, "\",\"state\":{\"ociVersion\":\"1.0.2\",\"id\":\"clone2-shim\","
                  "\"status\":\"creating\",\"pid\":");
     add_number(message, pid);
+    if (refusal->size) {
+        add(message, ",\"annotations\":{\"clone2-shim.refused\":\"");
+        add(message, refusal->at);
+        add(message, "\"}");
+    }
     add(message, ",\"bundle\":\"/\"}}");
 }
 
@@ -111,10 +116,10 @@ static long receive_line(long socket, struct text *line)
     return 1;
 }
 
-int hand_over(long socket, long listener, long nr, struct text *answer)
+int hand_over(long socket, long listener, long nr, const struct text *refusal, struct text *answer)
 {
     static struct text message; // too large for a small stack
-    compose(&message, nr);
+    compose(&message, nr, refusal);
     const long sent = send_message(socket, listener, &message);
     // If sending failed because the agent has closed the connection, it may have said why. If it
     // failed otherwise, the agent still waits for the message and will not answer.

@@ -9,6 +9,7 @@
 #include "exec.h"
 #include "filter/seccomp_filter.h"
 #include "options.h"
+#include "probe.h"
 #include "text.h"
 
 #include <errno.h>
@@ -88,6 +89,8 @@ static int get_clone2(const struct shim_options *options)
     struct sock_fprog program = {0, steps};
     filter_notify(&program, NATIVE_AUDIT_ARCH, (int)options->nr);
     filter_answer(&program, SECCOMP_RET_ALLOW);
+    static struct text refusal;
+    const int not_alone = under_a_filter();
     const long listener = move_up(filter_install(&program, &how));
     if (listener < 0) {
         say_error("installing the filter", "", "seccomp: ", -listener,
@@ -95,12 +98,19 @@ static int get_clone2(const struct shim_options *options)
         close_fd(socket);
         return -1;
     }
-    const int result = hand_over(socket, listener, options->nr, &answer);
+    if (not_alone) {
+        probe_number(listener, options->nr, &refusal);
+    }
+    const int result = hand_over(socket, listener, options->nr, &refusal, &answer);
     // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.
     close_fd(listener);
     close_fd(socket);
     if (result != 0) {
         say("the agent refused: ", answer.at, "");
+    } else if (refusal.size) {
+        say("a stricter filter of this sandbox refuses clone2's number: ", refusal.at,
+            " (its profile must allow the number)");
+        return options->require ? -1 : 0;
     }
     return result;
 }

@@ -8,13 +8,15 @@
 enum { HIGHEST_NR = 0x3fffffff }; // above it x32 begins
 
 const char help_text[] =
-    "Usage: clone2-shim [--socket PATH] [--nr N] [--optional] [--] PROGRAM [ARG...]\n\n"
+    "Usage: clone2-shim [--socket PATH] [--nr N] [--optional|--require] [--] PROGRAM [ARG...]\n\n"
     "Run PROGRAM with the clone2 system call inside a container or sandbox. An agent outside\n"
     "(clone2-supervise --listen) serves it; the agent's socket must be mounted inside.\n\n"
     "  --socket PATH  the agent's socket (default: $CLONE2_SOCKET, or\n"
     "                 /run/clone2-supervise/agent.sock)\n"
     "  --nr N         the system call number to give to clone2 (default 387)\n"
     "  --optional     if clone2 is not available, say so and run PROGRAM without it\n"
+    "  --require      don't run PROGRAM, either, if the sandbox's own filter refuses the number\n"
+    "                 (default: warn)\n"
     "  --help, --version\n\n"
     "Exit status: 125: clone2 is not available; 126: PROGRAM can't be executed; 127: it was not\n"
     "found; else PROGRAM's own.\n";
@@ -61,6 +63,7 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
     }
     options->nr = __NR_clone2;
     options->optional = 0;
+    options->require = 0;
     for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
         const char *value;
         *word = *arguments;
@@ -76,6 +79,10 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         }
         if (equal(*arguments, "--optional")) {
             options->optional = 1;
+            options->require = 0;
+        } else if (equal(*arguments, "--require")) {
+            options->require = 1;
+            options->optional = 0;
         } else if ((value = value_of("--socket", &arguments))) {
             options->socket = value;
         } else if (*arguments && (value = value_of("--nr", &arguments))) {

@@ -6,6 +6,7 @@ struct shim_options {
     const char *socket;
     long nr;
     int optional;   // run PROGRAM even if clone2 is not available
+    int require;    // run no PROGRAM if a stricter filter refuses the number
     char **program; // ends with NULL
 };
 

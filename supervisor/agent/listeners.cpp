@@ -57,6 +57,14 @@ std::uint64_t memory_of_note(const Subject &subject)
     return of_table + 2 * bytes_kept(subject);
 }
 
+/// How a stricter filter refuses the call where the program runs, as clone2-shim has found out.
+/// Empty: it does not, or nobody knows.
+std::string refusal_in_sandbox(const Subject &subject)
+{
+    const auto found = subject.annotations.find("clone2-shim.refused");
+    return subject.calls && found != subject.annotations.end() ? found->second : "";
+}
+
 /// A name that no earlier agent has used.
 std::string new_stored_name()
 {
@@ -102,6 +110,7 @@ std::string Listeners::serve(Fd fd, Subject subject)
     Kept kept = systemd_.there() ? keep(fd.get(), subject, charges) : Kept{};
     const std::string who = subject.name();
     const std::string name = kept.name;
+    const std::string refusal_there = refusal_in_sandbox(subject);
     try {
         add(std::move(fd), std::move(subject), std::move(kept), std::move(charges));
     } catch (const std::system_error &failure) {
@@ -109,6 +118,10 @@ std::string Listeners::serve(Fd fd, Subject subject)
         return failure.what();
     }
     shared_.diagnostics.info(who + ": its listener is served");
+    if (!refusal_there.empty()) {
+        shared_.diagnostics.warn(
+            who + ": a stricter filter of its sandbox refuses clone2's number: " + refusal_there);
+    }
     return {};
 }
 

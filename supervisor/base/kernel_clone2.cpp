@@ -11,6 +11,11 @@
 namespace clone2
 {
 
+bool is_filtered()
+{
+    return ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_MODE_DISABLED;
+}
+
 KernelClone2 probe_kernel_clone2(int number)
 {
     // With null arguments, a kernel that implements clone2 fails with EFAULT before anything else.
@@ -18,9 +23,7 @@ KernelClone2 probe_kernel_clone2(int number)
     if (::syscall(number, nullptr, nullptr) != -1 || errno != EFAULT) {
         return KernelClone2::absent;
     }
-    return ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_DISABLED
-               ? KernelClone2::present
-               : KernelClone2::behind_filter;
+    return is_filtered() ? KernelClone2::behind_filter : KernelClone2::present;
 }
 
 } // namespace clone2

@@ -13,7 +13,11 @@ enum class KernelClone2 {
     behind_filter
 };
 
-/// Makes a call that can't succeed. No side effects. Thread-safe.
+/// Whether the calling thread has a seccomp filter already, or this can't be known.
+[[nodiscard]] bool is_filtered();
+
+/// Makes a call that can't succeed. No side effects, but a filter may end the
+/// process. Thread-safe.
 [[nodiscard]] KernelClone2 probe_kernel_clone2(int number);
 
 } // namespace clone2

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/check_sandbox.hpp"
 
+#include "base/kernel_clone2.hpp"
 #include "base/printable.hpp"
 #include "cli/messages.hpp"
 #include "filter/filter.hpp"
@@ -8,6 +9,7 @@
 #include "plan/flags.hpp"
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -54,8 +56,22 @@ Result<void> answer_call(Listener &listener, const Fd &caller_ended)
     return notification ? listener.answer(notification->id, -reached) : notification.error();
 }
 
+/// Arguments with which a call by a number that it shares is taken for ours. Null in all others.
+std::array<unsigned long, 6> arguments_for(const TrappedCall &call)
+{
+    std::array<unsigned long, 6> arguments{};
+    if (const SharedNumber *const shared = find_shared_number(call); shared != nullptr) {
+        for (const Guard &guard : shared->guards) {
+            if (guard.is != Guard::Is::below) {
+                arguments.at(guard.argument) = guard.value;
+            }
+        }
+    }
+    return arguments;
+}
+
 /// Runs in a child that has the filter. The child answers; its own child makes the call.
-Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
+Probe call_under_filter(const std::vector<sock_filter> &filter, const TrappedCall &call)
 {
     Probe probe;
     const Result<InstalledFilter> installed = install_filter(filter);
@@ -75,7 +91,9 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, int nr)
     if (caller == 0) {
         caller_ended.reset();
         listener.reset();
-        const long result = ::syscall(nr, nullptr, nullptr);
+        ::prctl(PR_SET_DUMPABLE, 0); // a filter that kills must not leave a core
+        const auto a = arguments_for(call);
+        const long result = ::syscall(call.number, a[0], a[1], a[2], a[3], a[4], a[5]);
         ::_exit(result < 0 ? errno : 0);
     }
     if (caller < 0) {
@@ -106,7 +124,7 @@ Probe probe_number(const TrappedCall &call)
     if (child == 0) {
         here.reset();
         try {
-            send_value(there, call_under_filter(filter, call.number));
+            send_value(there, call_under_filter(filter, call));
         } catch (const std::exception &) {
             ::_exit(1); // without a report the result is unknown
         }
@@ -123,6 +141,37 @@ Probe probe_number(const TrappedCall &call)
     return probe;
 }
 
+/// Why a call of this kind does not reach a filter of ours. Empty: it does.
+std::string refusal_in(const Probe &probe, const TrappedCall &call)
+{
+    if (probe.signal == 0 && probe.err == reached) {
+        return {};
+    }
+    return "system call " + std::to_string(call.number) + " is refused by another filter, with " +
+           (probe.signal != 0 ? signal_name(static_cast<unsigned>(probe.signal))
+                              : errno_name(probe.err));
+}
+
+/// What can be done about a refused number. Most profiles refuse all numbers that they don't know,
+/// so another number is recommended only if it is not refused.
+std::string advice_for(TrappedCall call)
+{
+    std::string advice =
+        "the sandbox's or container's seccomp profile comes first: it must allow this number";
+    const int refused = call.number;
+    for (const int number : {refused + 1, refused - 1}) {
+        call.number = number;
+        if (number >= 0 && !number_in_use(CallTable({call}))) {
+            const Probe probe = probe_number(call);
+            if (probe.failure.err == 0 && refusal_in(probe, call).empty()) {
+                return advice + " (or --nr another one: " + std::to_string(number) +
+                       " is not refused)";
+            }
+        }
+    }
+    return advice;
+}
+
 } // namespace
 
 Feature number_feature(const TrappedCall &call)
@@ -132,21 +181,31 @@ Feature number_feature(const TrappedCall &call)
         return {"number", false, false, "unknown: " + probe.failure.to_string(),
                 "see calls and notification"};
     }
-    Feature feature{"number", false, false, "", ""};
-    const std::string number = "system call " + std::to_string(call.number);
-    feature.present = probe.signal == 0 && probe.err == reached;
-    if (feature.present) {
-        feature.found = number + " reaches our filter";
-        feature.consequence = "no stricter filter is in the way";
-        return feature;
+    const std::string refusal = refusal_in(probe, call);
+    if (refusal.empty()) {
+        return {"number", true, false,
+                "system call " + std::to_string(call.number) + " reaches our filter",
+                "no stricter filter is in the way"};
     }
-    feature.required = true;
-    feature.found = number + " is refused by another filter, with " +
-                    (probe.signal != 0 ? signal_name(static_cast<unsigned>(probe.signal))
-                                       : errno_name(probe.err));
-    feature.consequence = "the sandbox's or container's seccomp profile comes first: it must "
-                          "allow this number (or --nr another one)";
-    return feature;
+    return {"number", false, true, refusal, advice_for(call)};
+}
+
+std::vector<std::string> refused_numbers(const CallTable &trapped)
+{
+    std::vector<std::string> refused;
+    if (!is_filtered()) {
+        return refused;
+    }
+    for (const TrappedCall &call : trapped.calls()) {
+        if (call.arch != standard_call.arch) {
+            continue; // can't be made from here
+        }
+        const Feature feature = number_feature(call);
+        if (feature.required && !feature.present) {
+            refused.push_back(feature.found + ": " + feature.consequence);
+        }
+    }
+    return refused;
 }
 
 std::string clone3_refusal()

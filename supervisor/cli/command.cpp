@@ -99,6 +99,15 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // a lambda can't capture a structured binding
     const InheritedSignals inherited = take_over_signals(sigxfsz);
+    for (const std::string &refusal : refused_numbers(trapped)) {
+        if (options.require) {
+            fail(refusal);
+        }
+        Diagnostics(options.verbosity)
+            .warn((options.preload ? "PROGRAM has clone2 only from libclone2: "
+                                   : "no clone2 for PROGRAM: ") +
+                  refusal);
+    }
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
     const pid_t command = ::getpid();

@@ -237,6 +237,9 @@ constexpr std::array table{
         "clone2; if it isn't 387, PROGRAM finds it in CLONE2_NR. --log and --stats would miss "
         "the library's calls, so they can't be used together",
         running, all_calls_may_be_missed},
+    Option{0, "require", nullptr, running, set<&Options::require, true>,
+           "exit with 125 if a stricter filter, as of a container, refuses a number of --nr. "
+           "Without it a warning says so, and PROGRAM runs without clone2"},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
            "also wait for all processes that PROGRAM leaves behind"},
     Option{0, "exit-status", "signal|128", running,

@@ -47,6 +47,7 @@ struct Options {
     bool stats = false;
     bool wait_all = false;
     bool preload = false;
+    bool require = false; ///< run no PROGRAM for which a filter refuses a number
     ExitStatus exit_status = ExitStatus::signal;
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;

@@ -9,7 +9,8 @@ namespace clone2::cli
 
 bool kernel_makes_calls(Provider provider)
 {
-    if (provider == Provider::supervisor) {
+    // Behind a filter the answer may come from another supervisor, so it proves nothing.
+    if (provider == Provider::supervisor || (provider == Provider::automatic && is_filtered())) {
         return false;
     }
     const KernelClone2 found = probe_kernel_clone2(standard_call.number);
@@ -17,7 +18,6 @@ bool kernel_makes_calls(Provider provider)
         fail("--provider=kernel: this kernel has no clone2 (system call " +
              std::to_string(standard_call.number) + ")");
     }
-    // Behind a filter the answer may come from another supervisor, so it proves nothing.
     return provider == Provider::kernel || found == KernelClone2::present;
 }
 

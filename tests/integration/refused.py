@@ -18,7 +18,7 @@ CALLS = {
     "gettid": 186, "getdents64": 217, "set_tid_address": 218, "timer_create": 222,
     "timer_settime": 223, "timer_delete": 226, "clock_nanosleep": 230, "epoll_wait": 232,
     "epoll_ctl": 233, "waitid": 247, "openat": 257, "newfstatat": 262, "readlinkat": 267,
-    "unshare": 272, "set_robust_list": 273, "timerfd_create": 283, "timerfd_settime": 286,
+    "ppoll": 271, "unshare": 272, "set_robust_list": 273, "timerfd_create": 283, "timerfd_settime": 286,
     "accept4": 288, "signalfd4": 289, "eventfd2": 290, "epoll_create1": 291, "pipe2": 293,
     "prlimit64": 302, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
     "seccomp": 317, "getrandom": 318, "memfd_create": 319, "statx": 332, "rseq": 334,
