@@ -6,6 +6,8 @@
 #include "target/mappings.hpp"
 #include "target/memory.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -169,9 +171,13 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
         observed.slot.reset();
     }
     if (!observed.image) {
-        observed.image = images_.find(tid, arch);
+        const std::optional<CodePlace> place = images_.place(tid, arch);
+        if (!place) {
+            return Error(Cause::no_room, tid);
+        }
+        observed.image = images_.find(tid, arch, *place);
         if (!observed.image) {
-            return boot(pending);
+            return boot(pending, *place);
         }
     }
     if (!observed.slot) {
@@ -220,24 +226,20 @@ Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
     });
 }
 
-Result<Redirected> Executor::boot(const PendingCall &pending)
+Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &place)
 {
     const pid_t tid = pending.tid();
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
-    const std::optional<CodePlace> place = images_.place(tid, arch);
-    if (!place) {
-        return Error(Cause::no_room, tid);
-    }
     const std::optional<RemotePtr> slot = images_.slot_users.begin(
-        tid, unowned_slots(tid, place->boot_slots, arch.boot_owner_offset()), arch.page_size());
+        tid, unowned_slots(tid, place.boot_slots, arch.boot_owner_offset()), arch.page_size());
     if (!slot) {
         return Redirected::refused;
     }
     const RemotePtr boot_slot = *slot;
     pending.stage("slot", [&] { return "boot slot at " + hex(boot_slot.value()); });
     const std::optional<Exits::Choice> exit =
-        images_.exits.choose(tid, arch, place->code, notification.instruction_pointer);
+        images_.exits.choose(tid, arch, place.code, notification.instruction_pointer);
     if (!exit) {
         return Error(Cause::no_exit, tid);
     }
@@ -247,23 +249,27 @@ Result<Redirected> Executor::boot(const PendingCall &pending)
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
     call.owner = tid;
-    return redirect(pending, place->code, arch.boot_entry(), boot_slot,
+    // Opened before the answer, which proves whose address space it is.
+    const Result<Fd> memory = procfs_->open(tid, "mem", O_WRONLY);
+    return redirect(pending, place.code, arch.boot_entry(), boot_slot,
                     [&](Tracee &tracee) -> Result<void> {
-                        if (auto written = write_code(tracee, arch, place->code); !written) {
+                        const TextWriter writer(tracee, memory ? &*memory : nullptr);
+                        if (auto written = write_code(writer, arch, place.code); !written) {
                             return written;
                         }
                         if (auto written = exit->write(tracee); !written) {
                             return written;
                         }
-                        return tracee.poke_text(boot_slot, arch.encode_boot_slot(call));
+                        return writer.write(boot_slot, arch.encode_boot_slot(call));
                     });
 }
 
-Result<void> Executor::write_code(Tracee &tracee, const Architecture &arch, RemotePtr to) const
+Result<void> Executor::write_code(const TextWriter &writer, const Architecture &arch,
+                                  RemotePtr to) const
 {
     const Signature &signature = images_.signature(arch);
     Signature present{};
-    if (read_exactly(tracee.tid(), to, bytes_of(present)) && present == signature) {
+    if (read_exactly(writer.tid(), to, bytes_of(present)) && present == signature) {
         return {};
     }
     // Another thread of the target may boot at the same time and find the signature, so the
@@ -272,16 +278,16 @@ Result<void> Executor::write_code(Tracee &tracee, const Architecture &arch, Remo
     // recognises the code by it.
     const std::vector<std::byte> code = arch.make_code(signature);
     const std::span<const std::byte> bytes(code);
-    if (auto written = tracee.poke_text(to + sizeof(CodeHeader), bytes.subspan(sizeof(CodeHeader)));
-        !written) {
-        return written;
-    }
     constexpr std::size_t word = sizeof signature[0];
-    if (auto written = tracee.poke_text(to + word, bytes.subspan(word, sizeof(CodeHeader) - word));
-        !written) {
-        return written;
+    const std::size_t entry = arch.call_entry();
+    const std::array<std::pair<std::size_t, std::size_t>, 4> parts{
+        {{entry, entry + word}, {entry + word, bytes.size()}, {word, entry}, {0, word}}};
+    for (const auto &[begin, end] : parts) {
+        if (auto written = writer.write(to + begin, bytes.subspan(begin, end - begin)); !written) {
+            return written;
+        }
     }
-    return tracee.poke_text(to, bytes.first(word));
+    return {};
 }
 
 Result<void> Executor::finish_boot(const PendingCall &pending, const BootReport &report,

@@ -5,6 +5,7 @@
 #include "base/procfs.hpp"
 #include "base/result.hpp"
 #include "executor/seizures.hpp"
+#include "executor/text_writer.hpp"
 #include "image/images.hpp"
 #include "image/waiting_write.hpp"
 #include "listener/pending_call.hpp"
@@ -76,7 +77,7 @@ public:
 private:
     using Lease = SlotReservations::Lease;
 
-    [[nodiscard]] Result<Redirected> boot(const PendingCall &pending);
+    [[nodiscard]] Result<Redirected> boot(const PendingCall &pending, const CodePlace &place);
     /// Seizes the waiting thread, answers it, and calls `act(tracee, answered)` at the stop on its
     /// way back. `answered` false: the stop ended its notification early.
     template <typename Act>
@@ -102,7 +103,7 @@ private:
     Result<void> finish_boot_sparely(const PendingCall &pending, const BootReport &report,
                                      const Order &order);
     /// Writes the code unless it is already there.
-    Result<void> write_code(Tracee &tracee, const Architecture &arch, RemotePtr to) const;
+    Result<void> write_code(const TextWriter &writer, const Architecture &arch, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;

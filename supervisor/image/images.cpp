@@ -45,17 +45,13 @@ bool Images::proved(pid_t tid, const Architecture &arch, const Image &image) con
     return read && *read == sizeof header + sizeof code && proves(header, code, image, arch);
 }
 
-std::optional<Image> Images::find(pid_t tid, const Architecture &arch)
+std::optional<Image> Images::find(pid_t tid, const Architecture &arch, const CodePlace &place)
 {
-    const std::optional<CodePlace> found = place(tid, arch);
-    if (!found) {
-        return std::nullopt;
-    }
     // The target itself says where its area is, unless the kernel did not let us write that there.
     CodeHeader header;
-    std::vector<Image> candidates = hints.with_code_at(found->code);
-    if (read_exactly(tid, found->code, bytes_of(header)) && header.signature == signature(arch)) {
-        candidates.insert(candidates.begin(), Image{found->code, RemotePtr{header.area}});
+    std::vector<Image> candidates = hints.with_code_at(place.code);
+    if (read_exactly(tid, place.code, bytes_of(header)) && header.signature == signature(arch)) {
+        candidates.insert(candidates.begin(), Image{place.code, RemotePtr{header.area}});
     }
     for (const Image &image : candidates) {
         if (proved(tid, arch, image)) {

@@ -30,8 +30,9 @@ public:
 
     /// The signature that this supervisor writes to, and looks for in, targets of an architecture.
     [[nodiscard]] const Signature &signature(const Architecture &arch) const;
-    /// A caller's image, verified in its memory; nullopt: it has none yet.
-    [[nodiscard]] std::optional<Image> find(pid_t tid, const Architecture &arch);
+    /// A caller's image with the code at `place`, verified in its memory; nullopt: it has none yet.
+    [[nodiscard]] std::optional<Image> find(pid_t tid, const Architecture &arch,
+                                            const CodePlace &place);
     /// Room for the code in a caller's program, whether or not the code is already there.
     [[nodiscard]] std::optional<CodePlace> place(pid_t tid, const Architecture &arch) const
     {

@@ -62,13 +62,17 @@ void SlotUsers::end(pid_t tid, RemotePtr slot)
 std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots,
                                      std::uint64_t owner_offset)
 {
+    std::vector<std::int32_t> owners(slots.size());
+    std::vector<RemoteRange> pieces;
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+        pieces.push_back({slots[i] + owner_offset, bytes_of(owners[i])});
+    }
+    const Result<std::size_t> read = read_memory(tid, pieces);
     std::vector<RemotePtr> free;
     std::vector<RemotePtr> own;
-    for (const RemotePtr slot : slots) {
-        std::int32_t owner = 0;
-        if (!read_exactly(tid, slot + owner_offset, bytes_of(owner))) {
-            continue;
-        }
+    for (std::size_t i = 0; read && i < *read / sizeof owners[i]; ++i) {
+        const RemotePtr slot = slots[i];
+        const std::int32_t owner = owners[i];
         if (owner == tid) {
             own.push_back(slot);
             continue;
