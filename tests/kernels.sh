@@ -54,6 +54,15 @@ rm -f "$results/table"
 CLONE2_EINTR=never row native-6.12 'the kernel itself | 6.12 patched' '' "$conformance" $slow all
 row passed-6.12 'passed to the kernel, `--nr 500` | 6.12 patched' '' \
     "$supervise" --provider=kernel -n 500 -- "$conformance" -n 500 $slow all
+# The kernel has clone2 alone: the wrapper translates the other forms to clone3.
+row eclone-6.12 'eclone, `--provider=kernel` | 6.12 patched' '' \
+    "$supervise" --provider=kernel -n 300=eclone -- "$conformance" -a eclone $slow all
+for form in eclone=338 clone_with_pids=337; do
+    CLONE2_ABSENT=$CLONE2_ABSENT,no-mapping row "${form%=*}-i386-6.12" \
+        "${form%=*}, i386 program, \`--provider=kernel\` | 6.12 patched" '' \
+        "$supervise" --provider=kernel -n "i386:${form#*=}=${form%=*}" -- \
+        "$conformance_i386" -a "${form%=*}" $slow all
+done
 row wrapper-6.12 'wrapper and agent step aside | 6.12 patched' '' \
     env CLONE2_NATIVE=yes CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
     /usr/bin/python3 tests/integration/test_provider.py

@@ -61,6 +61,9 @@ const struct abi abi_clone2 = {
     .nr = ARCH_DEFAULT_NR,
     .size = 40,
     .spare = 32,
+    .shared_nr = ARCH_RECVMMSG_NR,
+    .lowest_args = 0x08000000,
+    .end_args = 0xffffe000,
     .upper_flags = 1,
     .clear_sighand = 1,
     .pids_with_tls = 1,
@@ -127,8 +130,9 @@ const struct abi abi_eclone = {
     .nr = ARCH_ECLONE_NR,
     .size = 48,
     .spare = 32,
-    .other = "fanotify_init",
+    .shared_nr = ARCH_ECLONE_NR, // fanotify_init's
     .lowest_args = 0x200000,
+    .end_args = UINT64_MAX,
     .upper_flags = 1,
     .pids_with_tls = ARCH_TLS_ARG != 3,
     .left_out = eclone_left_out,
@@ -172,6 +176,7 @@ const struct abi abi_clone_with_pids = {
     .what = "the one before the proposal's (i386)",
     .nr = ARCH_CLONE_WITH_PIDS_NR,
     .size = 8,
+    .shared_nr = -1,
     .args_may_be_null = 1,
     .pids_with_tls = 1,
     .left_out = clone_with_pids_left_out,
@@ -204,5 +209,6 @@ const char *abi_leaves_out(const char *check)
 
 int abi_tells_apart(uint64_t args)
 {
-    return options.nr != options.abi->nr || args >= options.abi->lowest_args;
+    return options.nr != options.abi->shared_nr ||
+           (args >= options.abi->lowest_args && args < options.abi->end_args);
 }

@@ -38,10 +38,11 @@ struct abi {
     long nr;          // where no other number is given; -1: not on this architecture
     size_t size;      // of its struct, in bytes; at most ARGS_MAX
     size_t spare;     // offset of four bytes of it that mean nothing without flags; 0: none
-    // The system call that has nr today, and the lowest address of a struct that can be told from
-    // one of its arguments. 0: the two are never confused, or can't be told apart.
-    const char *other;
+    // A number that another system call has today, -1: none; and the addresses of a struct that can
+    // be told from one of that call's arguments.
+    long shared_nr;
     uint64_t lowest_args;
+    uint64_t end_args;
     int upper_flags;                  // flags has 64 bits
     int clear_sighand;                // and one of the upper half may be set
     int args_may_be_null;             // a plain clone(2)
@@ -63,7 +64,7 @@ extern const struct abi *const abis[];
 const struct abi *abi_find(const char *name);
 // Why a check doesn't apply to the form under test; NULL: it does.
 const char *abi_leaves_out(const char *check);
-// Whether a struct at this address can be told from an argument of the call that has our number.
+// Whether a struct at this address can be told from an argument of the call that shares our number.
 int abi_tells_apart(uint64_t args);
 
 #endif

@@ -120,7 +120,7 @@ static void refused(void)
     expect_no_children("after errors");
 }
 
-const struct check named_checks[] = {
+const struct check without_pids_checks[] = {
     {"without-pids", "processes, vfork, threads", processes_and_threads},
     {"without-pids-settings", "tids, a pidfd, the thread pointer", settings},
     {"without-pids-stacks", "child_stack of any value", stacks},

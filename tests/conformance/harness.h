@@ -15,7 +15,7 @@ struct check {
 // Each file's table of checks ends with an entry without a name.
 extern const struct check *const check_tables[];
 // Those that are not among "all".
-extern const struct check named_checks[];
+extern const struct check *const named_tables[];
 
 enum outcome { OUTCOME_NONE, OUTCOME_FAIL, OUTCOME_SKIP, OUTCOME_BROKEN };
 

@@ -232,9 +232,11 @@ static const struct check *find_check(const char *name)
             return check;
         }
     }
-    for (check = named_checks; check->name; check++) {
-        if (strcmp(check->name, name) == 0) {
-            return check;
+    for (int i = 0; named_tables[i]; i++) {
+        for (check = named_tables[i]; check->name; check++) {
+            if (strcmp(check->name, name) == 0) {
+                return check;
+            }
         }
     }
     return NULL;
@@ -246,8 +248,10 @@ static void list_checks(void)
     for (int i = 0; (check = nth_check(i)); i++) {
         printf("%-28s %s\n", check->name, check->what);
     }
-    for (check = named_checks; check->name; check++) {
-        printf("%-28s %s\n", check->name, check->what);
+    for (int i = 0; named_tables[i]; i++) {
+        for (check = named_tables[i]; check->name; check++) {
+            printf("%-28s %s\n", check->name, check->what);
+        }
     }
 }
 

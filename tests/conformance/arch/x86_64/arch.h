@@ -10,6 +10,7 @@
 
 #define ARCH_DEFAULT_NR 387
 #define ARCH_ECLONE_NR 300
+#define ARCH_RECVMMSG_NR (-1) // no form of the call had its number
 #define ARCH_CLONE_WITH_PIDS_NR (-1)
 #define ARCH_RED_ZONE 128
 
