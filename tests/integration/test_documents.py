@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""The manual pages are well formed and true; the completions load and complete."""
+import glob
+import os
+import pty
+import re
+import select
+import tempfile
+import time
+
+import harness
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+GENERATED = os.environ.get("CLONE2_GENERATED") or os.path.join(harness.BUILD, "supervisor/man")
+ARCHIVE = os.environ.get("CLONE2_ARCHIVE") or os.path.join(harness.BUILD, "shim/libclone2.a")
+PAGES = {os.path.basename(path): path for folder in (GENERATED, os.path.join(ROOT, "*", "man"))
+         for path in glob.glob(os.path.join(folder, "*.[1-8]"))}
+
+
+def text_of(name):
+    with open(PAGES[name], encoding="utf-8") as page:
+        return page.read()
+
+
+class Manuals(harness.Case):
+    def test_all_are_here(self):
+        self.assertEqual(sorted(PAGES), ["clone2-policy.5", "clone2-shim.1", "clone2-supervise.1",
+                                         "clone2.2", "clone2supervise.3", "libclone2.7"])
+
+    def test_lint(self):
+        self.need_command("mandoc")
+        for name, path in PAGES.items():
+            # Whether other packages' pages are installed is not our matter.
+            found = [line for line in harness.run(["mandoc", "-T", "lint", path]).out.splitlines()
+                     if "referenced manual not found" not in line]
+            self.assertEqual(found, [], name)
+
+    def test_every_option_has_its_place(self):
+        shown = self.expect(harness.supervise("--help")).out
+        names = set(re.findall(r"^ {2,6}(?:-\w, )?--([a-z-]+)", shown, re.M))
+        self.assertGreater(len(names), 10, shown)
+        page = text_of("clone2-supervise.1")
+        for name in names:
+            self.assertRegex(page, rf"(?m)^\.It .*Fl -{name}\b", name)
+        shown = self.expect(harness.run([harness.SHIM, "--help"])).out
+        for name in re.findall(r"^  --([a-z]+)", shown, re.M):
+            self.assertRegex(text_of("clone2-shim.1"), rf"(?m)^\.It .*Fl -{name}\b", name)
+
+    def test_the_thread_of_the_manual(self):
+        self.need_root()
+        self.need_command("cc")
+        programs = [block.replace("\\e", "\\")
+                    for block in re.findall(r"\.Bd -literal\n(.*?)\.Ed", text_of("clone2.2"), re.S)
+                    if "int main" in block]
+        self.assertEqual(len(programs), 1)
+        with tempfile.TemporaryDirectory() as folder:
+            source, program = os.path.join(folder, "thread.c"), os.path.join(folder, "thread")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write("#define _GNU_SOURCE\n" + programs[0])
+            self.expect(harness.run(["cc", "-Wall", "-Werror", "-I", os.path.join(ROOT, "shim"),
+                                     source, ARCHIVE, "-o", program]))
+            for _ in range(20):
+                self.assertEqual(self.expect(harness.run([program])).out, "hello\n")
+
+
+class Completions(harness.Case):
+    def bash(self, *words):
+        """What bash offers for the last of these words."""
+        script = (f"source {GENERATED}/clone2-supervise; COMP_WORDS=(clone2-supervise \"$@\"); "
+                  "COMP_CWORD=$#; _clone2_supervise; printf '%s\\n' \"${COMPREPLY[@]}\"")
+        return self.expect(harness.run(["bash", "-c", script, "bash", *words])).out.split()
+
+    def test_bash(self):
+        self.assertEqual(self.bash("--pidn"), ["--pidns"])
+        self.assertEqual(self.bash("--stats", "--log-form"), ["--log-format"])
+        self.assertEqual(self.bash("--log-format", "j"), ["json"])
+        self.assertEqual(self.bash("--log-format", "=", "te"), ["text"])
+        self.assertEqual(self.bash("--print-bpf", "="), ["base64"])
+        self.assertEqual(self.bash("--listen", "/pro"), ["/proc"])
+        self.assertIn("1", self.bash("--dump-slots", "1"))
+        # PROGRAM begins at the first word that is neither an option nor the value of one.
+        for before in ((), ("--",), ("-n", "387"), ("--pidns",), ("--pidns", "=", "2", "--stats")):
+            self.assertIn("setsid", self.bash(*before, "setsi"), before)
+        self.assertEqual(self.bash("prog", "--pidn"), [])
+
+    def test_fish(self):
+        self.need_command("fish")
+        for typed, offered in (("--pidn", "--pidns"), ("--log-format ", "json"), ("-q -- setsi",
+                                                                                 "setsid")):
+            result = harness.run(["fish", "-c", f"source {GENERATED}/clone2-supervise.fish; "
+                                                f"complete -C 'clone2-supervise {typed}'"])
+            self.assertIn(offered, self.expect(result).out.split(), result)
+
+    def zsh(self, typed, wanted):
+        """Whether zsh, at a terminal, makes `wanted` of what is typed."""
+        with tempfile.TemporaryDirectory() as home:
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.environ.update(HOME=home, TERM="dumb", PS1="ready>")
+                os.execvp("zsh", ["zsh", "-f", "-i"])
+            seen = ""
+            try:
+                os.write(terminal, (f"fpath=({GENERATED} $fpath); autoload -U compinit; "
+                                    "compinit -D -u; echo lo'aded'\r").encode())
+                end = time.monotonic() + harness.RUN_SECONDS
+                while wanted not in seen and time.monotonic() < end:
+                    if select.select([terminal], [], [], 0.1)[0]:
+                        seen += os.read(terminal, 4096).decode(errors="replace")
+                    if "loaded" in seen and typed:
+                        os.write(terminal, typed.encode())
+                        typed = ""
+                return wanted in seen, seen
+            finally:
+                os.close(terminal)
+                os.waitpid(pid, 0)
+
+    def test_zsh(self):
+        self.need_command("zsh")
+        for typed, wanted in (("clone2-supervise --pidn\t", "--pidns"),
+                              ("clone2-supervise --log-format j\t", "json")):
+            found, seen = self.zsh(typed, wanted)
+            self.assertTrue(found, seen)
+
+
+if __name__ == "__main__":
+    harness.main()
