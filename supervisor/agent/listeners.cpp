@@ -90,10 +90,10 @@ std::string Listeners::take(uid_t uid, std::vector<Fd> fds, ProcessState state)
         return error;
     }
     state.subject.uid = uid;
-    return serve(std::move(listener), std::move(state.subject));
+    return serve(std::move(listener), state.subject);
 }
 
-std::string Listeners::serve(Fd fd, Subject subject)
+std::string Listeners::serve(Fd fd, const Subject &subject)
 {
     if (scheduler_.serves(fd.get())) {
         return "this listener is already served";
@@ -112,7 +112,7 @@ std::string Listeners::serve(Fd fd, Subject subject)
     const std::string name = kept.name;
     const std::string refusal_there = refusal_in_sandbox(subject);
     try {
-        add(std::move(fd), std::move(subject), std::move(kept), std::move(charges));
+        add(std::move(fd), subject, std::move(kept), std::move(charges));
     } catch (const std::system_error &failure) {
         forget(name);
         return failure.what();
@@ -169,13 +169,13 @@ void Listeners::forget(const std::string &name) const
 }
 
 /// Throws std::system_error.
-void Listeners::add(Fd fd, Subject subject, Kept kept, std::vector<Charge> charges)
+void Listeners::add(Fd fd, const Subject &subject, Kept kept, std::vector<Charge> charges)
 {
     const std::string who = subject.name();
     const int number = fd.get();
     auto listener = std::make_unique<SharedListener>(std::move(fd), shared_.diagnostics, who);
     const auto owner = std::make_shared<PeerListener>(
-        shared_, std::move(subject), number, std::move(kept.note), [this, who, name = kept.name] {
+        shared_, subject, number, std::move(kept.note), [this, who, name = kept.name] {
             forget(name);
             shared_.diagnostics.info(who + ": its last process is gone");
         });
@@ -237,7 +237,7 @@ void Listeners::restore_one(const std::string &name, std::vector<Fd> fds)
     }
     const std::string who = subject.name();
     try {
-        add(std::move(listener), std::move(subject), {std::move(note), name}, std::move(charges));
+        add(std::move(listener), subject, {std::move(note), name}, std::move(charges));
     } catch (const std::system_error &failure) {
         shared_.diagnostics.warn(who + ": " + failure.what());
         return;

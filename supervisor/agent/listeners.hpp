@@ -48,11 +48,11 @@ private:
     };
     using Amounts = std::initializer_list<std::pair<Resource, std::uint64_t>>;
 
-    [[nodiscard]] std::string serve(Fd fd, Subject subject);
+    [[nodiscard]] std::string serve(Fd fd, const Subject &subject);
     [[nodiscard]] std::string charge(uid_t uid, Amounts amounts, std::vector<Charge> &charges);
     [[nodiscard]] Kept keep(int fd, const Subject &subject, std::vector<Charge> &charges);
     void restore_one(const std::string &name, std::vector<Fd> fds);
-    void add(Fd fd, Subject subject, Kept kept, std::vector<Charge> charges);
+    void add(Fd fd, const Subject &subject, Kept kept, std::vector<Charge> charges);
     void forget(const std::string &name) const;
 
     Scheduler &scheduler_;

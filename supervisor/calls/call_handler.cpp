@@ -204,6 +204,12 @@ std::optional<Executor::Order> CallHandler::order_for(const Call &call, const Re
 
 CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCall seen)
 {
+    if (!call.pending.notification().postponed) {
+        if (const std::optional<Refusal> injected = call.owner.inject()) {
+            refuse(call, seen.args_readable ? &seen.request : nullptr, *injected);
+            return Served::yes;
+        }
+    }
     if (!seen.args_readable) {
         refuse(call, nullptr, {EFAULT, "args unreadable"});
         return Served::yes;

@@ -42,6 +42,9 @@ public:
     }
     /// This call is not in calls(). It gets ENOSYS, and audit() does not get it. Must not block.
     virtual void not_trapped(const Notification & /*notification*/) {}
+    /// A program's own call, not a report, has come: how it fails without being made, if it does.
+    /// Called once for each such call, valid or not. Must not block.
+    [[nodiscard]] virtual std::optional<Refusal> inject() { return std::nullopt; }
     /// Whether judge() may refuse; decides whether a request must be read just for that.
     [[nodiscard]] virtual bool judges() const { return false; }
     /// A reason to refuse a valid call: the rules of clone2 have been checked. `tid`: the caller,

@@ -354,7 +354,7 @@ void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
     if (result == CallHandler::Served::later) {
         loop_.after(again_after, [this, served, notification] {
             const Lock guard(*this);
-            again_.emplace_back(served, notification);
+            again_.emplace_back(served, notification).second.postponed = true;
         });
     } else {
         call_is_through(lock, served);

@@ -33,14 +33,14 @@ Fd open_file(const std::string &path)
     return file;
 }
 
+} // namespace
+
 std::string from_anywhere(const std::string &path)
 {
     std::error_code error;
     const std::filesystem::path absolute = std::filesystem::absolute(path, error);
     return error ? path : absolute.string();
 }
-
-} // namespace
 
 LogFile open_log(const Options &options)
 {

@@ -20,6 +20,8 @@ struct LogFile {
     Fd fd;
     std::string path;
 };
+/// The absolute name of a file.
+[[nodiscard]] std::string from_anywhere(const std::string &path);
 /// Ends the process if the file can't be opened.
 [[nodiscard]] LogFile open_log(const Options &options);
 

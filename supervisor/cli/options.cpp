@@ -138,6 +138,16 @@ const char *budget(const Option &option, const Value &value, Asked &asked)
     return good ? nullptr : option.argument;
 }
 
+const char *injection(const Option & /*option*/, const Value &value, Asked &asked)
+{
+    const std::optional<Injection> given = parse_injection(*value);
+    if (!given) {
+        return "ERRNO[:when=FIRST[..LAST][+[STEP]]], as EBUSY:when=2..3";
+    }
+    asked.options.injections.push_back(*given);
+    return nullptr;
+}
+
 /// Given twice, it shows more.
 const char *verbose(const Option & /*option*/, const Value & /*value*/, Asked &asked)
 {
@@ -185,6 +195,20 @@ std::string all_calls_may_be_missed(Asked &asked)
                ? ""
                : "--preload: " + std::string(asked.options.log ? "--log" : "--stats") +
                      " would miss the calls that the library serves";
+}
+
+/// Calls that the kernel or the library makes are not seen.
+std::string needs_supervisor(Asked &asked)
+{
+    Options &options = asked.options;
+    if (asked.mode == listening) {
+        return {};
+    }
+    const bool kernel = options.provider == Provider::kernel;
+    options.provider = Provider::supervisor;
+    return kernel            ? "--policy and --inject do not go with --provider=kernel"
+           : options.preload ? "--policy and --inject do not go with --preload"
+                             : "";
 }
 
 std::string serves_a_number(Asked &asked)
@@ -267,8 +291,8 @@ constexpr std::array table{
            "then open to all, and peers are checked. In a user namespace that doesn't map all "
            "users, 65534 stands for every "
            "unmapped user and admits no one"},
-    Option{0, "policy", "FILE", listening, file<&Options::policy>,
-           "with --listen: limit pids, flags and children by a file of rules. The file is JSON: "
+    Option{0, "policy", "FILE", running | listening, file<&Options::policy>,
+           "limit pids, flags and children by a file of rules. The file is JSON: "
            "{\"rules\": [{\"match\": {\"uid\", "
            "\"container\", \"metadata\", \"annotations\"}, \"pids\": [[FIRST, LAST]], \"flags\": "
            "[\"CLONE_NEWPID\"], \"max_children\": N, \"deny\": REASON}]}. The first rule that "
@@ -276,7 +300,17 @@ constexpr std::array table{
            "match exactly, or up to a '*' at its end; a uid may be a user's name. SIGHUP reloads "
            "the file; one with an error "
            "changes nothing. max_children: live processes created by clone2 through one listener; "
-           "threads, zombies and children of fork don't count"},
+           "threads, zombies and children of fork don't count. Without --listen, PROGRAM and its "
+           "descendants have the caller's uid and no container, metadata or annotations",
+           running, needs_supervisor},
+    Option{
+        0, "inject", "ERRNO[:when=...]", running, injection,
+        "fail calls with ERRNO without making them, as strace's --inject. when=N: call number N, "
+        "counted from 1, of PROGRAM and all its descendants together, in the order of arrival; "
+        "N..M: those from N to M; N+: those from N on; N+S: N, N+S, and so on; N..M+S: up to M. "
+        "Default: every call. It may be given several times; of several that hit a call the "
+        "first counts. The log says which calls failed for it",
+        running, needs_supervisor},
     Option{0, "budget", "NAME=N[,...]", listening, budget,
            "with --listen: limits for all peers together. They are listeners=8192, calls=1024 (in "
            "progress at once), memory=256 (MiB), descriptors (default: what the file descriptor "

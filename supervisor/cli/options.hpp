@@ -4,6 +4,7 @@
 #include "abi/call_table.hpp"
 #include "audit/log.hpp"
 #include "base/diagnostics.hpp"
+#include "cli/injection.hpp"
 #include "loop/event_loop.hpp"
 
 #include <cstdint>
@@ -57,6 +58,7 @@ struct Options {
     std::optional<std::string> listen;
     std::vector<uid_t> allowed_uids;
     std::optional<std::string> policy;
+    std::vector<Injection> injections;
     BudgetTotals budget;
 };
 

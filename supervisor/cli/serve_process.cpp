@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/serve_process.hpp"
 
+#include "agent/policy_holder.hpp"
 #include "base/thread.hpp"
 #include "calls/scheduler.hpp"
 #include "cli/call_audit.hpp"
@@ -8,6 +9,7 @@
 #include "cli/limits.hpp"
 #include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/program_owner.hpp"
 #include "cli/provider.hpp"
 #include "cli/signals.hpp"
 
@@ -67,11 +69,12 @@ private:
     bool keep_stderr_;
 };
 
-/// Reopens the log on SIGHUP, from the command or any other sender.
-class LogRotation
+/// On SIGHUP, from the command or any other sender: reopens the log and reads the policy again.
+class Hangup
 {
 public:
-    LogRotation(EventLoop &loop, CallAudit &audit) : fd_(open()), audit_(audit)
+    Hangup(EventLoop &loop, CallAudit &audit, agent::PolicyHolder &policy, Diagnostics &diagnostics)
+        : fd_(open()), audit_(audit), policy_(policy), diagnostics_(diagnostics)
     {
         watch_ = loop.watch(fd_.get());
         wait();
@@ -92,6 +95,9 @@ private:
             signalfd_siginfo info{};
             while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
                 audit_.reopen();
+                if (policy_.current()) {
+                    policy_.reload(diagnostics_);
+                }
             }
             wait();
         });
@@ -100,6 +106,8 @@ private:
     Fd fd_;
     std::unique_ptr<EventLoop::Watch> watch_;
     CallAudit &audit_;
+    agent::PolicyHolder &policy_;
+    Diagnostics &diagnostics_;
 };
 
 void tell_of_stepping_aside(const Options &options, Diagnostics &diagnostics)
@@ -154,6 +162,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         close_others({program.get(), command.get(), log.fd.get()});
+        agent::PolicyHolder policy(options.policy ? from_anywhere(*options.policy) : "", true);
         (void)!::chdir("/"); // don't keep a file system busy
         raise_limits();
         const Fd reaper_end{static_cast<int>(::syscall(SYS_pidfd_open, reaper, 0))};
@@ -163,7 +172,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         CallHandler handler(procfs, diagnostics,
                             kernel_serves ? std::optional(standard_call) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
-        const LogRotation rotation(*loop, audit);
+        const Hangup hangup(*loop, audit, policy, diagnostics);
 
         ListenerOffer offer;
         std::optional<Fd> listener =
@@ -197,10 +206,11 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
                          (kernel_serves ? ", calls passed to the kernel's own clone2" : "") +
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
+        const agent::JudgedOwner::Shared shared{audit, diagnostics, policy, procfs, trapped};
         Scheduler scheduler(*loop, handler, diagnostics);
         scheduler.add_listener(
             std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
-            std::make_shared<ListenerOwner>(audit, trapped));
+            std::make_shared<ProgramOwner>(shared, options.injections));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);

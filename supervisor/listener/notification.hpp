@@ -16,6 +16,7 @@ struct Notification {
     int nr = 0;                             ///< system call number
     std::uint64_t instruction_pointer = 0;  ///< after the system-call instruction
     std::array<std::uint64_t, 6> args = {}; ///< argument registers in the ABI's order
+    bool postponed = false; ///< it has been looked at before, and is looked at again
 };
 
 } // namespace clone2

@@ -124,6 +124,32 @@ TEST_CASE("CallHandler: the listener's owner may refuse valid calls, and is aske
     }
 }
 
+TEST_CASE("CallHandler: a failure is injected once for each call, however often it is looked at")
+{
+    struct Failing final : ListenerOwner {
+        using ListenerOwner::ListenerOwner;
+        std::optional<Refusal> inject() override
+        {
+            ++asked;
+            return Refusal{EIO, "injected"};
+        }
+        int asked = 0;
+    };
+    Bench bench;
+    Failing owner(bench.records);
+    const auto sleeper = make_sleeper();
+    for (const bool postponed : {false, true}) {
+        FakeSource source(true);
+        // Without its arguments the call fails anyhow.
+        Notification call = call_of(sleeper->pid(), 0, 0);
+        call.postponed = postponed;
+        CHECK(bench.handler.serve({source, call}, owner) == CallHandler::Served::yes);
+        REQUIRE(source.answers.size() == 1);
+        CHECK(source.answers[0].value == (postponed ? -EFAULT : -EIO));
+        CHECK(owner.asked == 1);
+    }
+}
+
 TEST_CASE("CallHandler: a tid reused by another process is left alone")
 {
     // The notification is no longer valid. The process with its tid lives but is not the caller.

@@ -250,6 +250,47 @@ TEST_CASE("options: a number after --pidns is PROGRAM, perhaps by mistake")
     CHECK(options({"-v", "3"}).not_found_hint.empty());
 }
 
+TEST_CASE("options: failures to inject")
+{
+    const auto hits = [](const std::string &text) {
+        const auto injection = parse_injection("EBUSY:when=" + text);
+        std::vector<std::uint64_t> found;
+        for (std::uint64_t count = 1; injection && count <= 8; ++count) {
+            if (injection->hits(count)) {
+                found.push_back(count);
+            }
+        }
+        return found;
+    };
+    using Counts = std::vector<std::uint64_t>;
+    CHECK(hits("2") == Counts{2});
+    CHECK(hits("2..4") == Counts{2, 3, 4});
+    CHECK(hits("6+") == Counts{6, 7, 8});
+    CHECK(hits("2+3") == Counts{2, 5, 8});
+    CHECK(hits("2..6+3") == Counts{2, 5});
+    CHECK(hits("3..3") == Counts{3});
+    for (const char *bad : {"", "0", "x", "2..", "..3", "3..2", "2+0", "2+x", "2-3", "-1", "2 "}) {
+        CAPTURE(bad);
+        CHECK_FALSE(parse_injection(std::string("EBUSY:when=") + bad).has_value());
+    }
+    REQUIRE(parse_injection("ENOMEM").has_value());
+    CHECK(parse_injection("ENOMEM")->err == ENOMEM);
+    CHECK(parse_injection("ENOMEM")->hits(1));
+    CHECK(parse_injection("ENOMEM")->hits(1ULL << 40U));
+    CHECK(parse_injection("77")->err == 77);
+    for (const char *bad : {"", "EBUS", "0", "-1", "512", "EBUSY:", "EBUSY:if=1", "EBUSYwhen=1"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(parse_injection(bad).has_value());
+    }
+    const Options both = options({"--inject=EBUSY:when=1", "--inject", "EPERM", "p"});
+    CHECK(both.injections.size() == 2);
+    CHECK(both.provider == Provider::supervisor);
+    CHECK(refused({"--inject=EBUSY", "--provider=kernel", "p"}));
+    CHECK(refused({"--policy=f", "--provider=kernel", "p"}));
+    CHECK(refused({"--inject=EBUSY", "--preload", "p"}));
+    CHECK(options({"--policy=f", "p"}).provider == Provider::supervisor);
+}
+
 TEST_CASE("options: users may be given by name")
 {
     CHECK(options({"--listen=s", "--allow-uid=root,7"}).allowed_uids == std::vector<uid_t>{0, 7});
@@ -307,7 +348,7 @@ TEST_CASE("options: the agent")
                                Words{"--listen=s", "--budget=kept=9"},
                                Words{"--budget=calls=9", "p"},
                                Words{"--allow-uid=1", "p"},
-                               Words{"--policy=f", "p"}}) {
+                               Words{"--listen=s", "--inject=EBUSY"}}) {
         CHECK(refused(words));
     }
     CHECK(options({"--listen=s", "--provider=kernel", "-n337"}).provider == Provider::kernel);
@@ -341,6 +382,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"listen", "=s"},
                               Example{"allow-uid", "=1"},
                               Example{"policy", "=f"},
+                              Example{"inject", "=EBUSY"},
                               Example{"budget", "=calls=64"},
                               Example{"verbose", ""},
                               Example{"quiet", ""},
@@ -371,10 +413,11 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             return mode == running || mode == (name == "check" ? checking : printing) ||
                    (name == "check" && mode == listening);
         }
-        if (name == "allow-uid" || name == "policy" || name == "budget") {
+        if (name == "allow-uid" || name == "budget") {
             return mode == listening;
         }
-        if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status") {
+        if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||
+            name == "inject") {
             return mode == running;
         }
         return mode == running || mode == listening;

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+#include "agent/judged_owner.hpp"
+
+#include <cerrno>
+#include <linux/sched.h>
+
+namespace clone2::agent
+{
+
+void CountingSink::record(const CallRecord &record)
+{
+    if (counting_) {
+        children_.finished(record.tid, record.result, record.flags);
+    }
+    next_.record(record);
+}
+
+JudgedOwner::JudgedOwner(const Shared &shared, Subject subject, std::string name)
+    : OwnSink{{shared.audit, shared.procfs}},
+      ListenerOwner(OwnSink::sink, subject.calls.value_or(shared.calls)), shared_(shared),
+      subject_(std::move(subject)), name_(std::move(name))
+{
+}
+
+std::optional<Refusal> JudgedOwner::judge(pid_t tid, const Request &request)
+{
+    const std::shared_ptr<const Policy> policy = shared_.policy.current();
+    if (!policy) {
+        return std::nullopt;
+    }
+    Verdict verdict = policy->judge(subject_, request);
+    const bool thread = (request.flags & CLONE_THREAD) != 0;
+    if (!verdict.refusal && verdict.max_children && !thread &&
+        !OwnSink::sink.admit(tid, *verdict.max_children)) {
+        verdict.refusal = std::to_string(*verdict.max_children) + " children are already alive";
+    }
+    if (!verdict.refusal) {
+        return std::nullopt;
+    }
+    diagnostics().warn(name_ + ": a call of thread " + std::to_string(tid) +
+                       " refused with EPERM: " + *verdict.refusal);
+    return Refusal{EPERM, *verdict.refusal};
+}
+
+} // namespace clone2::agent
