@@ -60,7 +60,9 @@ static const char *advice_for_filter(long err)
     switch (err) {
     case EBUSY:
         return ": a seccomp listener already exists (another clone2-shim or clone2-supervise, or "
-               "the container's own listenerPath): the kernel allows one on a filter chain";
+               "the container's own listenerPath): the kernel allows one on a filter chain; "
+               "libclone2 "
+               "works there (LD_PRELOAD=libclone2.so.1)";
     case EINVAL:
         return ": this kernel has no seccomp user notification (5.0 or later needed)";
     case EPERM:

@@ -47,8 +47,10 @@ Meaning meaning_of(Cause cause)
         return {ENOSYS, "the caller's system calls are dispatched to its own SIGSYS handler "
                         "(syscall user dispatch), and ours would be, too"};
     case Cause::second_listener:
-        return {EBUSY, "this process already has a seccomp listener (from another clone2-supervise "
-                       "or a container's): the kernel allows only one on a filter chain"};
+        return {EBUSY,
+                "this process already has a seccomp listener (from another clone2-supervise "
+                "or a container's): the kernel allows only one on a filter chain. libclone2 works "
+                "there (LD_PRELOAD=libclone2.so.1)"};
     case Cause::no_notifications:
         return {EINVAL, "this kernel has no seccomp user notification (5.0 or later needed)"};
     case Cause::child_killed:

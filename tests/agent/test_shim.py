@@ -115,6 +115,7 @@ class Refused(harness.Case):
         agent = Agent(self)
         result = agent.shim(SHIM, "--socket", agent.path, "true")
         self.expect(result, 125, err="a seccomp listener already exists")
+        self.assertIn("libclone2 works there", result.err)
         result = agent.shim(SHIM, "--optional", "--socket", agent.path, harness.CALL, "7000")
         self.expect(result, 0, out="pid 7000")
 

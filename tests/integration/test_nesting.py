@@ -84,6 +84,7 @@ class WrapperInWrapper(harness.Case):
                 result = harness.supervise("--pidns", "--", harness.SUPERVISE, *inner, "--", "true")
                 self.expect(result, 125)
                 self.assertIn("listener", result.err)
+                self.assertIn("libclone2 works there", result.err)
                 self.assertEqual(result.err.strip().count("\n"), 0, result)
 
     def test_outer_still_serves(self):
