@@ -375,6 +375,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"log-format", "=json"},
                               Example{"stats", ""},
                               Example{"preload", ""},
+                              Example{"require", ""},
                               Example{"wait-all", ""},
                               Example{"exit-status", "=128"},
                               Example{"event-loop", "=epoll"},
@@ -417,7 +418,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             return mode == listening;
         }
         if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||
-            name == "inject") {
+            name == "inject" || name == "require") {
             return mode == running;
         }
         return mode == running || mode == listening;
