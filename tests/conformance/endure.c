@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "nest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -124,6 +125,36 @@ static void stop(int number)
     __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
 }
 
+// Where each thread of a process that hangs is: "tid state kernel-function system-call".
+static void print_threads(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;) {
+        static const char *const files[] = {"stat", "wchan", "syscall"};
+        if (task->d_name[0] == '.') {
+            continue;
+        }
+        printf("endure: thread");
+        for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {
+            char line[128] = "-";
+            snprintf(path, sizeof path, "/proc/%d/task/%.20s/%s", (int)pid, task->d_name, files[i]);
+            FILE *file = fopen(path, "r");
+            if (file != NULL) {
+                line[fread(line, 1, i == 0 ? 40 : sizeof line - 1, file)] = '\0';
+                line[strcspn(line, "\n")] = '\0';
+                fclose(file);
+            }
+            printf(" %s", line);
+        }
+        printf("\n");
+    }
+    if (tasks != NULL) {
+        closedir(tasks);
+    }
+}
+
 int endure_main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
@@ -149,6 +180,7 @@ int endure_main(int argc, char **argv)
     signal(SIGTERM, stop);
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (now() > state->end + PATIENCE) {
+            print_threads(pid);
             kill(pid, SIGKILL);
             printf("endure: FAIL: hang after %ld calls, %ld ENOSYS\n", state->calls,
                    state->missing);
