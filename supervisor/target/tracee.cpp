@@ -127,8 +127,13 @@ bool Tracee::sleep_until_stop()
 {
     siginfo_t info{};
     // WEXITED: a dead tracee stays a zombie, invisible to its parent, until its tracer has
-    // collected its end.
-    if (sleep_for_tracee(info, WSTOPPED | WEXITED) != 0 || has_ended(info)) {
+    // collected its end. WNOWAIT: once a stop has been collected, the kernel drops its signal if
+    // the tracer dies.
+    if (sleep_for_tracee(info, WSTOPPED | WEXITED | WNOWAIT) != 0) {
+        return false;
+    }
+    if (has_ended(info)) {
+        take_end();
         return false;
     }
     signal_ = (info.si_status >> 8) == 0 ? info.si_status : 0;

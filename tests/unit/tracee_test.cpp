@@ -253,6 +253,45 @@ TEST_CASE("Tracee: destruction in the middle of a signal's delivery does not swa
     CHECK(WTERMSIG(status) == SIGTERM);
 }
 
+TEST_CASE(
+    "Tracee: the death of the tracer in the middle of a signal's delivery does not swallow it")
+{
+    if (!may_trace()) {
+        return;
+    }
+    const Pipe ready = make_pipe();
+    Grandchild target([&] {
+        struct sigaction action {
+        };
+        action.sa_handler = [](int number) { ::_exit(number); };
+        sigfillset(&action.sa_mask); // the one delivered first ends it
+        sigaction(SIGUSR1, &action, nullptr);
+        sigaction(SIGUSR2, &action, nullptr);
+        put_byte(ready.write);
+        for (;;) {
+            ::pause();
+        }
+        return 0;
+    });
+    CHECK(get_byte(ready.read) == 'x');
+    const Pipe stopped = make_pipe();
+    Child tracer([&] {
+        auto tracee = Tracee::seize(target.pid());
+        if (!tracee || ::kill(target.pid(), SIGUSR1) != 0 || !tracee->wait_for_stop()) {
+            return 1;
+        }
+        put_byte(stopped.write);
+        for (;;) {
+            ::pause();
+        }
+        return 0;
+    });
+    CHECK(get_byte(stopped.read) == 'x');
+    tracer.kill_and_reap();
+    (void)::kill(target.pid(), SIGUSR2); // ends it even if the first one is lost
+    CHECK(WEXITSTATUS(target.status()) == SIGUSR1);
+}
+
 TEST_CASE("Tracee: a target stopped by job control stays stopped until SIGCONT")
 {
     if (!may_trace()) {
