@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define CLONE2_VERSION_MAJOR 1
+#define CLONE2_VERSION_MINOR 0
+#define CLONE2_VERSION_PATCH 0
+
 /*
  * The system call number. It is unassigned upstream on x86-64, i386, aarch64, riscv64 and s390x.
  * For a kernel with another number, define it before including this header.

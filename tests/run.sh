@@ -82,7 +82,7 @@ build() {
     directory=$1
     targets=$2
     shift 2
-    [ -f "$directory/build.ninja" ] || meson setup "$directory" -Dwerror=true "$@" >/dev/null
+    [ -f "$directory/build.ninja" ] || meson setup "$directory" -Dwerror=true -Dtests=enabled "$@" >/dev/null
     # shellcheck disable=SC2086 # a list of words
     meson compile -C "$directory" $targets >"$results/build.log" 2>&1 || {
         cat "$results/build.log"

@@ -91,11 +91,25 @@ class Interface(Installed):
         library = os.path.join(self.libdir, "libclone2supervise.so")
         lines = self.expect(harness.run(["nm", "-D", "--defined-only", library])).out.splitlines()
         exported = {line.split()[2] for line in lines if line.split()[1] != "A"}
-        self.assertEqual({name + "@@CLONE2SUPERVISE_0" for name in declared}, exported)
+        self.assertEqual({name + "@@CLONE2SUPERVISE_1" for name in declared}, exported)
         dynamic = self.expect(harness.run(["readelf", "-d", library])).out
-        self.assertIn("soname: [libclone2supervise.so.0]", dynamic)
+        self.assertIn("soname: [libclone2supervise.so.1]", dynamic)
         self.assertNotIn("libseccomp", dynamic)
         self.assertNotIn("liburing", dynamic)
+
+
+class Build(harness.Case):
+    def test_with_as_little_as_possible(self):
+        self.need_command("meson")
+        folder = self.path("little")
+        options = [f"-D{name}=disabled" for name in ("tests", "examples", "io_uring")]
+        self.expect(harness.run(["meson", "setup", folder, SOURCE, *options], timeout=300))
+        targets = self.expect(harness.run(["ninja", "-C", folder, "-t", "targets", "all"])).out
+        self.assertIn("supervisor/clone2-supervise:", targets)
+        for left_out in "unit", "clone2_hello", "loop_io_uring":
+            self.assertNotIn(left_out, targets)
+        [replaced] = re.findall(r"^(\S*no_io_uring.cpp.o):", targets, re.M)
+        self.expect(harness.run(["ninja", "-C", folder, replaced], timeout=300))
 
 
 class EmbedC(Installed):

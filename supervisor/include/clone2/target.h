@@ -16,6 +16,11 @@
 extern "C" {
 #endif
 
+/** The version of these headers; clone2_supervise_version() is the library's. */
+#define CLONE2_SUPERVISE_VERSION_MAJOR 1
+#define CLONE2_SUPERVISE_VERSION_MINOR 0
+#define CLONE2_SUPERVISE_VERSION_PATCH 0
+
 /** The default number of clone2. Any number that is no system call works as well. */
 #define CLONE2_DEFAULT_NR 387
 
