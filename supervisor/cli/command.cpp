@@ -6,6 +6,7 @@
 #include "cli/check_sandbox.hpp"
 #include "cli/descriptors.hpp"
 #include "cli/job.hpp"
+#include "cli/lifelines.hpp"
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
@@ -73,6 +74,8 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
 
 int run_command(const Options &options, const struct sigaction &sigxfsz)
 {
+    // As early as possible: a parent that dies before this is not noticed.
+    Lifelines lifelines = options.die_with_parent ? Lifelines::of_this_process() : Lifelines();
     const bool kernel_serves = kernel_makes_calls(options.provider);
     const CallTable trapped = trapped_calls(options, kernel_serves);
     std::vector<sock_filter> filter; // empty: the kernel makes all calls
@@ -127,7 +130,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             serving_end.reset();
             listener_end.reset();
             log = {};
-            reap(options.pidns_depth, std::move(to_command),
+            reap(options, std::move(to_command), std::move(lifelines),
                  [&] { run_program(options, filter, preload, program_end, inherited, command); });
         }
         to_command = {};
@@ -140,6 +143,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     listener_end.reset();
     program_end.reset();
     to_command = {};
+    lifelines = {};
 
     // So that readers of PROGRAM's output see its end as soon as PROGRAM closes it.
     close_standard(STDIN_FILENO);

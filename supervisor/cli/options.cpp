@@ -266,6 +266,12 @@ constexpr std::array table{
            "Without it a warning says so, and PROGRAM runs without clone2"},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
            "also wait for all processes that PROGRAM leaves behind"},
+    Option{0, "die-with-parent", nullptr, running, set<&Options::die_with_parent, true>,
+           "kill PROGRAM and its processes when clone2-supervise is killed or its parent dies. The "
+           "parent is the process that started it, not only the thread. What PROGRAM leaves behind "
+           "at its own end lives on, unless --wait-all waits for it. Processes that may not be "
+           "killed, as set-user-ID ones, stay. Without this option PROGRAM survives both, and goes "
+           "on being served"},
     Option{0, "exit-status", "signal|128", running,
            choice<&Options::exit_status, ExitStatus::signal, ExitStatus::code128>,
            "if PROGRAM dies from signal S: die from it, too (default), or exit with 128+S"},

@@ -47,6 +47,7 @@ struct Options {
     Verbosity verbosity = Verbosity::normal;
     bool stats = false;
     bool wait_all = false;
+    bool die_with_parent = false;
     bool preload = false;
     bool require = false; ///< run no PROGRAM for which a filter refuses a number
     ExitStatus exit_status = ExitStatus::signal;

@@ -183,7 +183,11 @@ public:
     /// `child`: PROGRAM. Runs until no child is left.
     [[noreturn]] void run(pid_t child, ReaperLink command);
 
+    Lifelines lifelines;
+    bool wait_all = false; ///< the command also waits for what PROGRAM leaves behind
+
 private:
+    void kill_if_cut();
     bool reap();
     void see(const ProgramStatus &news);
     void act_on(const ForwardedSignal &forwarded);
@@ -194,6 +198,7 @@ private:
     Fd children_ = open_signals(only(SIGCHLD));
     Witness witness_;
     Stops stops_;
+    bool cut_ = false;                         ///< a lifeline
     ReaperLink command_;                       ///< empty: gone, or the end was reported
     pid_t child_ = 0;                          ///< 0: it has ended
     std::optional<ForwardedSignal> undecided_; ///< sent to the group or not? see may_have_lost()
@@ -205,7 +210,9 @@ void Parent::run(pid_t child, ReaperLink command)
     witness_.begin();
     child_ = child;
     command_ = std::move(command);
-    settle({children_.get(), witness_.fd().get(), command_.messages.get(), command_.bell.get()});
+    const auto [parent_fd, command_fd] = lifelines.fds();
+    settle({children_.get(), witness_.fd().get(), command_.messages.get(), command_.bell.get(),
+            parent_fd, command_fd});
     std::optional<ForwardedSignal> forwarded;
     for (;;) {
         const bool alone = reap();
@@ -215,21 +222,29 @@ void Parent::run(pid_t child, ReaperLink command)
         forwarded.reset();
         if (ended_ && command_.messages) {
             ended_->alone = alone;
+            if (!wait_all) {
+                kill_if_cut(); // for the last time
+                lifelines = {};
+            }
             tell(command_, *ended_);
             command_ = {};
         }
         if (alone) {
             ::_exit(0);
         }
+        kill_if_cut();
         witness_.look();
         if (command_.messages) {
             witness_.ask(command_.messages);
         } else {
             pass_on_own(witness_.answered(0));
         }
-        std::array<pollfd, 3> polled{{{children_.get(), POLLIN, 0},
+        const auto [parent, of_command] = lifelines.polled();
+        std::array<pollfd, 5> polled{{{children_.get(), POLLIN, 0},
                                       {witness_.fd().get(), POLLIN, 0},
-                                      {command_.messages.get(), POLLIN, 0}}};
+                                      {command_.messages.get(), POLLIN, 0},
+                                      parent,
+                                      of_command}};
         if (::poll(polled.data(), polled.size(), -1) < 0) {
             continue;
         }
@@ -243,6 +258,19 @@ void Parent::run(pid_t child, ReaperLink command)
                 ::setsid();
             }
         }
+    }
+}
+
+/// Kills all children if a lifeline is cut. Each death leads here again, so children that we get
+/// from those that died are killed, too.
+void Parent::kill_if_cut()
+{
+    if (!cut_ && lifelines.cut()) {
+        cut_ = true;
+        lifelines = {};
+    }
+    if (cut_) {
+        kill_children();
     }
 }
 
@@ -340,8 +368,10 @@ void fail_for(const Fd &command, const std::string &message)
     fail(message);
 }
 
-void reap(unsigned depth, ReaperLink command, const std::function<void()> &program)
+void reap(const Options &options, ReaperLink command, Lifelines lifelines,
+          const std::function<void()> &program)
 {
+    const unsigned depth = options.pidns_depth;
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (depth > 0) {
         enter_namespaces(command.messages);
@@ -370,12 +400,15 @@ void reap(unsigned depth, ReaperLink command, const std::function<void()> &progr
     } catch (const std::system_error &error) {
         fail_for(command.messages, error.what());
     }
+    parent->lifelines = std::move(lifelines);
+    parent->wait_all = options.wait_all;
     const pid_t child = ::fork();
     if (child < 0) {
         fail_for(command.messages, "fork: " + reason());
     }
     if (child == 0) {
         command = {};
+        parent->lifelines = {};
         program();
         ::_exit(own_failure);
     }

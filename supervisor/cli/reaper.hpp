@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "cli/lifelines.hpp"
 #include "cli/messages.hpp"
+#include "cli/options.hpp"
 
 #include <functional>
 #include <string>
@@ -9,7 +11,7 @@
 namespace clone2::cli
 {
 
-/// Becomes PROGRAM's parent, in `depth` new nested pid namespaces if requested. Each namespace has
+/// Becomes PROGRAM's parent, in new nested pid namespaces if requested. Each namespace has
 /// one process, its init, and one more process runs outside. Each reaps the orphans it gets and
 /// ends when it has no child left. An init forwards signals from inside its namespace to PROGRAM.
 ///
@@ -23,8 +25,11 @@ namespace clone2::cli
 /// threads, so they would mix with the stops of the serving threads' tracees.
 ///
 /// `command`: receives news of PROGRAM from the innermost process, and sends signals to forward.
+/// `lifelines`: when one is cut while PROGRAM lives, the parent kills PROGRAM and all of its
+/// processes that may be killed. With --wait-all also after PROGRAM's end.
 /// `program`: called in PROGRAM's process; must not return.
-[[noreturn]] void reap(unsigned depth, ReaperLink command, const std::function<void()> &program);
+[[noreturn]] void reap(const Options &options, ReaperLink command, Lifelines lifelines,
+                       const std::function<void()> &program);
 
 /// Exits with our own failure status and reports it to the command as PROGRAM's status.
 [[noreturn]] void fail_for(const Fd &command, const std::string &message);
