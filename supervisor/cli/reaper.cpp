@@ -4,6 +4,7 @@
 #include "cli/descriptors.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
+#include "cli/title.hpp"
 #include "cli/witness.hpp"
 
 #include <fcntl.h>
@@ -145,7 +146,7 @@ void tell(const ReaperLink &command, const ProgramStatus &news)
 /// Common set-up of every reaper.
 void settle(std::vector<int> kept)
 {
-    ::prctl(PR_SET_NAME, "clone2-reap");
+    set_title("clone2-reap");
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         close_standard(fd);
     }

@@ -12,8 +12,8 @@
 #include "cli/program_owner.hpp"
 #include "cli/provider.hpp"
 #include "cli/signals.hpp"
+#include "cli/title.hpp"
 
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -151,7 +151,7 @@ void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
           pid_t reaper)
 {
-    ::prctl(PR_SET_NAME, "clone2-serve");
+    set_title("clone2-serve");
     // A log written to a pipe without a reader loses lines and must not kill us.
     std::signal(SIGPIPE, SIG_IGN);
     std::optional<QueuedDiagnostics> messages;

@@ -150,6 +150,18 @@ class Inherit(harness.Case):
             result = harness.supervise("--", "head", "-c", "2", stdin=f)
         self.assertEqual(result.out, "34")
 
+    def test_process_titles(self):
+        # ps(1) tells the wrapper's processes apart, and shows whose they are.
+        program = "for n in serve reap; do cat /proc/$(pgrep -x clone2-$n)/cmdline; done; " \
+                  "cat /proc/self/cmdline"
+        self.need_command("pgrep")
+        for options in ((), ("--wait-all",)):
+            result = harness.supervise(*options, "--", "sh", "-c", program)
+            rest = "\0".join([*options, "--", "sh", "-c", program])
+            self.assertIn("cat\0/proc/self/cmdline", result.out)
+            self.assertTrue(result.out.startswith("clone2-serve\0" + rest + "\0"), result)
+            self.assertIn("\0clone2-reap\0" + rest + "\0", result.out)
+
 
 if __name__ == "__main__":
     harness.main()
