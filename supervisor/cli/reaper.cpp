@@ -365,7 +365,8 @@ void Parent::pass_on_own(const std::vector<SentSignal> &signals)
 
 void fail_for(const Fd &command, const std::string &message)
 {
-    send_value(command, ProgramStatus{ProgramStatus::Kind::exited, own_failure, false});
+    // There is no PROGRAM, so the command waits for the serving process, which ends, too.
+    send_value(command, ProgramStatus{ProgramStatus::Kind::exited, own_failure, true});
     fail(message);
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """PROGRAM's end is the command's end: exit status, death by a signal, programs that can't start."""
+import ctypes
 import os
 import signal
 
@@ -133,6 +134,15 @@ class CannotStart(harness.Case):
         os.chmod(self.path("clone2-script"), 0o755)
         environment = dict(os.environ, PATH=f"{self.tmp}:{os.environ['PATH']}")
         self.expect(harness.supervise("--", "clone2-script", env=environment), 33)
+
+    def test_a_failed_start_leaves_no_zombie(self):
+        # Orphans become ours here, as in a container whose init reaps nothing.
+        self.assertEqual(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0), 0)  # PR_SET_CHILD_SUBREAPER
+        unshare = 272
+        result = harness.run([harness.REFUSE, f"{unshare}=22", "--", harness.SUPERVISE, "--pidns",
+                              "--", "true"])
+        self.expect(result, 125, err="--pidns")
+        self.assertRaises(ChildProcessError, os.wait)
 
     def test_nothing_stays_behind(self):
         harness.supervise("--", "clone2-no-such-program")
