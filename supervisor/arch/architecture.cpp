@@ -23,7 +23,9 @@ const Architecture &architecture_of(const Notification &notification)
 {
     const Architecture *const architecture = find_architecture(notification.arch);
     assert(architecture != nullptr);
-    return *architecture;
+    const Architecture *const wider = architecture_in_wider_programs(*architecture);
+    const bool shows = notification.instruction_pointer > architecture->user_end();
+    return wider != nullptr && (shows || notification.of_wider_program) ? *wider : *architecture;
 }
 
 const Architecture &native_architecture()

@@ -72,6 +72,17 @@ public:
     }
     /// The slot's address, from the first argument of a report.
     [[nodiscard]] virtual RemotePtr slot_of_report(std::uint64_t reported) const = 0;
+    /// The boot slot's, from a boot report.
+    [[nodiscard]] virtual RemotePtr boot_slot_of_report(const Notification &notification) const
+    {
+        return RemotePtr{notification.args[0]};
+    }
+    /// What a call finds in these registers, which may be wider than its arguments.
+    [[nodiscard]] virtual std::array<std::uint64_t, 6>
+    arguments(const std::array<std::uint64_t, 6> &registers) const
+    {
+        return registers;
+    }
     /// The slot's contents, as many bytes as are needed. `slot`: its address in the target.
     [[nodiscard]] virtual std::vector<std::byte> encode_slot(const SlotCall &call,
                                                              RemotePtr slot) const = 0;
@@ -141,6 +152,10 @@ protected:
 
 /// The architectures that this build serves; the first is the supervisor's own.
 [[nodiscard]] std::span<const Architecture *const> architectures();
+/// These, and the others whose code may be in a target.
+[[nodiscard]] std::span<const Architecture *const> code_architectures();
+/// For calls of this architecture by programs with wider registers; nullptr: there are none such.
+[[nodiscard]] const Architecture *architecture_in_wider_programs(const Architecture &arch);
 /// nullptr: not served.
 [[nodiscard]] const Architecture *find_architecture(std::uint32_t audit_arch);
 /// The architecture of a call's caller, which must be one that is served.

@@ -39,8 +39,8 @@ Meaning meaning_of(Cause cause)
                         "program's text has an unused tail"};
     case Cause::no_exit:
         return {ENOSYS, "no room for another place in the program that makes the call"};
-    case Cause::int80_of_64_bit_program:
-        return {ENOSYS, "an i386 call of a 64-bit program, which is not served"};
+    case Cause::other_code_segment:
+        return {ENOSYS, "the call comes from a code segment of another width than the program's"};
     case Cause::no_memory:
         return {ENOMEM, "no memory in the target for the calls' data"};
     case Cause::calls_dispatched:

@@ -24,7 +24,7 @@ enum class Cause : std::uint8_t {
     slots_in_use,
     no_room, ///< for the code
     no_exit, ///< of the code, for one more place in the program
-    int80_of_64_bit_program,
+    other_code_segment,
     no_memory,        ///< in the target, for the area
     calls_dispatched, ///< an emulator would take the system calls of our code for the program's
     second_listener,

@@ -66,6 +66,16 @@ std::vector<pid_t> asked_pids(const Request &request)
     return {asked.begin(), asked.end()};
 }
 
+/// Whether what was read fits a call of a program with wider registers, too: i386 code was not
+/// found.
+bool may_be_of_wider_program(const Notification &notification, const CallRead &seen)
+{
+    const Architecture &arch = architecture_of(notification);
+    const auto *const call = std::get_if<ProgramCall>(&seen);
+    return architecture_in_wider_programs(arch) != nullptr &&
+           (call != nullptr ? !call->image : std::holds_alternative<ForeignReport>(seen));
+}
+
 /// Fills in what was asked for, for the log.
 void describe(const Request &request, CallRecord &record)
 {
@@ -135,10 +145,24 @@ CallHandler::Served CallHandler::serve(const Call &call)
         pass_to_kernel(call);
         return Served::yes;
     }
+    return serve_known(call);
+}
+
+CallHandler::Served CallHandler::serve_known(const Call &call)
+{
+    const PendingCall &pending = call.pending;
+    const Notification &notification = pending.notification();
     Result<CallRead> seen = reader_.read(notification, call.abi);
     if (!seen) {
         give_up(call, seen.error(), nullptr);
         return Served::yes;
+    }
+    if (may_be_of_wider_program(notification, *seen) &&
+        is_64_bit_program(*procfs_, notification.tid)) {
+        Notification wider = notification;
+        wider.of_wider_program = true;
+        const PendingCall same = pending.as(wider);
+        return serve_known(Call{same, call.owner, call.trapped, call.abi, call.started_ns});
     }
     pending.stage("read", [&] { return describe(*seen); });
     if (auto *report = std::get_if<Report>(&*seen)) {

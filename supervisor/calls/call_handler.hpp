@@ -60,6 +60,8 @@ private:
     };
 
     Served serve(const Call &call);
+    /// A call that is in the owner's table.
+    Served serve_known(const Call &call);
     Served serve_program_call(const Call &call, ProgramCall seen);
     void pass_to_kernel(const Call &call);
     void serve_report(const Call &call, Report report);

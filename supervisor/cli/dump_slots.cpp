@@ -242,7 +242,7 @@ private:
 
 std::string dump(const Procfs &procfs, pid_t pid)
 {
-    for (const Architecture *const arch : architectures()) {
+    for (const Architecture *const arch : code_architectures()) {
         const Signature ours = make_signature(procfs, *arch);
         const std::optional<CodePlace> place = find_code_place(procfs, pid, *arch, ours);
         CodeHeader header;

@@ -167,4 +167,11 @@ std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const 
                                           : find_place<Elf32>(procfs, tid, arch, ours);
 }
 
+bool is_64_bit_program(const Procfs &procfs, pid_t tid)
+{
+    const AuxiliaryVector auxv = read_auxv<Elf64>(procfs, tid);
+    const auto size = auxv.find(AT_PHENT);
+    return size != auxv.end() && size->second == sizeof(Elf64::Segment);
+}
+
 } // namespace clone2

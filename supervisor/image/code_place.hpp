@@ -29,4 +29,7 @@ struct CodePlace {
 [[nodiscard]] std::optional<CodePlace>
 find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const Signature &ours);
 
+/// Whether the program has 64-bit code, whatever call it makes. False also if it is gone.
+[[nodiscard]] bool is_64_bit_program(const Procfs &procfs, pid_t tid);
+
 } // namespace clone2

@@ -14,7 +14,7 @@ namespace clone2
 Images::Images(const std::shared_ptr<const Procfs> &procfs)
     : code_check(procfs), slots(procfs), procfs_(procfs)
 {
-    for (const Architecture *const arch : architectures()) {
+    for (const Architecture *const arch : code_architectures()) {
         signatures_.emplace_back(arch, make_signature(*procfs, *arch));
     }
 }
@@ -22,7 +22,7 @@ Images::Images(const std::shared_ptr<const Procfs> &procfs)
 Images::Images(const std::shared_ptr<const Procfs> &procfs, const Signature &signature)
     : code_check(procfs), slots(procfs), procfs_(procfs)
 {
-    for (const Architecture *const arch : architectures()) {
+    for (const Architecture *const arch : code_architectures()) {
         signatures_.emplace_back(arch, signature);
     }
 }

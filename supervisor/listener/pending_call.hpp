@@ -46,6 +46,13 @@ public:
         source_->learn_wait_killable(wait_killable);
     }
 
+    /// The same call, of which more is known: `notification` must outlive the result.
+    [[nodiscard]] PendingCall as(const Notification &notification) const
+    {
+        PendingCall call = *this;
+        call.notification_ = &notification;
+        return call;
+    }
     /// The same call, with its stages reported to `trace`, which must outlive it.
     [[nodiscard]] PendingCall traced(const CallTrace &trace) const
     {

@@ -57,7 +57,7 @@ Result<CallRead> read_report(const Notification &notification, const Architectur
 Result<CallRead> read_boot_report(const Notification &notification, const Architecture &arch)
 {
     BootReport report;
-    report.slot = RemotePtr{notification.args[0]};
+    report.slot = arch.boot_slot_of_report(notification);
     std::vector<std::byte> bytes(arch.boot_slot_size());
     if (const auto slot = read_exactly(notification.tid, report.slot, bytes); !slot) {
         return slot.error();
@@ -120,7 +120,8 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
         size += to.size();
         return size;
     };
-    const std::optional<RemotePtr> structure = abi.structure(notification.args);
+    const Arguments args = arch.arguments(notification.args);
+    const std::optional<RemotePtr> structure = abi.structure(args);
     const std::size_t structure_end = structure ? add(*structure, first(look.structure, abi)) : 0;
     const std::size_t mark_end = add(mark_address(notification, arch), bytes_of(look.mark));
     std::size_t image_end = size;
@@ -131,7 +132,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
         image_end = add(look.guess->code, bytes_of(look.code));
     }
     // Last, because the address may be anything: a partial read is an answer, too.
-    if (const std::optional<RemotePtr> pids = abi.pids(notification.args)) {
+    if (const std::optional<RemotePtr> pids = abi.pids(args)) {
         add(*pids, std::as_writable_bytes(std::span(look.pids)));
     }
     const Result<std::size_t> read = read_memory(notification.tid, {pieces.data(), count});
@@ -152,7 +153,8 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
                                      const Architecture &arch, Look look) const
 {
     const pid_t tid = notification.tid;
-    const std::optional<RemotePtr> structure = abi.structure(notification.args);
+    const Arguments args = arch.arguments(notification.args);
+    const std::optional<RemotePtr> structure = abi.structure(args);
     ProgramCall seen;
     seen.args_readable =
         look.structure_read ||
@@ -161,10 +163,9 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
         return seen;
     }
     Request &request = seen.request;
-    request =
-        abi.decode(notification.args,
-                   structure ? first(look.structure, abi) : std::span<const std::byte>(), arch);
-    if (abi.pids(notification.args) && look.pids_read >= request.asked().size_bytes()) {
+    request = abi.decode(
+        args, structure ? first(look.structure, abi) : std::span<const std::byte>(), arch);
+    if (abi.pids(args) && look.pids_read >= request.asked().size_bytes()) {
         std::copy(look.pids.begin(), look.pids.end(), request.pids);
     } else {
         read_pids(tid, request);
@@ -180,9 +181,11 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
 }
 
 Result<ProgramCall> CallReader::read_request(const Notification &notification,
-                                             const Arguments &args, const Abi &abi) const
+                                             const Arguments &registers, const Abi &abi) const
 {
     const pid_t tid = notification.tid;
+    const Architecture &arch = architecture_of(notification);
+    const Arguments args = arch.arguments(registers);
     std::array<std::byte, max_structure> bytes{};
     std::span<std::byte> raw;
     ProgramCall seen;
@@ -197,7 +200,7 @@ Result<ProgramCall> CallReader::read_request(const Notification &notification,
             read.has_value() || read_write_only(*procfs_, tid, *structure, raw).has_value();
     }
     if (seen.args_readable) {
-        seen.request = abi.decode(args, raw, architecture_of(notification));
+        seen.request = abi.decode(args, raw, arch);
         read_pids(tid, seen.request);
     }
     return seen;

@@ -70,7 +70,8 @@ public:
 
     /// Reads the call that these argument registers describe.
     [[nodiscard]] Result<ProgramCall> read_request(const Notification &notification,
-                                                   const Arguments &args, const Abi &abi) const;
+                                                   const Arguments &registers,
+                                                   const Abi &abi) const;
 
     /// Whether the call comes from a supervisor's code, of any version, rather than from the
     /// program.

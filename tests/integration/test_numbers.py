@@ -130,6 +130,85 @@ int main(int argc, char **argv)
 }
 """
 
+# i386 calls of a program of 64 bits. CLONE_SETTLS has i386's meaning: a struct user_desc in esi.
+INT80 = r"""
+#define _GNU_SOURCE
+#include <asm/ldt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct clone_struct {
+    uint64_t flags, child_stack;
+    uint32_t nr_pids, parent_tid, child_tid, reserved1;
+    uint64_t reserved2;
+};
+
+static uint64_t in_r8, in_r15;
+
+/* With other values in the upper halves of the arguments, which are not theirs. */
+static long call(long nr, const void *a, const void *b, const void *d)
+{
+    const uint64_t upper = 0xabcdef0100000000;
+    register uint64_t r8 __asm__("r8") = 0x8888888888888888;
+    register uint64_t r15 __asm__("r15") = 0xffffffffffffff15;
+    long result;
+    __asm__ volatile("int $0x80"
+                     : "=a"(result), "+r"(r8), "+r"(r15)
+                     : "0"(nr), "b"((uint64_t)a | upper), "c"((uint64_t)b | upper),
+                       "S"((uint64_t)d | upper)
+                     : "memory");
+    in_r8 = r8;
+    in_r15 = r15;
+    return result;
+}
+
+static void expect(const char *what, long got, long wanted)
+{
+    if (got == wanted)
+        return;
+    printf("%s: %ld, not %ld\n", what, got, wanted);
+    exit(1);
+}
+
+int main(void)
+{
+    struct low {
+        struct clone_struct args;
+        int pid;
+        struct user_desc tls, seen;
+    } *low = mmap(NULL, sizeof *low, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    for (int i = 0; i < 5; i++) {
+        const int tls = i % 2;
+        int status;
+        low->args = (struct clone_struct){17 | (tls ? 0x80000 : 0), 0, 1, 0, 0, 0, 0};
+        low->pid = 7200 + i;
+        low->tls = (struct user_desc){.entry_number = 13, .base_addr = 0x1234000 + i,
+                                      .limit = 1, .seg_32bit = 1, .useable = 1};
+        const long child = call(387, &low->args, &low->pid, &low->tls);
+        if (child == 0) {
+            low->seen.entry_number = 13;
+            const long err = call(244, &low->seen, NULL, NULL); /* get_thread_area */
+            _exit(err ? 9 : getpid() == low->pid ? 5 : 6);
+        }
+        expect("clone2", child, 7200 + i);
+        expect("r8", in_r8, 0x8888888888888888);
+        expect("r15", in_r15, 0xffffffffffffff15);
+        expect("waitpid", waitpid((pid_t)child, &status, 0), child);
+        expect("status", status, 5 << 8);
+        expect("the segment's base", low->seen.base_addr, tls ? 0x1234000 + i : 0);
+    }
+    low->pid = 1;
+    expect("a pid in use", call(387, &low->args, &low->pid, NULL), -16);
+    puts("ok");
+    return 0;
+}
+"""
+
 
 class Numbers(harness.Case):
     def test_eclone_beside_fanotify_init(self):
@@ -156,6 +235,17 @@ class Numbers(harness.Case):
         for nr in ("387", "337"):
             run = harness.supervise("--nr", f"387,i386:{nr}", "--", program, nr)
             self.expect(run, 0, out="ok\n")
+
+    def test_int80_of_64_bit_program(self):
+        self.need_command("gcc")
+        source, program = self.path("p.c"), self.path("p")
+        with open(source, "w") as f:
+            f.write(INT80)
+        # Code where 32-bit programs have theirs, and where they can't.
+        for place in (["-static", "-no-pie"], ["-pie", "-fPIE"]):
+            with self.subTest(place):
+                subprocess.run(["gcc", "-O1", *place, "-o", program, source], check=True)
+                self.expect(harness.supervise("--", program), 0, out="ok\n")
 
     def test_clone_with_pids(self):
         run = harness.supervise("--nr", "i386:337=clone_with_pids", "--", self.program32(), "337",

@@ -103,7 +103,7 @@ TEST_CASE("Error: says what failed, on which target, and why")
     // A cause that is no operation's errno has an errno and a text of its own.
     for (const Cause cause :
          {Cause::target_moved, Cause::slots_in_use, Cause::no_room, Cause::no_exit,
-          Cause::int80_of_64_bit_program, Cause::no_memory, Cause::calls_dispatched,
+          Cause::other_code_segment, Cause::no_memory, Cause::calls_dispatched,
           Cause::second_listener, Cause::no_notifications, Cause::child_killed}) {
         const Error own(cause, 4711);
         CHECK(own.err > 0);

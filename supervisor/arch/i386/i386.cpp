@@ -295,7 +295,7 @@ public:
             return Error(Cause::target_moved, tracee.tid());
         }
         if (regs->cs != user32_cs) {
-            return Error(Cause::int80_of_64_bit_program, tracee.tid());
+            return Error(Cause::other_code_segment, tracee.tid());
         }
         // One write of all registers is the commit point: until then eax holds the answer.
         regs->orig_rax = x86::no_restart;
