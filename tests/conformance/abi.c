@@ -204,7 +204,7 @@ const char *abi_leaves_out(const char *check)
             return (*entry)[1];
         }
     }
-    return NULL;
+    return arch_leaves_out(options.by_function, check);
 }
 
 int abi_tells_apart(uint64_t args)

@@ -23,8 +23,8 @@ static uint64_t stack_word(size_t i)
 
 struct call *call_new(void)
 {
-    struct call *c =
-        mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct call *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | ARCH_MAP_FLAGS(options.by_function), -1, 0);
     if (c == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
     }
@@ -87,7 +87,8 @@ static int stack_is_damaged(const struct call *c, long *where)
         from = sp - NEAR_BELOW;
         to = sp + NEAR_ABOVE;
     }
-    if (options.by_function) { // what is below belongs to the functions that were called there
+    if (ARCH_IS_FUNCTION(
+            options.by_function)) { // what is below belongs to the functions that were called there
         from = (sp + 7) / 8 * 8;
     }
     for (size_t i = from / 8; i < to / 8; i++) {
@@ -221,7 +222,7 @@ static void prepare_function_stack(struct call *c, uint64_t seed)
 long call_run(struct call *c)
 {
     const uint64_t seed = random_u64();
-    if (options.by_function && c->own_args.child_stack) {
+    if (ARCH_IS_FUNCTION(options.by_function) && c->own_args.child_stack) {
         prepare_function_stack(c, seed);
     }
     const struct arch_syscall s = call_registers(c);
@@ -245,9 +246,9 @@ void call_check_child(struct call *c)
     const struct child_report *r = &c->child_report;
     char why[200];
     uint64_t flags = c->own_args.flags;
-    uint64_t child_stack = arch_child_stack(c->own_args.child_stack);
+    uint64_t child_stack = arch_child_stack(c->own_args.child_stack, (int)c->regs.by_function);
     uint64_t sp = child_stack ? child_stack : c->sp;
-    if (child_stack && c->regs.by_function) {
+    if (child_stack && ARCH_IS_FUNCTION(c->regs.by_function)) {
         sp = arch_sp_after_return(&c->regs, sp);
     }
     EXPECT(__atomic_load_n(&r->ran, __ATOMIC_SEQ_CST),

@@ -186,7 +186,8 @@ static void constant_data(void)
     int file = memfd_create("constant", MFD_CLOEXEC);
     NEED(file);
     NEED(ftruncate(file, (off_t)page_size()));
-    unsigned char *data = mmap(NULL, page_size(), PROT_READ, MAP_PRIVATE, file, 0);
+    unsigned char *data = mmap(NULL, page_size(), PROT_READ,
+                               MAP_PRIVATE | ARCH_MAP_FLAGS(options.by_function), file, 0);
     EXPECT(data != MAP_FAILED, "mmap failed");
     CALL_SET(c, SIGCHLD, pid);
     c->pids = data + ARGS_MAX;
@@ -213,14 +214,16 @@ static void constant_data(void)
 static void untouched_memory(void)
 {
     struct call *c = call_new();
-    void *p = mmap(NULL, page_size(), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, page_size(), PROT_READ,
+                   MAP_PRIVATE | MAP_ANONYMOUS | ARCH_MAP_FLAGS(options.by_function), -1, 0);
     EXPECT(p != MAP_FAILED, "mmap failed");
     CALL_SET(c, SIGCHLD, 0);
     c->pids = p;
     call_ok(c, 0);
     // flags 0: no signal when the child ends, and wait needs __WALL (which call_ok uses).
     unsigned char *q =
-        mmap(NULL, page_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | ARCH_MAP_FLAGS(options.by_function), -1, 0);
     EXPECT(q != MAP_FAILED, "mmap failed");
     call_set(c, 0, 0, NULL);
     c->args = q;

@@ -31,7 +31,7 @@ static void registers(void)
     for (int i = 0; i < 300; i++) {
         pid_t pids[1] = {1000 + i};
         call_set(c, SIGCHLD, i & 1, pids);
-        if (!options.by_function) {
+        if (!ARCH_IS_FUNCTION(options.by_function)) {
             c->sp += (uint64_t)random_below(64) - 32; // odd stack pointers, too
         }
         c->check = i % 16 ? STACK_NEAR : STACK_ALL;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "harness.h"
+#include "arch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -87,7 +88,7 @@ int repetitions(int all)
 
 void need_bare_instruction(void)
 {
-    if (options.by_function) {
+    if (ARCH_IS_FUNCTION(options.by_function)) {
         skip("bare-instruction: a function needs its own stack");
     }
 }

@@ -38,7 +38,7 @@ struct options {
     int percent;           // -e: percentage of repetitions
     int privileged;        // pid namespaces can be created without a user namespace
     int eintr_never;       // CLONE2_EINTR=never: the provider can't cause EINTR
-    int by_function;       // CLONE2_VIA=libc: call libc's syscall() instead of the bare instruction
+    int by_function;       // ARCH_BY_*, by CLONE2_VIA
     int self;              // descriptor of this program, for exec
     const char *program;
 };

@@ -68,6 +68,7 @@ static int usage(int status)
                 "  CLONE2_EINTR=never EINTR is always wrong (shim, patched kernel)\n"
                 "  CLONE2_VIA=libc    call libc's syscall() instead of the bare instruction\n"
                 "  CLONE2_VIA=vdso    on i386: call __kernel_vsyscall() instead\n"
+                "  CLONE2_VIA=int80   on x86-64: i386 calls, by int $0x80 (not all checks fit)\n"
                 "exit status: 0 passed, 1 failed, 77 skipped (a single NAME), 99 broken\n");
     return status;
 }
@@ -262,8 +263,7 @@ static int probe_provider(void)
     const struct arch_syscall r = call_registers(c);
     fflush(stdout);
     const int libc = options.by_function == ARCH_BY_LIBC;
-    long result = libc ? call_libc(&r)
-                       : arch_raw(r.nr, r.arg[0], r.arg[1], r.arg[2], r.arg[3], r.arg[4], r.arg[5]);
+    long result = libc ? call_libc(&r) : arch_issue(&r);
     if (result == -1 && libc) {
         result = -errno;
     }

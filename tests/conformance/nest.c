@@ -188,7 +188,9 @@ unsigned char *guarded_pages(size_t pages, int shared)
 {
     size_t page = page_size();
     unsigned char *p = mmap(NULL, (pages + 2) * page, PROT_NONE,
-                            (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
+                            (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS |
+                                ARCH_MAP_FLAGS(options.by_function),
+                            -1, 0);
     if (p == MAP_FAILED) {
         broken("mmap: %s", strerror(errno));
     }

@@ -24,6 +24,8 @@ struct arch_syscall {
 
 // ARCH_BY_* for a value of CLONE2_VIA; -1: no such function here.
 int arch_by_function(const char *name);
+// Why a check doesn't apply to calls made in this way; NULL: it does.
+const char *arch_leaves_out(int by, const char *check);
 // Fills in->in with patterns derived from seed, and with the call's own registers.
 void arch_prepare(struct arch_call *c, const struct arch_syscall *s, uint64_t seed);
 // For by_function, whose child returns on its new stack: returns the value for child_stack, if the

@@ -41,6 +41,8 @@ struct arch_call {
 // How to make the call: int $0x80, libc's syscall(), or __kernel_vsyscall(), which uses the
 // processor's sysenter or syscall.
 enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC, ARCH_BY_VDSO };
+#define ARCH_IS_FUNCTION(by) ((by) != ARCH_BY_INSTRUCTION)
+#define ARCH_MAP_FLAGS(by) 0
 
 static inline long arch_result(const struct arch_call *c, int who)
 {
@@ -53,8 +55,9 @@ static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int
 }
 
 // The part of child_stack that the kernel uses: as wide as clone(2)'s register.
-static inline uint64_t arch_child_stack(uint64_t child_stack)
+static inline uint64_t arch_child_stack(uint64_t child_stack, int by)
 {
+    (void)by;
     return (uint32_t)child_stack;
 }
 
@@ -78,6 +81,12 @@ static inline long arch_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_
                        "S"((uint32_t)d), "D"((uint32_t)e), [sixth] "m"(sixth)
                      : "memory", "cc");
     return result;
+}
+
+static inline long arch_issue(const struct arch_syscall *s)
+{
+    const uint64_t *a = s->arg;
+    return arch_raw(s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 #endif

@@ -35,8 +35,11 @@ struct arch_call {
     unsigned char args[ARGS_MAX]; // the call's own struct
 };
 
-// How to make the call: the bare instruction, or libc's syscall().
-enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC };
+// How to make the call: the bare instruction, libc's syscall(), or int $0x80, which makes it an
+// i386 call: it changes rax alone, and what it points to lies below 4 GiB.
+enum { ARCH_BY_INSTRUCTION, ARCH_BY_LIBC, ARCH_BY_INT80 };
+#define ARCH_IS_FUNCTION(by) ((by) == ARCH_BY_LIBC)
+#define ARCH_MAP_FLAGS(by) ((by) == ARCH_BY_INT80 ? MAP_32BIT : 0)
 
 static inline long arch_result(const struct arch_call *c, int who)
 {
@@ -49,9 +52,9 @@ static inline uint64_t arch_stored_thread_pointer(const struct arch_call *c, int
 }
 
 // The part of child_stack that the kernel uses: as wide as clone(2)'s register.
-static inline uint64_t arch_child_stack(uint64_t child_stack)
+static inline uint64_t arch_child_stack(uint64_t child_stack, int by)
 {
-    return child_stack;
+    return by == ARCH_BY_INT80 ? (uint32_t)child_stack : child_stack;
 }
 
 // The first address that no program has (unless it asks mmap for more).
@@ -71,6 +74,21 @@ static inline long arch_raw(long nr, uint64_t a, uint64_t b, uint64_t c, uint64_
                      : "=a"(result)
                      : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory", "cc");
+    return result;
+}
+
+// The bare call, by the instruction that it needs.
+static inline long arch_issue(const struct arch_syscall *s)
+{
+    const uint64_t *a = s->arg;
+    if (s->by_function != ARCH_BY_INT80) {
+        return arch_raw(s->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    }
+    long result;
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(s->nr), "b"(a[0]), "c"(a[1]), "d"(a[2]), "S"(a[3]), "D"(a[4])
+                     : "memory", "cc");
     return result;
 }
 

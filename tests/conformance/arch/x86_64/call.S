@@ -2,9 +2,10 @@
 //
 // long arch_call_rbx(struct arch_call *c), long arch_call_r14(struct arch_call *c)
 // long arch_function_rbx(struct arch_call *c), long arch_function_r14(struct arch_call *c)
+// long arch_int80_r14(struct arch_call *c)
 //
-// Loads every register from c->in, executes `syscall` or calls syscall(), and stores every register
-// in c->out[0] (parent, or a failed call) or c->out[1] (child). The parent returns the result; the
+// Loads every register from c->in, executes `syscall` or `int $0x80` or calls syscall(), and stores
+// every register in c->out[0] (parent, or a failed call) or c->out[1] (child). The parent returns the result; the
 // child runs c->child(c) on its own scratch stack and exits its task with the value.
 //
 // Rules: after the system call only rax, rcx and r11 are free. Nothing may touch the stack (it may
@@ -13,7 +14,7 @@
 // together they check every register.
 #include "offsets.h"
 
-.macro CHECKED_CALL name, base, by_function
+.macro CHECKED_CALL name, base, by_function, int80=0
     .globl \name
     .type \name, @function
 \name:
@@ -68,16 +69,23 @@ arch_returned_\base:
     mov %rax, %\base
     mov RSP(%rax), %rsp
     mov RAX(%rax), %rax
+    .if \int80
+    int $0x80
+    .else
     syscall
     .endif
-    mov %rax, %rcx
+    .endif
+    xchg %rax, %rcx
     jrcxz 2f
+    mov %r11, OUT_PARENT + R11(%\base)
     lea OUT_PARENT(%\base), %r11
     jmp 3f
 2:
+    mov %r11, OUT_CHILD + R11(%\base)
     lea OUT_CHILD(%\base), %r11
 3:
-    mov %rax, RAX(%r11)
+    mov %rcx, RAX(%r11)
+    mov %rax, RCX(%r11)
     mov %rbx, RBX(%r11)
     mov %rdx, RDX(%r11)
     mov %rsi, RSI(%r11)
@@ -115,6 +123,7 @@ arch_returned_\base:
     CHECKED_CALL arch_call_r14, r14, 0
     CHECKED_CALL arch_function_rbx, rbx, 1
     CHECKED_CALL arch_function_r14, r14, 1
+    CHECKED_CALL arch_int80_r14, r14, 0, 1
 
 // rbx: where to store this task's registers; r12: c. All general registers have been stored.
     .type arch_call_finish, @function
@@ -142,8 +151,8 @@ arch_call_finish:
     lea OUT_CHILD(%r12), %rax
     cmp %rax, %rbx
     je 2f
-    cmpl $0, BY_FUNCTION(%r12)
-    je 4f
+    cmpl $BY_LIBC, BY_FUNCTION(%r12)
+    jne 4f
     cmpq $-1, RAX(%rbx)
     jne 4f
     call *__errno_location@GOTPCREL(%rip)

@@ -47,6 +47,7 @@
 #define SYSCALL_NR 0
 #define SYSCALL_ARG 8
 
+#define BY_LIBC 1 // ARCH_BY_LIBC
 #define SYS_EXIT 60
 #define SYS_ARCH_PRCTL 158
 #define ARCH_GET_FS_CODE 0x1003
