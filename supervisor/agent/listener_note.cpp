@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstring>
 #include <linux/seccomp.h>
 #include <string>
 #include <utility>
@@ -19,14 +20,10 @@ namespace clone2::agent
 namespace
 {
 
-constexpr std::uint64_t magic = 0x31656e6f6c632d61; // changes with the format
+constexpr std::uint64_t magic = 0x32656e6f6c632d61; // changes with the format
 constexpr std::size_t max_note = std::size_t{4} << 20;
 /// How many calls of one listener can be noted at once.
 constexpr std::size_t slots = 1024;
-/// How far past the newest id to look for a call that was received but not noted. There is at most
-/// one, since each is noted before the next is received. Ids of waiting callers that died leave
-/// gaps before it.
-constexpr std::uint64_t ids_after = 64;
 /// The size must not change while it is mapped.
 constexpr unsigned seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
@@ -52,7 +49,7 @@ bool fail(int listener, std::uint64_t id)
 
 struct ListenerNote::Table {
     std::uint64_t magic;
-    std::atomic<std::uint64_t> newest; ///< the id noted last
+    NotificationRoom room; ///< what was received last, until it is noted in ids
     std::array<std::atomic<std::uint64_t>, slots> ids;
 };
 
@@ -113,9 +110,19 @@ ListenerNote::~ListenerNote()
     }
 }
 
+NotificationRoom &ListenerNote::room() const
+{
+    return table_->room;
+}
+
 void ListenerNote::received(int listener, std::uint64_t id)
 {
-    table_->newest = id;
+    note(listener, id);
+    table_->room = {};
+}
+
+void ListenerNote::note(int listener, std::uint64_t id)
+{
     for (std::size_t i = 0; i < slots; ++i) {
         // The slot's old id is nearly always of a call that ended long ago.
         std::atomic<std::uint64_t> &slot = table_->ids[(id + i) % slots];
@@ -139,9 +146,12 @@ unsigned ListenerNote::fail_orphans(int listener) const
             look_at(id);
         }
     }
-    for (std::uint64_t i = 1; table_->newest != 0 && i <= ids_after; ++i) {
-        look_at(table_->newest + i);
+    seccomp_notif last;
+    std::memcpy(&last, table_->room.bytes.data(), sizeof last);
+    if (last.id != 0) {
+        look_at(last.id);
     }
+    table_->room = {};
     return failed;
 }
 

@@ -3,6 +3,7 @@
 
 #include "agent/process_state.hpp"
 #include "base/fd.hpp"
+#include "listener/listener.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -15,11 +16,10 @@ namespace clone2::agent
 ///
 /// The notifications matter for calls that an agent received but did not live to answer. While the
 /// listener is open somewhere, the kernel neither fails such a call nor delivers it again, so the
-/// target would wait forever. An agent killed between the kernel's delivery and received() has not
-/// noted the call; ids are consecutive (kernel/seccomp.c, seccomp_next_notify_id()), so its
-/// successor also tries the ids after the newest.
+/// target would wait forever. An agent can be killed at any moment. So the kernel itself makes the
+/// first note: each notification is received into the memfd.
 ///
-/// Only one process may write at a time; received() is thread-safe.
+/// Only one thread of one process may receive at a time.
 class ListenerNote
 {
 public:
@@ -36,7 +36,9 @@ public:
 
     [[nodiscard]] int fd() const { return memfd_.get(); }
     [[nodiscard]] const Subject &subject() const { return subject_; }
-    /// Notes a notification. Call it before acting on the notification.
+    /// Where to receive the next notification. Zero, until one is there.
+    [[nodiscard]] NotificationRoom &room() const;
+    /// Notes the notification that is in room(), and makes room for the next.
     void received(int listener, std::uint64_t id);
     /// Fails calls that an earlier agent left unanswered with ENOSYS, and returns their number.
     /// Call it before receiving from `listener`.
@@ -44,6 +46,7 @@ public:
 
 private:
     struct Table;
+    void note(int listener, std::uint64_t id);
     ListenerNote(Fd memfd, Table *table, Subject subject)
         : memfd_(std::move(memfd)), table_(table), subject_(std::move(subject))
     {

@@ -172,10 +172,10 @@ void Listeners::forget(const std::string &name) const
 void Listeners::add(Fd fd, const Subject &subject, Kept kept, std::vector<Charge> charges)
 {
     const std::string who = subject.name();
-    const int number = fd.get();
-    auto listener = std::make_unique<SharedListener>(std::move(fd), shared_.diagnostics, who);
-    const auto owner = std::make_shared<PeerListener>(
-        shared_, subject, number, std::move(kept.note), [this, who, name = kept.name] {
+    auto listener = std::make_unique<SharedListener>(std::move(fd), shared_.diagnostics, who,
+                                                     std::move(kept.note));
+    const auto owner =
+        std::make_shared<PeerListener>(shared_, subject, [this, who, name = kept.name] {
             forget(name);
             shared_.diagnostics.info(who + ": its last process is gone");
         });

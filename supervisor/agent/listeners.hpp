@@ -3,6 +3,7 @@
 
 #include "agent/disposal.hpp"
 #include "agent/ledger.hpp"
+#include "agent/listener_note.hpp"
 #include "agent/peer_listener.hpp"
 #include "agent/systemd.hpp"
 #include "calls/scheduler.hpp"

@@ -6,18 +6,10 @@
 namespace clone2::agent
 {
 
-PeerListener::PeerListener(const Shared &shared, const Subject &subject, int listener,
-                           std::optional<ListenerNote> note, std::function<void()> on_end)
-    : JudgedOwner(shared, subject, subject.name()), listener_(listener), note_(std::move(note)),
-      on_end_(std::move(on_end))
+PeerListener::PeerListener(const Shared &shared, const Subject &subject,
+                           std::function<void()> on_end)
+    : JudgedOwner(shared, subject, subject.name()), on_end_(std::move(on_end))
 {
-}
-
-void PeerListener::received(const Notification &notification)
-{
-    if (note_) {
-        note_->received(listener_, notification.id);
-    }
 }
 
 std::optional<Refusal> PeerListener::screen(const Notification &notification)

@@ -3,7 +3,6 @@
 
 #include "agent/judged_owner.hpp"
 #include "agent/ledger.hpp"
-#include "agent/listener_note.hpp"
 
 #include <atomic>
 #include <functional>
@@ -18,12 +17,9 @@ namespace clone2::agent
 class PeerListener final : public JudgedOwner
 {
 public:
-    /// `listener`: the descriptor's number. `on_end`: called at its end, on any thread; must not
-    /// block.
-    PeerListener(const Shared &shared, const Subject &subject, int listener,
-                 std::optional<ListenerNote> note, std::function<void()> on_end);
+    /// `on_end`: called at its end, on any thread; must not block.
+    PeerListener(const Shared &shared, const Subject &subject, std::function<void()> on_end);
 
-    void received(const Notification &notification) override;
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
     void not_trapped(const Notification &notification) override;
     void ended(int fd) override;
@@ -33,8 +29,6 @@ public:
     void hold(std::vector<Charge> charges) { charges_ = std::move(charges); }
 
 private:
-    const int listener_;
-    std::optional<ListenerNote> note_;
     std::function<void()> on_end_;
     std::vector<Charge> charges_;
     std::atomic<bool> told_invisible_{false};

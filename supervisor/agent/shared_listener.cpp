@@ -13,7 +13,11 @@ Result<Notification> SharedListener::receive()
 {
     TimeLimit &limit = TimeLimit::of_this_thread();
     limit.start(std::chrono::milliseconds(5));
-    const Result<Notification> notification = Listener::receive();
+    const Result<Notification> notification =
+        note_ ? receive_into(note_->room()) : Listener::receive();
+    if (note_ && notification) {
+        note_->received(fd(), notification->id);
+    }
     limit.stop();
     if (!notification && notification.error().err == EINTR) {
         lost_ = true;

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "agent/listener_note.hpp"
 #include "base/diagnostics.hpp"
 #include "listener/listener.hpp"
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 
 namespace clone2::agent
@@ -17,18 +19,23 @@ namespace clone2::agent
 class SharedListener final : public Listener
 {
 public:
-    /// `whose`: for messages. Throws as Listener does.
-    SharedListener(Fd fd, Diagnostics &diagnostics, std::string whose)
-        : Listener(std::move(fd), std::nullopt), diagnostics_(diagnostics), whose_(std::move(whose))
+    /// `whose`: for messages. `note`: where received notifications are noted for the next agent;
+    /// nullopt: nowhere, since nobody keeps the listener. Throws as Listener does.
+    SharedListener(Fd fd, Diagnostics &diagnostics, std::string whose,
+                   std::optional<ListenerNote> note)
+        : Listener(std::move(fd), std::nullopt), diagnostics_(diagnostics),
+          whose_(std::move(whose)), note_(std::move(note))
     {
     }
 
+    /// Only one thread at a time may be in it.
     Result<Notification> receive() override;
     [[nodiscard]] Pending wait(int other, std::chrono::milliseconds time) const override;
 
 private:
     Diagnostics &diagnostics_;
     const std::string whose_;
+    std::optional<ListenerNote> note_;
     std::atomic<bool> lost_{false}; ///< another process has received in our place
 };
 

@@ -30,10 +30,6 @@ public:
     ListenerOwner &operator=(const ListenerOwner &) = delete;
     virtual ~ListenerOwner() = default;
 
-    /// The kernel has delivered this notification. Called before the next one of the same listener
-    /// is received: if the process is killed in between, at most the newest is missing. Must not
-    /// block.
-    virtual void received(const Notification & /*notification*/) {}
     /// A reason to refuse a notification without reading the call. Called first, for every
     /// notification, including reports from targets. Must not block.
     [[nodiscard]] virtual std::optional<Refusal> screen(const Notification & /*notification*/)

@@ -332,7 +332,6 @@ bool Scheduler::take_from(Lock &lock, const std::shared_ptr<ServedListener> &ser
     const std::int64_t now = now_ns(CLOCK_MONOTONIC);
     served->calls_follow = now - served->called_ns < std::chrono::nanoseconds(soon).count();
     served->called_ns = now;
-    served->owner->received(*notification);
     if (seen.more && served->listener->pending() == Listener::Pending::notification) {
         make_ready(served);
         // More threads than CPUs would only slow each other down. If all are held up, the watchdog

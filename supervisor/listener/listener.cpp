@@ -71,7 +71,7 @@ Listener::Listener(Fd fd, std::optional<bool> wait_killable)
     }
     notification_size_ = std::max<std::size_t>(sizes.seccomp_notif, sizeof(seccomp_notif));
     response_size_ = std::max<std::size_t>(sizes.seccomp_notif_resp, sizeof(seccomp_notif_resp));
-    if (notification_size_ > sizeof(Extensible<seccomp_notif>) ||
+    if (notification_size_ > sizeof(NotificationRoom) ||
         response_size_ > sizeof(Extensible<seccomp_notif_resp>)) {
         throw std::system_error(E2BIG, std::generic_category(), "seccomp(GET_NOTIF_SIZES)");
     }
@@ -87,11 +87,17 @@ Listener::Listener(Fd fd, std::optional<bool> wait_killable)
 
 Result<Notification> Listener::receive()
 {
-    Extensible<seccomp_notif> buffer; // the kernel requires zeroes
-    if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &buffer.value) != 0) {
+    NotificationRoom room{};
+    return receive_into(room);
+}
+
+Result<Notification> Listener::receive_into(NotificationRoom &room)
+{
+    if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, room.bytes.data()) != 0) {
         return last_error("ioctl(NOTIF_RECV)");
     }
-    const seccomp_notif &raw = buffer.value;
+    seccomp_notif raw;
+    std::memcpy(&raw, room.bytes.data(), sizeof raw);
     Notification notification;
     notification.id = raw.id;
     notification.tid = static_cast<pid_t>(raw.pid);

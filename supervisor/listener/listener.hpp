@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "listener/notification.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -41,6 +42,11 @@ public:
 /// have sent one on FUSE, where an ioctl waits for the peer. Thread-safe.
 [[nodiscard]] bool is_seccomp_listener(int fd);
 
+/// Room for a struct seccomp_notif, also as later kernels may have extended it.
+struct alignas(std::uint64_t) NotificationRoom {
+    std::array<std::byte, 512> bytes;
+};
+
 /// A seccomp listener descriptor (seccomp_unotify(2)). Thread-safe.
 class Listener : public NotificationSource
 {
@@ -66,6 +72,10 @@ public:
     /// Waits for anything but `none`, for at most `time`, and only until the descriptor `other`
     /// (-1: none) is readable.
     [[nodiscard]] virtual Pending wait(int other, std::chrono::milliseconds time) const;
+
+protected:
+    /// receive() into this memory, which must be zero.
+    [[nodiscard]] Result<Notification> receive_into(NotificationRoom &room);
 
 private:
     enum class Known : std::uint8_t { unknown, no, yes };
