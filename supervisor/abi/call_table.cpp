@@ -65,6 +65,11 @@ std::optional<TrappedCall> parse_one(std::string_view text)
 
 } // namespace
 
+std::span<const SharedNumber> known_shared_numbers()
+{
+    return shared_numbers;
+}
+
 const SharedNumber *find_shared_number(const TrappedCall &call)
 {
     const auto *const found =
@@ -85,6 +90,15 @@ CallTable CallTable::by_any_number()
     TrappedCall call = standard_call;
     call.number = any_number;
     return CallTable({call}).of_all_architectures();
+}
+
+CallTable CallTable::with(const TrappedCall &call) const
+{
+    CallTable more = *this;
+    if (more.find(call.arch, call.number) == nullptr) {
+        more.calls_.push_back(call);
+    }
+    return more;
 }
 
 std::optional<CallTable> CallTable::parse(std::string_view text)
@@ -124,9 +138,7 @@ CallTable CallTable::of_all_architectures() const
     for (TrappedCall call : calls_) {
         for (const Architecture *const arch : architectures()) {
             call.arch = arch->audit_arch();
-            if (all.find(call.arch, call.number) == nullptr) {
-                all.calls_.push_back(call);
-            }
+            all = all.with(call);
         }
     }
     return all;
@@ -146,6 +158,12 @@ std::string CallTable::text() const
 
 std::string number_text(std::uint32_t arch, int number)
 {
+    const Architecture *const known = find_architecture(arch);
+    const Architecture::UnservedAbi *const unserved =
+        known != nullptr && number > highest_number ? known->unserved_abi() : nullptr;
+    if (unserved != nullptr && (number & unserved->number_bit) != 0) {
+        return std::string(unserved->name) + ":" + std::to_string(number & ~unserved->number_bit);
+    }
     const std::string text = number == any_number ? "any" : std::to_string(number);
     return arch == standard_call.arch ? text : architecture_name(arch) + ":" + text;
 }

@@ -41,6 +41,9 @@ struct SharedNumber {
 /// nullptr: the call has its number alone, or nothing is known of it.
 [[nodiscard]] const SharedNumber *find_shared_number(const TrappedCall &call);
 
+/// All that are known.
+[[nodiscard]] std::span<const SharedNumber> known_shared_numbers();
+
 /// Above it x32 begins.
 constexpr int highest_number = 0x3fffffff;
 /// Where only whoever installed the filter knows the number.
@@ -77,6 +80,8 @@ public:
     [[nodiscard]] std::span<const TrappedCall> calls() const { return calls_; }
     /// The calls that are not standard.
     [[nodiscard]] CallTable without_standard() const;
+    /// With this call, unless its number has one.
+    [[nodiscard]] CallTable with(const TrappedCall &call) const;
     /// The same numbers of each architecture that is served.
     [[nodiscard]] CallTable of_all_architectures() const;
 
@@ -89,7 +94,7 @@ private:
     std::vector<TrappedCall> calls_;
 };
 
-/// The same for a number alone: "387", or "i386:120".
+/// The same for a number alone: "387", "i386:120", or "x32:387".
 [[nodiscard]] std::string number_text(std::uint32_t arch, int number);
 
 } // namespace clone2

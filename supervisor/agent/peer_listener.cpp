@@ -27,7 +27,7 @@ std::optional<Refusal> PeerListener::screen(const Notification &notification)
     return std::nullopt;
 }
 
-void PeerListener::not_trapped(const Notification &notification)
+ListenerOwner::Unserved PeerListener::not_trapped(const Notification &notification)
 {
     if (!told_number_.exchange(true)) {
         diagnostics().warn(name() + ": calls refused with ENOSYS: system call " +
@@ -36,6 +36,7 @@ void PeerListener::not_trapped(const Notification &notification)
                            ", which is clone2 here (see --nr, and "
                            "the SCMP_ACT_NOTIFY of its profile)");
     }
+    return Unserved::gets_enosys;
 }
 
 void PeerListener::calls_wait(std::uint64_t held)

@@ -21,7 +21,7 @@ public:
     PeerListener(const Shared &shared, const Subject &subject, std::function<void()> on_end);
 
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
-    void not_trapped(const Notification &notification) override;
+    [[nodiscard]] Unserved not_trapped(const Notification &notification) override;
     void ended(int fd) override;
     void calls_wait(std::uint64_t held) override;
 

@@ -31,6 +31,14 @@ public:
 
     [[nodiscard]] virtual std::string_view name() const = 0;
     [[nodiscard]] virtual std::uint32_t audit_arch() const = 0; ///< AUDIT_ARCH_*
+    /// Another ABI of the same AUDIT_ARCH, whose programs are not served.
+    struct UnservedAbi {
+        std::string_view name;
+        int number_bit;           ///< set in the numbers of its calls
+        std::uint32_t audit_arch; ///< libseccomp's name for it; the kernel has none
+    };
+    /// nullptr: there is none.
+    [[nodiscard]] virtual const UnservedAbi *unserved_abi() const { return nullptr; }
     /// ELFCLASS32 or ELFCLASS64.
     [[nodiscard]] virtual unsigned char elf_class() const = 0;
     [[nodiscard]] virtual std::uint64_t page_size() const = 0; ///< bytes

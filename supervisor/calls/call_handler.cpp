@@ -133,8 +133,11 @@ CallHandler::Served CallHandler::serve(const Call &call)
         return Served::yes;
     }
     if (call.trapped == nullptr) {
-        call.owner.not_trapped(notification);
-        (void)pending.answer(-ENOSYS);
+        if (call.owner.not_trapped(notification) == ListenerOwner::Unserved::is_left_to_kernel) {
+            (void)pending.leave_to_kernel();
+        } else {
+            (void)pending.answer(-ENOSYS);
+        }
         return Served::yes;
     }
     // A call by the kernel's own number came from a filter that would send it here again. Code of

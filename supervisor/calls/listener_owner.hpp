@@ -36,8 +36,12 @@ public:
     {
         return std::nullopt;
     }
-    /// This call is not in calls(). It gets ENOSYS, and audit() does not get it. Must not block.
-    virtual void not_trapped(const Notification & /*notification*/) {}
+    enum class Unserved { gets_enosys, is_left_to_kernel };
+    /// This call is not in calls(), and audit() does not get it. Must not block.
+    [[nodiscard]] virtual Unserved not_trapped(const Notification & /*notification*/)
+    {
+        return Unserved::gets_enosys;
+    }
     /// A program's own call, not a report, has come: how it fails without being made, if it does.
     /// Called once for each such call, valid or not. Must not block.
     [[nodiscard]] virtual std::optional<Refusal> inject() { return std::nullopt; }

@@ -80,7 +80,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     const CallTable trapped = trapped_calls(options, kernel_serves);
     std::vector<sock_filter> filter; // empty: the kernel makes all calls
     if (!trapped.calls().empty()) {
-        filter = build_filter(trapped);
+        filter = build_filter(trapped, watched_calls(options, kernel_serves));
     }
     const auto preload = options.preload ? prepare_preload(trapped) : std::nullopt;
     if (preload) {

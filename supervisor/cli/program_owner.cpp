@@ -20,9 +20,17 @@ agent::Subject caller()
 
 } // namespace
 
-ProgramOwner::ProgramOwner(const Shared &shared, std::vector<Injection> injections)
-    : JudgedOwner(shared, caller(), "--policy"), injections_(std::move(injections))
+ProgramOwner::ProgramOwner(const Shared &shared, std::vector<Injection> injections,
+                           Mistakes &mistakes)
+    : JudgedOwner(shared, caller(), "--policy"), injections_(std::move(injections)),
+      mistakes_(mistakes)
 {
+}
+
+ListenerOwner::Unserved ProgramOwner::not_trapped(const Notification &notification)
+{
+    mistakes_.mention(notification);
+    return Unserved::is_left_to_kernel;
 }
 
 std::optional<Refusal> ProgramOwner::inject()

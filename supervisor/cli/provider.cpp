@@ -3,6 +3,7 @@
 
 #include "base/kernel_clone2.hpp"
 #include "cli/own_failure.hpp"
+#include "filter/filter.hpp"
 
 namespace clone2::cli
 {
@@ -19,6 +20,15 @@ bool kernel_makes_calls(Provider provider)
              std::to_string(standard_call.number) + ")");
     }
     return provider == Provider::kernel || found == KernelClone2::present;
+}
+
+std::vector<TrappedCall> watched_calls(const Options &options, bool kernel_serves)
+{
+    std::vector<TrappedCall> mistaken = mistaken_calls(options.calls);
+    if (kernel_serves) {
+        std::erase_if(mistaken, is_standard);
+    }
+    return mistaken;
 }
 
 CallTable trapped_calls(const Options &options, bool kernel_serves)

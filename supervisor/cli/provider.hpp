@@ -3,6 +3,8 @@
 
 #include "cli/options.hpp"
 
+#include <vector>
+
 namespace clone2::cli
 {
 
@@ -12,5 +14,7 @@ namespace clone2::cli
 
 /// Of the calls asked for, those that come to us. A patched kernel's own number is left to it.
 [[nodiscard]] CallTable trapped_calls(const Options &options, bool kernel_serves);
+/// Calls that a user would expect to be served, and that are not: they come to us to be mentioned.
+[[nodiscard]] std::vector<TrappedCall> watched_calls(const Options &options, bool kernel_serves);
 
 } // namespace clone2::cli

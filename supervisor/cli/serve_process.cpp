@@ -207,10 +207,12 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         const agent::JudgedOwner::Shared shared{audit, diagnostics, policy, procfs, trapped};
+        Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics,
+                          procfs);
         Scheduler scheduler(*loop, handler, diagnostics);
         scheduler.add_listener(
             std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
-            std::make_shared<ProgramOwner>(shared, options.injections));
+            std::make_shared<ProgramOwner>(shared, options.injections, mistakes));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);

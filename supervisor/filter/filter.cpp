@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "filter/filter.hpp"
 
+#include "arch/architecture.hpp"
 #include "filter/seccomp_filter.h"
 
 #include <seccomp.h>
@@ -80,20 +81,53 @@ std::optional<std::string> name_of(const TrappedCall &call)
 
 } // namespace
 
-std::vector<sock_filter> build_filter(const CallTable &table)
+std::vector<sock_filter> build_filter(const CallTable &table, std::span<const TrappedCall> mistaken)
 {
+    std::vector<TrappedCall> calls(table.calls().begin(), table.calls().end());
+    calls.insert(calls.end(), mistaken.begin(), mistaken.end());
     std::size_t size = 1;
-    for (const TrappedCall &call : table.calls()) {
+    for (const TrappedCall &call : calls) {
         size += FILTER_NOTIFY_STEPS + steps_of(guards_of(call));
     }
     std::vector<sock_filter> steps(size);
     sock_fprog program{0, steps.data()};
-    for (const TrappedCall &call : table.calls()) {
+    for (const TrappedCall &call : calls) {
         assert(call.number != any_number);
         notify_guarded(&program, call, guards_of(call));
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     return steps;
+}
+
+std::vector<TrappedCall> mistaken_calls(const CallTable &table)
+{
+    CallTable known = table;
+    const CallTable standard;
+    for (const TrappedCall &call : standard.calls()) {
+        known = known.with(call);
+    }
+    for (const SharedNumber &shared : known_shared_numbers()) {
+        known = shared.guards.empty() ? known : known.with(shared.call);
+    }
+    known = known.of_all_architectures();
+    std::vector<TrappedCall> mistaken;
+    for (const TrappedCall &call : known.calls()) {
+        if (table.find(call.arch, call.number) == nullptr &&
+            (!guards_of(call).empty() || !name_of(call))) {
+            mistaken.push_back(call);
+        }
+    }
+    for (TrappedCall call : table.calls()) {
+        const Architecture *const arch = find_architecture(call.arch);
+        const auto *const abi = arch != nullptr ? arch->unserved_abi() : nullptr;
+        if (abi != nullptr && !name_of(call)) {
+            call.number |= abi->number_bit;
+            if (!name_of({abi->audit_arch, call.number, call.abi})) {
+                mistaken.push_back(call);
+            }
+        }
+    }
+    return mistaken;
 }
 
 std::optional<std::string> number_in_use(const CallTable &table)

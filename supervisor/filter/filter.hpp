@@ -15,8 +15,14 @@ namespace clone2
 /// Builds the seccomp filter: USER_NOTIF for the calls in the table, ALLOW for everything else and
 /// for all other architectures. It looks at arguments only after the number, and at that by
 /// equality tests only, so that the kernel's constant-action bitmap (5.11) handles all other calls.
-/// Each call must have a number. Thread-safe.
-[[nodiscard]] std::vector<sock_filter> build_filter(const CallTable &table);
+/// Each call must have a number. `mistaken`: further calls that are given to us. Thread-safe.
+[[nodiscard]] std::vector<sock_filter> build_filter(const CallTable &table,
+                                                    std::span<const TrappedCall> mistaken = {});
+
+/// Calls that fail because nobody serves them where the table's calls are served: its own numbers,
+/// made by programs of another architecture or ABI, and known numbers of the call that it lacks.
+/// None of them can be another system call. Thread-safe.
+[[nodiscard]] std::vector<TrappedCall> mistaken_calls(const CallTable &table);
 
 /// Says "39 is the system call getpid" if libseccomp knows a system call with a number of the
 /// table. Such a number can't be clone2's. nullopt: there is none. Thread-safe.

@@ -128,6 +128,17 @@ Result<void> Listener::answer(std::uint64_t id, std::int64_t value)
     return {};
 }
 
+Result<void> Listener::leave_to_kernel(std::uint64_t id)
+{
+    Extensible<seccomp_notif_resp> buffer;
+    buffer.value.id = id;
+    buffer.value.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    if (uninterrupted_ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_SEND, &buffer.value) == 0) {
+        return {};
+    }
+    return errno == EINVAL ? answer(id, -ENOSYS) : last_error("ioctl(NOTIF_SEND)");
+}
+
 std::optional<bool> Listener::wait_killable() const
 {
     const Known known = wait_killable_;

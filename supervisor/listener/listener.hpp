@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -31,6 +32,9 @@ public:
     [[nodiscard]] virtual bool still_valid(std::uint64_t id) const = 0;
     /// Answers with `value`: >= 0 is a result, < 0 a -errno. ENOENT: the target is gone.
     virtual Result<void> answer(std::uint64_t id, std::int64_t value) = 0;
+    /// Leaves the call to the kernel, as if it had not been trapped (5.5), or else answers with
+    /// ENOSYS.
+    virtual Result<void> leave_to_kernel(std::uint64_t id) { return answer(id, -ENOSYS); }
     /// False, as on kernels before 5.19: any signal, even PTRACE_INTERRUPT, ends the target's wait.
     /// nullopt: not known yet, because the installer of the filter did not say.
     [[nodiscard]] virtual std::optional<bool> wait_killable() const = 0;
@@ -62,6 +66,7 @@ public:
     Result<Notification> receive() override;
     [[nodiscard]] bool still_valid(std::uint64_t id) const override;
     Result<void> answer(std::uint64_t id, std::int64_t value) override;
+    Result<void> leave_to_kernel(std::uint64_t id) override;
     [[nodiscard]] std::optional<bool> wait_killable() const override;
     void learn_wait_killable(bool wait_killable) override;
 

@@ -35,6 +35,12 @@ public:
               [&] { return describe_result(value) + (sent ? "" : ", but it no longer waits"); });
         return sent;
     }
+    /// Has the kernel run the call as if it had not been trapped.
+    Result<void> leave_to_kernel() const
+    {
+        stage("answered", [] { return "left to the kernel"; });
+        return source_->leave_to_kernel(notification_->id);
+    }
     /// Whether the caller lives and waits. Nothing else proves that it is gone: a seccomp filter or
     /// an outer tracer may fake errors of ptrace(2) and /proc.
     [[nodiscard]] bool still_waits() const { return source_->still_valid(notification_->id); }

@@ -40,6 +40,20 @@ for third in (0, 48):
 print('ok')
 """
 
+# The calls given as NUMBER:ARGUMENT..., each made twice; what they return.
+CALLS = """
+import ctypes, errno, sys
+libc = ctypes.PyDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+room = ctypes.addressof(ctypes.create_string_buffer(4096))
+for text in sys.argv[1:]:
+    number, *arguments = [ctypes.c_long(room if word == 'p' else int(word, 0))
+                          for word in text.split(':')]
+    for _ in range(2):
+        got = libc.syscall(number, *arguments)
+        print(got if got >= 0 else errno.errorcode[ctypes.get_errno()])
+"""
+
 # clone2 by the number of recvmmsg, and the call before it, by a program of 32 bits.
 I386 = r"""
 #define _GNU_SOURCE
@@ -251,6 +265,77 @@ class Numbers(harness.Case):
         run = harness.supervise("--nr", "i386:337=clone_with_pids", "--", self.program32(), "337",
                                 "set")
         self.expect(run, 0, out="ok\n", err="recvmmsg")
+
+
+class Mistakes(harness.Case):
+    """Calls that nobody serves: the kernel answers them as without us, and a message names them."""
+
+    def same_answers(self, *calls, options=()):
+        """Returns what the wrapper says."""
+        program = [harness.PYTHON, "-c", CALLS, *calls]
+        bare = harness.run(program)
+        wrapped = harness.supervise(*options, "--", *program)
+        self.assertEqual((wrapped.status, wrapped.out), (0, bare.out), wrapped)
+        self.assertEqual(len(bare.out.splitlines()), 2 * len(calls), bare)
+        return wrapped.err
+
+    def mentioned(self, err, *calls):
+        """Each of these calls has one line, and there is no other."""
+        lines = err.splitlines()
+        self.assertEqual(len(lines), len(calls), err)
+        for line, (number, remedy) in zip(lines, calls):
+            self.assertIn(f"system call {number} of thread ", line)
+            self.assertIn(remedy, line)
+
+    def test_x32(self):
+        err = self.same_answers(f"{0x40000000 | 387}:p:p")
+        self.mentioned(err, ("x32:387", "is not served: programs of this ABI are not"))
+
+    def test_number_of_the_proposal(self):
+        err = self.same_answers("337:p:p")
+        self.mentioned(err, ("337", "(--nr 387,i386:387,337 would serve it)"))
+
+    def test_standard_number_beside_another(self):
+        err = self.same_answers("387:p:p", options=["--nr", "500"])
+        self.mentioned(err, ("387", "(--nr 500,387 would serve it)"))
+
+    def test_eclone(self):
+        err = self.same_answers("300:17:p:48:p")
+        self.mentioned(err, ("300", "(--nr 387,i386:387,300=eclone would serve it)"))
+
+    def test_other_calls_are_not_mentioned(self):
+        err = self.same_answers("300:0x7fffffff:0:0", "300:-1:0:48", "299:-1:p:1:0:0", "386", "388",
+                                f"{0x40000000 | 39}")
+        self.mentioned(err)
+
+    def test_quiet(self):
+        self.mentioned(self.same_answers("337:p:p", options=["--quiet"]))
+
+    def i386(self, source, *numbers, options=()):
+        self.need_command("i686-linux-gnu-gcc")
+        with open(self.path("p.c"), "w") as f:
+            f.write(source)
+        subprocess.run(["i686-linux-gnu-gcc", "-O1", "-static", "-no-pie", "-fno-pic", "-o",
+                        self.path("p"), self.path("p.c")], check=True)
+        bare = harness.run([self.path("p"), *numbers])
+        wrapped = harness.supervise(*options, "--", self.path("p"), *numbers)
+        self.assertEqual((wrapped.status, wrapped.out), (bare.status, bare.out), wrapped)
+        return wrapped
+
+    def test_architecture_that_is_not_listed(self):
+        run = self.i386(I386, "387", options=["--nr", "387"])
+        self.assertEqual(run.out, "clone2: -38, not 7100\n")
+        self.mentioned(run.err, ("i386:387", "(--nr 387,i386:387 would serve it)"))
+
+    def test_recvmmsg_with_a_pointer_as_descriptor(self):
+        run = self.i386(I386, "337")
+        self.assertEqual(run.out, "clone2: -9, not 7100\n")  # EBADF
+        self.mentioned(run.err, ("i386:337", "(--nr 387,i386:387,i386:337 would serve it)"))
+
+    def test_recvmmsg(self):
+        main = I386[:I386.index("    if (argc > 2)")] + "    (void)nr; (void)pid_pointer;\n"
+        run = self.i386(main + I386[I386.index("    int ends[2];"):], "337")
+        self.assertEqual((run.out, run.err), ("ok\n", ""))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class FakeSource final : public NotificationSource
 {
 public:
     explicit FakeSource(bool alive) : alive_(alive) {}
+    /// Among the answers.
+    static constexpr std::int64_t left_to_kernel = -10000;
 
     Result<Notification> receive() override { return Error{"fake", 0, ENOENT}; }
     [[nodiscard]] bool still_valid(std::uint64_t id) const override
@@ -50,6 +52,7 @@ public:
         answers.push_back({id, value});
         return {};
     }
+    Result<void> leave_to_kernel(std::uint64_t id) override { return answer(id, left_to_kernel); }
     [[nodiscard]] std::optional<bool> wait_killable() const override { return true; }
     void learn_wait_killable(bool) override {}
 

@@ -40,8 +40,13 @@ class Hearing final : public ListenerOwner
 {
 public:
     using ListenerOwner::ListenerOwner;
-    void not_trapped(const Notification &notification) override { heard = notification.nr; }
+    Unserved not_trapped(const Notification &notification) override
+    {
+        heard = notification.nr;
+        return unserved;
+    }
     int heard = -1;
+    Unserved unserved = Unserved::gets_enosys;
 };
 
 } // namespace
@@ -143,7 +148,8 @@ TEST_CASE("CallTable: text, there and back")
     CHECK_FALSE(CallTable::parse(many + ",1000").has_value());
 }
 
-TEST_CASE("CallHandler: a call that the table does not have gets ENOSYS, and no line in the log")
+TEST_CASE(
+    "CallHandler: a call that the table does not have is its owner's to decide, and not logged")
 {
     Bench bench;
     Hearing owner(bench.records, CallTable({call_by(nr), call_by(500)}));
@@ -164,6 +170,9 @@ TEST_CASE("CallHandler: a call that the table does not have gets ENOSYS, and no 
     CHECK(bench.records.all().size() == 2);
     call.nr = 501;
     CHECK(answered(call) == -ENOSYS);
+    CHECK(owner.heard == 501);
+    owner.unserved = ListenerOwner::Unserved::is_left_to_kernel;
+    CHECK(answered(call) == FakeSource::left_to_kernel);
     CHECK(owner.heard == 501);
     CHECK(bench.records.all().size() == 2);
 }

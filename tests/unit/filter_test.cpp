@@ -9,9 +9,11 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <initializer_list>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <optional>
+#include <string>
 
 using namespace clone2;
 using namespace clone2::test;
@@ -126,6 +128,60 @@ TEST_CASE("build_filter: several calls, also of other architectures")
     CHECK(run(longest, AUDIT_ARCH_X86_64, max_calls) == SECCOMP_RET_ALLOW);
     CHECK(run(build_filter(CallTable().without_standard()), AUDIT_ARCH_X86_64, 387) ==
           SECCOMP_RET_ALLOW);
+}
+
+TEST_CASE("mistaken_calls: numbers that a user expects to be served, and that are no other call's")
+{
+    const auto texts = [](const char *table) {
+        std::string found;
+        for (const TrappedCall &call : mistaken_calls(*CallTable::parse(table))) {
+            found += " " + number_text(call.arch, call.number);
+        }
+        return found;
+    };
+    CHECK(texts("387,i386:387") == " i386:337 i386:338 300 337 338 x32:387");
+    CHECK(texts("387") == " i386:387 i386:337 i386:338 300 337 338 x32:387");
+    CHECK(texts("500") == " 387 i386:387 i386:337 i386:338 300 i386:500 337 338 x32:500");
+    // 300 is fstatat64 of i386, and 520 execve of x32.
+    CHECK(texts("387,i386:387,300=eclone,i386:337,i386:338=eclone,520") ==
+          " 337 338 i386:520 x32:387");
+}
+
+TEST_CASE("build_filter: mistaken calls, but no other call by their numbers")
+{
+    const CallTable table;
+    const auto program = build_filter(table, mistaken_calls(table));
+    const std::array<std::uint64_t, 3> pointers{0x8049000, 0x8049000, 48};
+    const std::array<std::uint64_t, 3> numbers{5, 0x80000, 48};
+    struct Case {
+        std::uint32_t arch;
+        std::uint32_t nr;
+        bool always; ///< whatever the arguments are
+    };
+    for (const auto &[arch, nr, always] : std::initializer_list<Case>{
+             {AUDIT_ARCH_X86_64, x32 | 387, true},
+             {AUDIT_ARCH_X86_64, 337, true},
+             {AUDIT_ARCH_X86_64, 300, false},
+             {AUDIT_ARCH_I386, 337, false},
+             {AUDIT_ARCH_I386, 338, false},
+         }) {
+        CAPTURE(arch);
+        CAPTURE(nr);
+        CHECK(run(program, arch, nr, pointers) == SECCOMP_RET_USER_NOTIF);
+        CHECK(run(program, arch, nr, numbers) ==
+              (always ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
+    }
+    // Without a look at the arguments.
+    for (const std::uint32_t nr : {39U, 299U, 386U, 388U, x32 | 39U, x32 | 337U}) {
+        CHECK(run(program, AUDIT_ARCH_X86_64, nr) == SECCOMP_RET_ALLOW);
+        CHECK(run(program, AUDIT_ARCH_I386, nr) == SECCOMP_RET_ALLOW);
+    }
+    std::vector<TrappedCall> most;
+    while (most.size() < max_calls) {
+        most.push_back(call_by(1000 + static_cast<int>(most.size())));
+    }
+    const CallTable full(most);
+    CHECK(build_filter(full, mistaken_calls(full)).size() <= BPF_MAXINSNS);
 }
 
 TEST_CASE("build_filter: a number that belongs to another call, too, is trapped by its arguments")

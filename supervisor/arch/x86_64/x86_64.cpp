@@ -109,6 +109,12 @@ public:
 
     [[nodiscard]] std::uint32_t audit_arch() const override { return AUDIT_ARCH_X86_64; }
 
+    [[nodiscard]] const UnservedAbi *unserved_abi() const override
+    {
+        static constexpr UnservedAbi x32{"x32", 0x40000000, EM_X86_64 | __AUDIT_ARCH_LE};
+        return &x32;
+    }
+
     [[nodiscard]] unsigned char elf_class() const override { return ELFCLASS64; }
 
     [[nodiscard]] std::uint64_t user_end() const override
