@@ -59,14 +59,14 @@ long connect_agent(const char *path, const char **call)
     return fd;
 }
 
-static void compose(struct text *message, long nr, const struct text *refusal)
+static void compose(struct text *message, const char *nr, const struct text *refusal)
 {
     const long pid = raw_call(SYS_getpid);
     message->size = 0;
     add(message, "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":");
     add_number(message, pid);
     add(message, ",\"metadata\":\"clone2-shim nr=");
-    add_number(message, nr);
+    add(message, nr);
     add(message, "\",\"state\":{\"ociVersion\":\"1.0.2\",\"id\":\"clone2-shim\","
                  "\"status\":\"creating\",\"pid\":");
     add_number(message, pid);
@@ -116,7 +116,8 @@ static long receive_line(long socket, struct text *line)
     return 1;
 }
 
-int hand_over(long socket, long listener, long nr, const struct text *refusal, struct text *answer)
+int hand_over(long socket, long listener, const char *nr, const struct text *refusal,
+              struct text *answer)
 {
     static struct text message; // too large for a small stack
     compose(&message, nr, refusal);

@@ -10,7 +10,9 @@ long connect_agent(const char *path, const char **call);
 // Hands the listener over and waits for the answer. `refusal`: how a stricter filter refuses the
 // number, for the agent's log; empty: it doesn't. 0: it is served. Otherwise `answer` says why
 // not: the agent's own answer, or the name and error of a failed system call.
-int hand_over(long socket, long listener, long nr, const struct text *refusal, struct text *answer);
+// `nr`: the calls that the filter traps, as --nr has them.
+int hand_over(long socket, long listener, const char *nr, const struct text *refusal,
+              struct text *answer);
 
 // Moves a descriptor above the standard ones and sets close-on-exec. If the caller has closed a
 // standard descriptor, PROGRAM must find it closed.

@@ -87,9 +87,11 @@ static int get_clone2(const struct shim_options *options)
     }
     const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     struct filter_options how = {SECCOMP_FILTER_FLAG_NEW_LISTENER | killable, killable, 1, 0};
-    struct sock_filter steps[FILTER_NOTIFY_STEPS + 1];
+    struct sock_filter steps[MOST_CALLS * FILTER_NOTIFY_STEPS + 1];
     struct sock_fprog program = {0, steps};
-    filter_notify(&program, NATIVE_AUDIT_ARCH, (int)options->nr);
+    for (unsigned i = 0; i < options->calls.count; i++) {
+        filter_notify(&program, options->calls.at[i].audit_arch, options->calls.at[i].number);
+    }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     static struct text refusal;
     const int not_alone = under_a_filter();
@@ -100,8 +102,10 @@ static int get_clone2(const struct shim_options *options)
         close_fd(socket);
         return -1;
     }
-    if (not_alone) {
-        probe_number(listener, options->nr, &refusal);
+    for (unsigned i = 0; not_alone && i < options->calls.count && !refusal.size; i++) {
+        if (options->calls.at[i].audit_arch == NATIVE_AUDIT_ARCH) {
+            probe_number(listener, options->calls.at[i].number, &refusal);
+        }
     }
     const int result = hand_over(socket, listener, options->nr, &refusal, &answer);
     // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "options.h"
 
-#include "clone2.h"
-#include "numbers.h"
 #include "text.h"
 
-enum { HIGHEST_NR = 0x3fffffff }; // above it x32 begins
+// As clone2-supervise: the standard call of each architecture.
+static const char default_nr[] = "387,i386:387";
 
 const char help_text[] =
-    "Usage: clone2-shim [--socket PATH] [--nr N] [--optional|--require] [--] PROGRAM [ARG...]\n\n"
+    "Usage: clone2-shim [--socket PATH] [--nr N[,N...]] [--optional|--require] [--] PROGRAM "
+    "[ARG...]\n\n"
     "Run PROGRAM with the clone2 system call inside a container or sandbox. An agent outside\n"
     "(clone2-supervise --listen) serves it; the agent's socket must be mounted inside.\n\n"
     "  --socket PATH  the agent's socket (default: $CLONE2_SOCKET, or\n"
     "                 /run/clone2-supervise/agent.sock)\n"
-    "  --nr N         the system call number to give to clone2 (default 387)\n"
+    "  --nr N[,N...]  the system call numbers to give to clone2, each as [ARCH:]N[=ABI]; ARCH is\n"
+    "                 x86_64 (default) or i386, ABI clone2 (default), eclone or clone_with_pids\n"
+    "                 (default: 387 of each ARCH). Numbers of other system calls are refused\n"
     "  --optional     if clone2 is not available, say so and run PROGRAM without it\n"
     "  --require      don't run PROGRAM, either, if the sandbox's own filter refuses the number\n"
     "                 (default: warn)\n"
@@ -61,7 +63,8 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
     if (!options->socket || !*options->socket) {
         options->socket = "/run/clone2-supervise/agent.sock";
     }
-    options->nr = __NR_clone2;
+    options->nr = default_nr;
+    (void)parse_calls(default_nr, &options->calls);
     options->optional = 0;
     options->require = 0;
     for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
@@ -86,10 +89,9 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         } else if ((value = value_of("--socket", &arguments))) {
             options->socket = value;
         } else if (*arguments && (value = value_of("--nr", &arguments))) {
-            options->nr = number_in(value, HIGHEST_NR);
-            if (options->nr < 0 || shim_number_is_taken(options->nr)) {
-                *wrong = options->nr < 0 ? "not a system call number"
-                                         : "this number belongs to another system call";
+            options->nr = value;
+            *wrong = parse_calls(value, &options->calls);
+            if (*wrong) {
                 return PARSED_WRONG;
             }
         } else {

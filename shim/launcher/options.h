@@ -2,9 +2,12 @@
 #ifndef SHIM_OPTIONS_H
 #define SHIM_OPTIONS_H
 
+#include "calls.h"
+
 struct shim_options {
     const char *socket;
-    long nr;
+    const char *nr; // as given; the agent reads it, too
+    struct shim_calls calls;
     int optional;   // run PROGRAM even if clone2 is not available
     int require;    // run no PROGRAM if a stricter filter refuses the number
     char **program; // ends with NULL

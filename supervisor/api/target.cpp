@@ -2,6 +2,7 @@
 //
 // Runs between fork() and exec() of multi-threaded programs: no allocation, locks or exceptions.
 #include "abi/call_table.hpp"
+#include "arch/architecture.hpp"
 #include "base/fd_message.h"
 #include "filter/filter.hpp"
 #include "filter/seccomp_filter.h"
@@ -11,9 +12,18 @@
 #include <unistd.h>
 
 #include <array>
+#include <cassert>
 #include <cerrno>
+#include <span>
 
 using namespace clone2;
+
+namespace
+{
+
+constexpr std::size_t most_architectures = 4;
+
+} // namespace
 
 static_assert(CLONE2_DEFAULT_NR == standard_call.number);
 
@@ -23,13 +33,18 @@ int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
     if (nr < 0 || nr > highest_number || (flags & ~known) != 0) {
         return -EINVAL;
     }
-    std::array<sock_filter, FILTER_NOTIFY_STEPS + 1> steps{};
+    std::array<sock_filter, most_architectures * FILTER_NOTIFY_STEPS + 1> steps{};
     sock_fprog program{0, steps.data()};
-    filter_notify(&program, standard_call.arch, nr);
+    // The standard number is free on each architecture; any other may be a system call there.
+    const auto all = architectures();
+    assert(all.size() <= most_architectures);
+    for (const Architecture *const arch : all.first(nr == standard_call.number ? all.size() : 1)) {
+        filter_notify(&program, arch->audit_arch(), nr);
+    }
     filter_answer(&program, SECCOMP_RET_ALLOW);
-    const Result<InstalledFilter> installed =
-        install_filter(steps, (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,
-                       (flags & CLONE2_FILTER_KEEP_PRIVS) == 0);
+    const Result<InstalledFilter> installed = install_filter(
+        std::span(steps).first(program.len), (flags & CLONE2_FILTER_NOT_WAIT_KILLABLE) == 0,
+        (flags & CLONE2_FILTER_KEEP_PRIVS) == 0);
     if (!installed) {
         return -installed.error().err;
     }

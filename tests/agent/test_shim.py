@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import subprocess
 import threading
 
 import agents
@@ -73,6 +74,33 @@ class Program(harness.Case):
                               "337", "7000"])
         self.expect(result, 0, out="pid 7000")
 
+    def program32(self):
+        """Makes each call given as NUMBER:PID, and prints its result."""
+        self.need_command("i686-linux-gnu-gcc")
+        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        subprocess.run(["i686-linux-gnu-gcc", "-O1", "-static", "-I", f"{here}/../shim", "-I",
+                        f"{here}/../supervisor", "-o", self.path("call"),
+                        f"{here}/integration/targets/clone2_call.c"], check=True)
+        return self.path("call")
+
+    def test_program_of_32_bits(self):
+        agent = Agent(self)
+        program = self.program32()
+        self.expect(agent.shim(program, "7000"), 0, out="pid 7000")
+        for nr in ("387,i386:500", "i386:500", "i386:500,x86_64:501=eclone"):
+            result = harness.run([SHIM, "--socket", agent.path, "--nr", nr, program, "-n", "500",
+                                  "7000"])
+            self.expect(result, 0, out="pid 7000")
+        result = harness.run([SHIM, "--socket", agent.path, "--nr=387", program, "7000"])
+        self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_several_numbers(self):
+        agent = Agent(self)
+        for nr in ("337", "387", "500"):
+            result = harness.run([SHIM, "--socket", agent.path, "--nr=337,x86_64:500,387=clone2",
+                                  harness.CALL, "-n", nr, "7000"])
+            self.expect(result, 0, out="pid 7000")
+
     def test_environment_names_the_socket(self):
         agent = Agent(self)
         result = harness.run([SHIM, harness.CALL, "7000"],
@@ -87,6 +115,11 @@ class Refused(harness.Case):
     def test_usage(self):
         for words in ([], ["--"], ["--nosuch", "true"], ["--socket"], ["--nr"], ["--nr", "x", "true"],
                       ["--nr=-1", "true"], ["--nr=46", "true"], ["--nr=1073741824", "true"],
+                      ["--nr=387,", "true"], ["--nr=,387", "true"], ["--nr=387,387", "true"],
+                      ["--nr=i386:337", "true"], ["--nr=i386:46", "true"], ["--nr=arm:387", "true"],
+                      ["--nr=387=fork", "true"], ["--nr=387=", "true"], ["--nr=:387", "true"],
+                      ["--nr=" + "3" * 200, "true"], ["--nr=387" + "x" * 200, "true"],
+                      ["--nr=" + ",".join(map(str, range(600, 617))), "true"],
                       ["--optional=1", "true"], ["-x", "true"]):
             result = self.shim(*words)
             self.expect(result, 125, err="clone2-shim: ")

@@ -47,6 +47,9 @@ enum clone2_filter_flags {
  * all its descendants, also after exec, goes to the listener. All other calls go to the kernel as
  * before. The calling thread should be the only one, as after fork().
  *
+ * #CLONE2_DEFAULT_NR goes there from 32-bit programs, too; another number only from programs of
+ * the caller's own architecture.
+ *
  * Sets no-new-privs if the kernel requires it (no CAP_SYS_ADMIN): set-user-ID programs then run
  * without their privilege.
  *
