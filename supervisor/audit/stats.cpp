@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <initializer_list>
+#include <nlohmann/json.hpp>
 
 namespace clone2
 {
@@ -62,6 +64,7 @@ void Stats::add(std::optional<std::int64_t> result, std::int64_t latency_us)
     }
     ++histogram_[std::min(bucket, histogram_.size() - 1)];
     ++count_;
+    sum_us_ += std::max<std::int64_t>(latency_us, 0);
 }
 
 std::int64_t Stats::percentile_locked(unsigned percent) const
@@ -81,6 +84,44 @@ std::int64_t Stats::percentile(unsigned percent) const
 {
     const std::lock_guard lock(mutex_);
     return percentile_locked(percent);
+}
+
+std::string Stats::json() const
+{
+    const std::lock_guard lock(mutex_);
+    nlohmann::ordered_json line;
+    line["calls"] = count_;
+    line["results"] = nlohmann::ordered_json::object();
+    for (const auto &[err, count] : by_errno_) {
+        line["results"][describe(err)] = count;
+    }
+    line["passed_to_kernel"] = passed_;
+    line["latency_us"] = {{"p50", percentile_locked(50)}, {"p99", percentile_locked(99)}};
+    return line.dump() + "\n";
+}
+
+std::string Stats::prometheus() const
+{
+    const std::lock_guard lock(mutex_);
+    std::string text = "# HELP clone2_calls_total Completed calls, by result.\n"
+                       "# TYPE clone2_calls_total counter\n";
+    const auto count_of = [&](const std::string &result, std::uint64_t count) {
+        text += "clone2_calls_total{result=\"" + result + "\"} " + std::to_string(count) + "\n";
+    };
+    for (const auto &[err, count] : by_errno_) {
+        count_of(describe(err), count);
+    }
+    if (passed_ > 0) {
+        count_of("passed to the kernel", passed_);
+    }
+    text += "# HELP clone2_call_microseconds From receiving a call to answering it.\n"
+            "# TYPE clone2_call_microseconds summary\n";
+    for (const unsigned percent : {50U, 99U}) {
+        text += "clone2_call_microseconds{quantile=\"0." + std::to_string(percent) + "\"} " +
+                std::to_string(percentile_locked(percent)) + "\n";
+    }
+    return text + "clone2_call_microseconds_sum " + std::to_string(sum_us_) +
+           "\nclone2_call_microseconds_count " + std::to_string(count_) + "\n";
 }
 
 std::string Stats::summary() const

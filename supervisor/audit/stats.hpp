@@ -20,6 +20,10 @@ public:
     void add(std::optional<std::int64_t> result, std::int64_t latency_us);
     /// A few lines of text for people.
     [[nodiscard]] std::string summary() const;
+    /// The same as one line of JSON.
+    [[nodiscard]] std::string json() const;
+    /// The same as Prometheus reads it.
+    [[nodiscard]] std::string prometheus() const;
     /// The latency (microseconds) that `percent` (1..100) of the calls do not exceed, to within
     /// 12.5 percent; 0 without calls.
     [[nodiscard]] std::int64_t percentile(unsigned percent) const;
@@ -34,6 +38,7 @@ private:
     std::uint64_t passed_ = 0;              ///< passed to the kernel
     std::array<std::uint64_t, buckets> histogram_{};
     std::uint64_t count_ = 0;
+    std::int64_t sum_us_ = 0;
 };
 
 } // namespace clone2

@@ -8,6 +8,7 @@
 #include "cli/call_audit.hpp"
 #include "cli/descriptors.hpp"
 #include "cli/limits.hpp"
+#include "cli/metrics.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/provider.hpp"
@@ -57,11 +58,11 @@ sigset_t set_blocked(int how, std::initializer_list<int> signals)
 }
 
 /// Until Signals reads them from the event loop, SIGTERM and SIGINT end the process at once, even
-/// while it waits for a file it needs at start-up: there is nothing to clean up yet. SIGHUP stays
-/// pending.
+/// while it waits for a file it needs at start-up: there is nothing to clean up yet. SIGHUP and
+/// SIGUSR1 stay pending.
 void end_by_signals_at_start()
 {
-    (void)set_blocked(SIG_BLOCK, {SIGHUP});
+    (void)set_blocked(SIG_BLOCK, {SIGHUP, SIGUSR1});
     for (const int signal : {SIGTERM, SIGINT}) {
         std::signal(signal, [](int) { ::_exit(0); });
     }
@@ -115,7 +116,7 @@ private:
     const Thread thread_;
 };
 
-/// Handles SIGTERM, SIGINT and SIGHUP.
+/// Handles SIGTERM, SIGINT, SIGHUP and SIGUSR1.
 class Signals
 {
 public:
@@ -131,7 +132,7 @@ private:
     static Fd open()
     {
         // Existing threads block all signals (HeldSignals); threads created later inherit this.
-        return open_signals(set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP}));
+        return open_signals(set_blocked(SIG_BLOCK, {SIGTERM, SIGINT, SIGHUP, SIGUSR1}));
     }
 
     void wait()
@@ -143,6 +144,10 @@ private:
     {
         signalfd_siginfo info{};
         while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+            if (info.ssi_signo == SIGUSR1) {
+                audit_.print();
+                continue;
+            }
             if (info.ssi_signo == SIGHUP) {
                 agent_.reload_policy();
                 audit_.reopen();
@@ -238,6 +243,15 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                         totals(options.budget)},
                        std::move(socket));
     const Signals signals(*loop, scheduler, agent, audit, limit);
+    std::optional<Metrics> metrics;
+    if (options.metrics) {
+        metrics.emplace(*options.metrics, diagnostics, [&] {
+            return audit.prometheus() +
+                   "# HELP clone2_listeners Listeners that are served.\n"
+                   "# TYPE clone2_listeners gauge\nclone2_listeners " +
+                   std::to_string(scheduler.listener_count()) + "\n";
+        });
+    }
     agent.restore(std::move(passed));
     agent.start();
     scheduler.run(Scheduler::Until::stopped, [&] {

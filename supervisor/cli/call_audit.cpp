@@ -55,7 +55,8 @@ LogFile open_log(const Options &options)
 }
 
 CallAudit::CallAudit(const Options &options, LogFile log, QueuedDiagnostics &diagnostics)
-    : diagnostics_(diagnostics), stats_asked_(options.stats), format_(options.log_format),
+    : diagnostics_(diagnostics), stats_asked_(options.stats),
+      counts_(options.stats || options.metrics), json_(options.json), format_(options.log_format),
       path_(std::move(log.path)), log_(options.log ? &diagnostics.lines() : nullptr)
 {
     if (!log.fd) {
@@ -73,7 +74,7 @@ CallAudit::CallAudit(const Options &options, LogFile log, QueuedDiagnostics &dia
 
 void CallAudit::record(const CallRecord &record)
 {
-    if (stats_asked_) {
+    if (counts_) {
         stats_.add(record.passed_to_kernel ? std::nullopt : std::optional(record.result),
                    record.latency_us);
     }
@@ -97,10 +98,19 @@ void CallAudit::reopen()
     });
 }
 
+void CallAudit::print()
+{
+    if (!counts_) {
+        diagnostics_.warn("no calls are counted without --stats or --metrics");
+        return;
+    }
+    diagnostics_.lines().write(json_ ? stats_.json() : stats_.summary());
+}
+
 void CallAudit::finish(std::function<void()> then)
 {
     if (stats_asked_ && !finished_.exchange(true)) {
-        diagnostics_.lines().write(stats_.summary());
+        print();
     }
     diagnostics_.lines().then(std::move(then));
 }

@@ -33,11 +33,16 @@ public:
     CallAudit(const Options &options, LogFile log, QueuedDiagnostics &diagnostics);
 
     void record(const CallRecord &record) override;
-    [[nodiscard]] bool wants_successes() const override { return stats_asked_ || log_; }
+    [[nodiscard]] bool wants_successes() const override { return counts_ || log_; }
     [[nodiscard]] bool wants_details() const override { return log_ != nullptr; }
 
     /// Reopens the log file by name, since the old file may have been renamed.
     void reopen();
+
+    /// Prints the counters, if there are any.
+    void print();
+    /// The counters as Prometheus reads them.
+    [[nodiscard]] std::string prometheus() const { return stats_.prometheus(); }
 
     /// Prints the final output once, then runs `then`.
     void finish(std::function<void()> then = [] {});
@@ -48,6 +53,8 @@ public:
 private:
     QueuedDiagnostics &diagnostics_;
     const bool stats_asked_;
+    const bool counts_; ///< --stats or --metrics
+    const bool json_;
     const LogFormat format_;
     const std::string path_;
     Stats stats_;

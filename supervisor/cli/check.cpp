@@ -32,6 +32,7 @@
 #include <functional>
 #include <linux/seccomp.h>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <system_error>
 
 namespace clone2::cli
@@ -334,15 +335,24 @@ int run_check(const Check &check)
     const std::vector<Feature> features = probe_features(check);
     bool good = true;
     bool known = !check.feature;
+    auto found = nlohmann::ordered_json::array();
     for (const Feature &feature : features) {
         if (check.feature && *check.feature != feature.name) {
             continue;
         }
         known = true;
+        good = good && (feature.present || (!check.feature && !feature.required));
+        if (check.json) {
+            found.push_back({{"feature", feature.name},
+                             {"present", feature.present},
+                             {"required", feature.required},
+                             {"found", feature.found},
+                             {"consequence", feature.consequence}});
+            continue;
+        }
         const char *const mark = feature.present ? "yes" : "no";
         std::printf("%-14s %-4s %s: %s\n", feature.name.c_str(), mark,
                     printable(feature.found, "").c_str(), feature.consequence.c_str());
-        good = good && (feature.present || (!check.feature && !feature.required));
     }
     if (!known) {
         std::string names;
@@ -352,6 +362,9 @@ int run_check(const Check &check)
         Diagnostics::line("--check: no feature '" + printable(*check.feature) +
                           "'; features:" + names);
         return own_failure;
+    }
+    if (check.json) {
+        std::puts(found.dump(2, ' ', true, nlohmann::json::error_handler_t::replace).c_str());
     }
     if (std::fflush(stdout) != 0) {
         Diagnostics::line("stdout: " + reason(errno));

@@ -46,6 +46,8 @@ struct Options {
     LogFormat log_format = LogFormat::text;
     Verbosity verbosity = Verbosity::normal;
     bool stats = false;
+    std::optional<std::string> metrics;
+    bool json = false; ///< of --stats
     bool wait_all = false;
     bool die_with_parent = false;
     bool preload = false;
@@ -73,6 +75,7 @@ struct Check {
     std::optional<std::string> feature;
     LoopChoice loop = LoopChoice::automatic;
     std::optional<std::string> listen; ///< where to look for an agent
+    bool json = false;
 };
 struct PrintBpf {
     CallTable calls;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """--check: what works and what does not, each with its consequence."""
+import json
 import os
 
 import harness
@@ -40,6 +41,16 @@ class Check(harness.Case):
         # If clone2 works, the whole check and the features it needs return 0.
         works = harness.supervise("--", harness.CALL, "7000").status == 0
         self.assertEqual(harness.supervise("--check").status, 0 if works else 1)
+
+    def test_json(self):
+        lines = harness.supervise("--check").out.splitlines()
+        features = json.loads(harness.supervise("--check", "--json").out)
+        self.assertEqual([f["feature"] for f in features], [line.split()[0] for line in lines])
+        for feature in features:
+            self.assertEqual(set(feature), {"feature", "present", "required", "found",
+                                            "consequence"})
+        one, = json.loads(harness.supervise("--check=set_tid", "--json").out)
+        self.assertEqual((one["feature"], one["required"]), ("set_tid", True))
 
     def test_privilege_is_seen(self):
         self.need_root()

@@ -291,6 +291,15 @@ TEST_CASE("options: failures to inject")
     CHECK(options({"--policy=f", "p"}).provider == Provider::supervisor);
 }
 
+TEST_CASE("options: --json is for something that prints")
+{
+    CHECK(options({"--json", "--stats", "p"}).json);
+    CHECK(options({"--json", "--metrics=m", "--listen=s"}).json);
+    CHECK(std::get<Check>(run({"--check", "--json"})).json);
+    CHECK(refused({"--json", "p"}));
+    CHECK(refused({"--json", "--listen=s"}));
+}
+
 TEST_CASE("options: users may be given by name")
 {
     CHECK(options({"--listen=s", "--allow-uid=root,7"}).allowed_uids == std::vector<uid_t>{0, 7});
@@ -374,6 +383,8 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"log", "=f"},
                               Example{"log-format", "=json"},
                               Example{"stats", ""},
+                              Example{"json", ""},
+                              Example{"metrics", "=m"},
                               Example{"preload", ""},
                               Example{"require", ""},
                               Example{"wait-all", ""},
@@ -400,7 +411,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
         if (name == "nr") {
             return mode != dumping;
         }
-        if (name == "event-loop") {
+        if (name == "event-loop" || name == "json") {
             return mode != printing && mode != dumping;
         }
         if (name == "dump-slots") {
@@ -414,7 +425,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             return mode == running || mode == (name == "check" ? checking : printing) ||
                    (name == "check" && mode == listening);
         }
-        if (name == "allow-uid" || name == "budget") {
+        if (name == "allow-uid" || name == "budget" || name == "metrics") {
             return mode == listening;
         }
         if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||
@@ -432,6 +443,9 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             Words words = way.words;
             if (std::string(example.name) == "log-format") {
                 words.push_back("--log=f");
+            }
+            if (std::string(example.name) == "json" && way.mode != checking) {
+                words.push_back("--stats");
             }
             words.push_back(option);
             Words reversed(words.rbegin(), words.rend());

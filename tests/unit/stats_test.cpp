@@ -57,6 +57,24 @@ TEST_CASE("Stats: a call passed to the kernel is counted separately, its latency
     CHECK(close_to(stats.percentile(50), 100));
 }
 
+TEST_CASE("Stats: the same as JSON, and for Prometheus")
+{
+    Stats stats;
+    stats.add(77, 100);
+    stats.add(78, 100);
+    stats.add(-EBUSY, 100);
+    stats.add(std::nullopt, 100);
+    CHECK(stats.json() == "{\"calls\":4,\"results\":{\"success\":2,\"EBUSY\":1},"
+                          "\"passed_to_kernel\":1,\"latency_us\":{\"p50\":103,\"p99\":103}}\n");
+    const std::string text = stats.prometheus();
+    INFO(text);
+    CHECK(text.find("clone2_calls_total{result=\"success\"} 2\n") != std::string::npos);
+    CHECK(text.find("clone2_calls_total{result=\"EBUSY\"} 1\n") != std::string::npos);
+    CHECK(text.find("clone2_call_microseconds_sum 400\n") != std::string::npos);
+    CHECK(text.find("clone2_call_microseconds_count 4\n") != std::string::npos);
+    CHECK(text.back() == '\n');
+}
+
 TEST_CASE("Stats: one call of any latency, within 12.5 percent")
 {
     std::vector<std::int64_t> values;
