@@ -38,7 +38,8 @@ std::optional<Refusal> JudgedOwner::judge(pid_t tid, const Request &request)
         return std::nullopt;
     }
     diagnostics().warn(name_ + ": a call of thread " + std::to_string(tid) +
-                       " refused with EPERM: " + *verdict.refusal);
+                           " refused with EPERM: " + *verdict.refusal,
+                       user());
     return Refusal{EPERM, *verdict.refusal};
 }
 

@@ -43,7 +43,8 @@ bool Ledger::fits_locked(Resource resource, uid_t user, std::uint64_t more)
     }
     if (told_.emplace(resource, user).second) {
         diagnostics_.warn(refusal(resource, user) + ": " + std::to_string(its.of(user)) + " of " +
-                          std::to_string(its.total()) + " (--budget)");
+                              std::to_string(its.total()) + " (--budget)",
+                          user);
     }
     return false;
 }

@@ -157,7 +157,8 @@ Listeners::Kept Listeners::keep(int fd, const Subject &subject, std::vector<Char
             return {std::move(note), std::move(name)};
         }
     }
-    shared_.diagnostics.warn(subject.name() + ": the service manager can't keep its listener");
+    shared_.diagnostics.warn(subject.name() + ": the service manager can't keep its listener",
+                             subject.uid);
     return {};
 }
 
@@ -173,11 +174,14 @@ void Listeners::add(Fd fd, const Subject &subject, Kept kept, std::vector<Charge
 {
     const std::string who = subject.name();
     auto listener = std::make_unique<SharedListener>(std::move(fd), shared_.diagnostics, who,
-                                                     std::move(kept.note));
+                                                     subject.uid, std::move(kept.note));
+    const SharedListener &served = *listener; // its end is reported while it exists
     const auto owner =
-        std::make_shared<PeerListener>(shared_, subject, [this, who, name = kept.name] {
+        std::make_shared<PeerListener>(shared_, subject, [this, who, &served, name = kept.name] {
             forget(name);
-            shared_.diagnostics.info(who + ": its last process is gone");
+            if (!served.is_lost()) { // else a warning has said so
+                shared_.diagnostics.info(who + ": its last process is gone");
+            }
         });
     owner->hold(std::move(charges));
     scheduler_.add_listener(std::move(listener), owner);

@@ -19,8 +19,9 @@ std::optional<Refusal> PeerListener::screen(const Notification &notification)
         const std::string why = "the caller is in a pid namespace that the agent can't see";
         if (!told_invisible_.exchange(true)) {
             diagnostics().warn(name() + ": calls refused with EPERM: " + why +
-                               "; run the agent in an ancestor of that namespace (on the "
-                               "host, or with hostPID)");
+                                   "; run the agent in an ancestor of that namespace (on the "
+                                   "host, or with hostPID)",
+                               user());
         }
         return Refusal{EPERM, why};
     }
@@ -31,10 +32,11 @@ ListenerOwner::Unserved PeerListener::not_trapped(const Notification &notificati
 {
     if (!told_number_.exchange(true)) {
         diagnostics().warn(name() + ": calls refused with ENOSYS: system call " +
-                           number_text(notification.arch, notification.nr) + " is not " +
-                           calls().text() +
-                           ", which is clone2 here (see --nr, and "
-                           "the SCMP_ACT_NOTIFY of its profile)");
+                               number_text(notification.arch, notification.nr) + " is not " +
+                               calls().text() +
+                               ", which is clone2 here (see --nr, and "
+                               "the SCMP_ACT_NOTIFY of its profile)",
+                           user());
     }
     return Unserved::gets_enosys;
 }
@@ -42,7 +44,8 @@ ListenerOwner::Unserved PeerListener::not_trapped(const Notification &notificati
 void PeerListener::calls_wait(std::uint64_t held)
 {
     diagnostics().warn("uid " + std::to_string(subject().uid) + ": " + std::to_string(held) +
-                       " calls are under way and held up, further ones wait (--budget)");
+                           " calls are under way and held up, further ones wait (--budget)",
+                       user());
 }
 
 void PeerListener::ended(int /*fd*/)

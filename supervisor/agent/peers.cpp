@@ -102,7 +102,8 @@ bool Peers::accept_one()
     if (!uid || (*uid != 0 && *uid != ::geteuid() && !allowed_.contains(*uid))) {
         const std::string who = uid ? "uid " + std::to_string(*uid)
                                     : "a uid that the agent's user namespace doesn't map";
-        diagnostics_.warn("a peer with " + who + " was turned away (--allow-uid)");
+        diagnostics_.warn("a peer with " + who + " was turned away (--allow-uid)",
+                          uid.value_or(nobody_at_all));
         send_line(socket.get(), who + " may not use this agent (see --allow-uid)");
         disposal_.take(uid.value_or(nobody_at_all), {}, std::move(socket));
         return true;
@@ -122,7 +123,7 @@ void Peers::admit(Fd socket, uid_t uid)
     try {
         peers_.emplace(id, std::make_unique<Peer>(loop_, std::move(socket), uid, *ledger_));
     } catch (const std::system_error &error) { // fs.epoll.max_user_watches
-        diagnostics_.warn(std::string("a connection was closed: ") + error.what());
+        diagnostics_.warn(std::string("a connection was closed: ") + error.what(), uid);
         return;
     }
     ++open_peers_[uid];
@@ -292,7 +293,8 @@ void Peers::drop(std::uint64_t id, const std::string &why)
     peers_.erase(found);
     const uid_t uid = peer->connection.uid();
     if (!why.empty()) {
-        diagnostics_.warn("a connection of uid " + std::to_string(uid) + " was closed: " + why);
+        diagnostics_.warn("a connection of uid " + std::to_string(uid) + " was closed: " + why,
+                          uid);
     }
     if (peer->ended == nullptr) {
         --open_peers_[uid];

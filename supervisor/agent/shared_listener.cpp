@@ -22,7 +22,8 @@ Result<Notification> SharedListener::receive()
     if (!notification && notification.error().err == EINTR) {
         lost_ = true;
         diagnostics_.warn(whose_ + ": another process receives from its listener, so it is no "
-                                   "longer served");
+                                   "longer served",
+                          user_);
     }
     return notification;
 }

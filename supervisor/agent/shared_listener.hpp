@@ -19,12 +19,12 @@ namespace clone2::agent
 class SharedListener final : public Listener
 {
 public:
-    /// `whose`: for messages. `note`: where received notifications are noted for the next agent;
-    /// nullopt: nowhere, since nobody keeps the listener. Throws as Listener does.
-    SharedListener(Fd fd, Diagnostics &diagnostics, std::string whose,
+    /// `whose`, `user`: for messages. `note`: where received notifications are noted for the next
+    /// agent; nullopt: nowhere, since nobody keeps the listener. Throws as Listener does.
+    SharedListener(Fd fd, Diagnostics &diagnostics, std::string whose, uid_t user,
                    std::optional<ListenerNote> note)
         : Listener(std::move(fd), std::nullopt), diagnostics_(diagnostics),
-          whose_(std::move(whose)), note_(std::move(note))
+          whose_(std::move(whose)), user_(user), note_(std::move(note))
     {
     }
 
@@ -32,9 +32,13 @@ public:
     Result<Notification> receive() override;
     [[nodiscard]] Pending wait(int other, std::chrono::milliseconds time) const override;
 
+    /// Whether it hung up because another process has received in our place.
+    [[nodiscard]] bool is_lost() const { return lost_; }
+
 private:
     Diagnostics &diagnostics_;
     const std::string whose_;
+    const uid_t user_;
     std::optional<ListenerNote> note_;
     std::atomic<bool> lost_{false}; ///< another process has received in our place
 };

@@ -46,9 +46,9 @@ bool InCallback::of(const clone2_supervisor *supervisor) noexcept
     return false;
 }
 
-CallbackOwner::CallbackOwner(const Callbacks &callbacks, void *cookie)
+CallbackOwner::CallbackOwner(const Callbacks &callbacks, const CallHandler &handler, void *cookie)
     : ListenerOwner(static_cast<AuditSink &>(*this), CallTable::by_any_number()),
-      callbacks_(callbacks), cookie_(cookie)
+      callbacks_(callbacks), handler_(handler), cookie_(cookie)
 {
 }
 
@@ -82,6 +82,14 @@ std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
     asked.flags = request.flags;
     asked.pids = request.pids;
     asked.pids_count = static_cast<std::uint32_t>(request.asked().size());
+    CallHandler::CallerDetails details;
+    if (details_asked()) {
+        details = handler_.details_of(tid);
+    }
+    const std::optional<TargetNamespaces> &seen = details.namespaces;
+    asked.comm = details.comm.c_str();
+    asked.level = seen ? static_cast<int>(seen->level) : -1;
+    asked.uid = seen ? static_cast<std::int64_t>(seen->uid) : -1;
     std::array<char, CLONE2_REASON_SIZE> reason{};
     int err = call(callbacks_, callbacks_.options.policy, &asked, reason.data());
     if (err == 0) {
@@ -107,6 +115,9 @@ void CallbackOwner::record(const CallRecord &record)
     asked.flags = record.flags;
     asked.pids = record.pids.data();
     asked.pids_count = static_cast<std::uint32_t>(record.pids.size());
+    asked.comm = record.comm.c_str();
+    asked.level = record.level ? static_cast<int>(*record.level) : -1;
+    asked.uid = record.uid ? static_cast<std::int64_t>(*record.uid) : -1;
     clone2_event event{};
     event.size = sizeof event;
     event.request = &asked;
@@ -114,9 +125,10 @@ void CallbackOwner::record(const CallRecord &record)
     event.reason = record.result < 0 ? record.why.c_str() : nullptr;
     event.latency_us = record.latency_us;
     event.time_ns = record.time_ns;
-    event.comm = record.comm.c_str();
+    event.comm = asked.comm;
     event.doubt = record.doubt.empty() ? nullptr : record.doubt.c_str();
-    event.level = record.level ? static_cast<int>(*record.level) : -1;
+    event.level = asked.level;
+    event.child_here = record.child_here;
     call(callbacks_, callbacks_.options.event, &event);
 }
 
@@ -128,8 +140,7 @@ bool CallbackOwner::wants_successes() const
 
 bool CallbackOwner::wants_details() const
 {
-    return callbacks_.options.event != nullptr &&
-           (callbacks_.options.flags & CLONE2_WITH_DETAILS) != 0;
+    return callbacks_.options.event != nullptr && details_asked();
 }
 
 CallbackDiagnostics::CallbackDiagnostics(const Callbacks &callbacks)

@@ -3,6 +3,7 @@
 
 #include "audit/record.hpp"
 #include "base/diagnostics.hpp"
+#include "calls/call_handler.hpp"
 #include "calls/listener_owner.hpp"
 
 #include <clone2/supervise.h>
@@ -42,7 +43,8 @@ struct Callbacks {
 class CallbackOwner final : public ListenerOwner, private AuditSink
 {
 public:
-    CallbackOwner(const Callbacks &callbacks, void *cookie);
+    /// `handler`: of the same supervisor; for a caller's details.
+    CallbackOwner(const Callbacks &callbacks, const CallHandler &handler, void *cookie);
     ~CallbackOwner() override;
 
     [[nodiscard]] bool judges() const override { return callbacks_.options.policy != nullptr; }
@@ -57,7 +59,13 @@ private:
     [[nodiscard]] bool wants_details() const override;
     void tell_end(clone2_ended why) noexcept;
 
+    [[nodiscard]] bool details_asked() const
+    {
+        return (callbacks_.options.flags & CLONE2_WITH_DETAILS) != 0;
+    }
+
     const Callbacks &callbacks_;
+    const CallHandler &handler_;
     void *cookie_;
     bool told_ = false;
 };

@@ -147,7 +147,8 @@ int add_listener(clone2_supervisor &supervisor, int fd, void *cookie, unsigned f
     if (!copy) {
         return -errno;
     }
-    const auto owner = std::make_shared<CallbackOwner>(supervisor.callbacks, cookie);
+    const auto owner =
+        std::make_shared<CallbackOwner>(supervisor.callbacks, supervisor.handler, cookie);
     try {
         supervisor.scheduler.add_listener(
             std::make_unique<Listener>(std::move(copy), wait_killable), owner);

@@ -37,12 +37,22 @@ std::string asked_pids(const CallRecord &record)
                                                : describe_pids(record.pids);
 }
 
+/// ' uid=1000 peer="web"'.
+std::string whose(const CallRecord &record)
+{
+    constexpr std::size_t shown = 64; // a peer may have a name of any length
+    return (record.uid ? " uid=" + std::to_string(*record.uid) : std::string()) +
+           (record.peer.empty()
+                ? std::string()
+                : " peer=\"" + printable(record.peer.substr(0, shown), "\\\"") + "\"");
+}
+
 } // namespace
 
 std::string format_text(const CallRecord &record)
 {
     std::string line = format_time(record.time_ns) + " " + std::to_string(record.tid) + " \"" +
-                       printable(record.comm, "\\\"") + "\" level=" +
+                       printable(record.comm, "\\\"") + "\"" + whose(record) + " level=" +
                        (record.level ? std::to_string(*record.level) : std::string("?")) + " " +
                        std::string(record.abi->name) + "(" + describe_flags(record.flags) + ", " +
                        asked_pids(record) + ") = ";
@@ -55,6 +65,9 @@ std::string format_text(const CallRecord &record)
         }
     } else {
         line += std::to_string(record.result);
+        if (record.child_here != 0 && record.child_here != record.result) {
+            line += " (here " + std::to_string(record.child_here) + ")";
+        }
     }
     if (!record.doubt.empty()) {
         line += " [" + record.doubt + "]";
@@ -68,6 +81,12 @@ std::string format_json(const CallRecord &record)
     line["time"] = format_time(record.time_ns);
     line["tid"] = record.tid;
     line["comm"] = record.comm;
+    if (record.uid) {
+        line["uid"] = *record.uid;
+    }
+    if (!record.peer.empty()) {
+        line["peer"] = record.peer;
+    }
     if (record.level) {
         line["level"] = *record.level;
     }
@@ -79,6 +98,9 @@ std::string format_json(const CallRecord &record)
         line["passed_to_kernel"] = true;
     } else {
         line["result"] = record.result;
+    }
+    if (record.child_here != 0) {
+        line["child_here"] = record.child_here;
     }
     if (record.result < 0) {
         line["error"] = errno_name(static_cast<int>(-record.result));

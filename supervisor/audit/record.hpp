@@ -19,6 +19,10 @@ struct CallRecord {
     std::string comm;         ///< its command name; raw bytes
     /// Absolute nesting level of the child's pid namespace; nullopt: the caller is gone.
     std::optional<unsigned> level;
+    /// Whose call it is: the uid of the peer that handed the listener over; without a peer, the
+    /// caller's effective uid. nullopt: the caller is gone.
+    std::optional<uid_t> uid;
+    std::string peer; ///< see ListenerOwner; raw bytes
     const Abi *abi = standard_call.abi;
     std::uint64_t flags = 0; ///< as asked; 0 if the arguments could not be read
     std::uint32_t nr_pids = 0;
@@ -26,7 +30,9 @@ struct CallRecord {
     /// The kernel's own clone2 makes the call, so the result is not known here.
     bool passed_to_kernel = false;
     std::int64_t result = 0; ///< a pid in the caller's namespace, or -errno
-    std::string why;         ///< the reason for an errno, one clause
+    /// The child's pid in the supervisor's pid namespace; 0: no child, or it can't be seen.
+    pid_t child_here = 0;
+    std::string why; ///< the reason for an errno, one clause
     /// One clause if the target's report does not match what the target was sent to do; else empty.
     /// A result without a doubt is still only the target's word.
     std::string doubt;
@@ -45,7 +51,7 @@ public:
     virtual void record(const CallRecord &record) = 0;
     /// Whether to report successes too; each then costs one more round trip.
     [[nodiscard]] virtual bool wants_successes() const = 0;
-    /// Whether to fill in comm and level, which costs some system calls.
+    /// Whether to fill in comm, level, uid and child_here, which costs some system calls.
     [[nodiscard]] virtual bool wants_details() const = 0;
 };
 

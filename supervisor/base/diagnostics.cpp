@@ -13,6 +13,7 @@ namespace
 
 constexpr std::chrono::seconds window{10};
 constexpr unsigned per_window = 10;
+constexpr std::size_t most_users = 1024; // further ones share one window
 
 } // namespace
 
@@ -43,25 +44,40 @@ void Diagnostics::trace(const std::string &message) const
     }
 }
 
-void Diagnostics::warn(const std::string &message)
+/// A window that is over counts from the beginning, but keeps what is still to be reported.
+Diagnostics::Window &Diagnostics::window_of(std::optional<uid_t> user,
+                                            std::chrono::steady_clock::time_point now)
+{
+    const auto is_over = [now](const Window &one) { return now - one.begin > window; };
+    if (windows_.size() >= most_users && !windows_.contains(user)) {
+        std::erase_if(windows_, [&](const auto &one) {
+            return is_over(one.second) && one.second.suppressed == 0;
+        });
+        user = windows_.size() >= most_users ? std::nullopt : user;
+    }
+    Window &its = windows_[user];
+    if (is_over(its)) {
+        its.begin = now;
+        its.shown = 0;
+    }
+    return its;
+}
+
+void Diagnostics::warn(const std::string &message, std::optional<uid_t> user)
 {
     if (verbosity_ == Verbosity::quiet) {
         return;
     }
     const std::lock_guard lock(mutex_);
-    const auto now = std::chrono::steady_clock::now();
-    if (now - window_begin_ > window) {
-        window_begin_ = now;
-        in_window_ = 0;
-    }
-    if (++in_window_ > per_window) {
-        ++suppressed_;
+    Window &its = window_of(user, std::chrono::steady_clock::now());
+    if (++its.shown > per_window) {
+        ++its.suppressed;
         return;
     }
     std::string text = printable(message, "");
-    if (suppressed_ != 0) {
-        text += " (" + std::to_string(suppressed_) + " earlier warnings not shown)";
-        suppressed_ = 0;
+    if (its.suppressed != 0) {
+        text += " (" + std::to_string(its.suppressed) + " earlier warnings not shown)";
+        its.suppressed = 0;
     }
     tell(Level::warning, text);
 }

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <sys/types.h>
 
 namespace clone2
 {
@@ -28,8 +31,9 @@ public:
     virtual ~Diagnostics() = default;
 
     /// Something went wrong for a target. At most ten messages in ten seconds; the next one says
-    /// how many were dropped.
-    void warn(const std::string &message);
+    /// how many were dropped. Each user has its own ten, so that none can hide another's; `user`:
+    /// whose target or peer it is about, nullopt: nobody's.
+    void warn(const std::string &message, std::optional<uid_t> user = std::nullopt);
     /// What is happening; shown with -v.
     void info(const std::string &message) const;
     /// Whether trace() prints anything.
@@ -47,9 +51,14 @@ protected:
 private:
     Verbosity verbosity_;
     std::mutex mutex_;
-    std::chrono::steady_clock::time_point window_begin_;
-    unsigned in_window_ = 0;
-    unsigned suppressed_ = 0;
+    struct Window {
+        std::chrono::steady_clock::time_point begin;
+        unsigned shown = 0;
+        unsigned suppressed = 0;
+    };
+    Window &window_of(std::optional<uid_t> user, std::chrono::steady_clock::time_point now);
+
+    std::map<std::optional<uid_t>, Window> windows_;
 };
 
 } // namespace clone2

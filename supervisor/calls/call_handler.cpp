@@ -6,6 +6,7 @@
 #include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
 #include "base/trace.hpp"
+#include "pids/pid_users.hpp"
 #include "pids/set_tid.hpp"
 #include "plan/flags.hpp"
 
@@ -103,7 +104,7 @@ CallHandler::Served CallHandler::serve(const PendingCall &pending, ListenerOwner
     if (!diagnostics_.traces()) {
         return serve(Call{pending, owner, trapped, abi, started_ns});
     }
-    const CallTrace trace(diagnostics_, caller_name(pending.tid()), started_ns);
+    const CallTrace trace(diagnostics_, caller_name(pending.tid(), owner), started_ns);
     const PendingCall traced = pending.traced(trace);
     return serve(Call{traced, owner, trapped, abi, started_ns});
 }
@@ -178,7 +179,7 @@ CallHandler::Served CallHandler::serve_known(const Call &call)
     }
     if (std::holds_alternative<ForeignReport>(*seen)) {
         diagnostics_.info(
-            "thread " + std::to_string(notification.tid) +
+            name_of(call) +
             ": a supervisor of another version began its call, which now fails with ENOSYS");
         (void)pending.answer(-ENOSYS);
         return Served::yes;
@@ -260,7 +261,6 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
 void CallHandler::serve_boot_report(Call call, const BootReport &report)
 {
     call.boot = &report;
-    const pid_t tid = call.pending.tid();
     call.pending.stage("reported", [&] {
         return report.result < 0 ? "mmap = " + describe_result(report.result)
                                  : "area at " + hex(report.image.area.value());
@@ -280,7 +280,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
     if (!order) {
         return;
     }
-    const std::string caller = name_of(tid); // it may have ended when the answer is sent
+    const std::string caller = name_of(call); // it may have ended when the answer is sent
     const Result<void> done = executor_.finish_boot(call.pending, report, *order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
@@ -414,8 +414,9 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
     if (error.answered) {
         refusal.err = ENOSYS;
     }
-    diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call.pending.tid()) +
-                      " refused: " + refusal.why);
+    diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call) +
+                          " refused: " + refusal.why,
+                      call.owner.user());
     if (error.answered) {
         report_refusal(call, request, refusal);
     } else {
@@ -423,14 +424,26 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
     }
 }
 
-std::string CallHandler::name_of(pid_t tid) const
+std::string CallHandler::name_of(const Call &call) const
 {
-    return "thread " + caller_name(tid);
+    return "thread " + caller_name(call.pending.tid(), call.owner);
 }
 
-std::string CallHandler::caller_name(pid_t tid) const
+std::string CallHandler::caller_name(pid_t tid, const ListenerOwner &owner) const
 {
-    return std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"";
+    const std::string peer = owner.peer_name();
+    return std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"" +
+           (peer.empty() ? "" : " of " + peer);
+}
+
+CallHandler::CallerDetails CallHandler::details_of(pid_t tid) const
+{
+    CallerDetails details;
+    details.comm = procfs_->comm(tid);
+    if (auto target = inspector_.inspect(tid)) {
+        details.namespaces = std::move(*target);
+    }
+    return details;
 }
 
 void CallHandler::audit(const Call &call, CallRecord record)
@@ -438,9 +451,19 @@ void CallHandler::audit(const Call &call, CallRecord record)
     record.tid = call.pending.tid();
     record.abi = &call.abi;
     if (call.owner.audit().wants_details()) {
-        record.comm = procfs_->comm(record.tid);
-        if (const auto target = inspector_.inspect(record.tid)) {
+        CallerDetails details = details_of(record.tid);
+        record.comm = std::move(details.comm);
+        record.peer = call.owner.peer();
+        if (const auto &target = details.namespaces) {
             record.level = target->level;
+            record.uid = target->uid;
+            if (record.result > 0) {
+                record.child_here =
+                    pid_here(*procfs_, record.tid, *target, static_cast<pid_t>(record.result));
+            }
+        }
+        if (!record.peer.empty()) {
+            record.uid = call.owner.user();
         }
     }
     record.time_ns = now_ns(CLOCK_REALTIME);

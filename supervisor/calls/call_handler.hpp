@@ -47,6 +47,13 @@ public:
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
+    /// What /proc shows of a caller. Costs some system calls.
+    struct CallerDetails {
+        std::string comm;                           ///< raw bytes
+        std::optional<TargetNamespaces> namespaces; ///< nullopt: it is gone
+    };
+    [[nodiscard]] CallerDetails details_of(pid_t tid) const;
+
 private:
     /// One call during serve().
     struct Call {
@@ -80,9 +87,9 @@ private:
     void report_refusal(const Call &call, const Request *request, const Refusal &refusal);
     void give_up(const Call &call, const Error &error, const Request *request);
     void audit(const Call &call, CallRecord record);
-    /// For messages: '4711 "prog"', and 'thread 4711 "prog"'.
-    [[nodiscard]] std::string caller_name(pid_t tid) const;
-    [[nodiscard]] std::string name_of(pid_t tid) const;
+    /// For messages: '4711 "prog" of ' and the peer, if there is one; the same after "thread ".
+    [[nodiscard]] std::string caller_name(pid_t tid, const ListenerOwner &owner) const;
+    [[nodiscard]] std::string name_of(const Call &call) const;
 
     std::shared_ptr<const Procfs> procfs_;
     std::optional<TrappedCall> kernel_call_;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <sys/types.h>
 #include <utility>
 
@@ -58,6 +59,11 @@ public:
     /// concern that listener. `fd`: its former number. May add listeners.
     virtual void ended(int /*fd*/) {}
 
+    /// The peer that handed its listeners over, as the log has it: a container's id. Empty: there
+    /// is no peer, as for the wrapper's PROGRAM.
+    [[nodiscard]] virtual std::string peer() const { return {}; }
+    /// The same for messages: 'container "web" (uid 0, pid 4711 there)'.
+    [[nodiscard]] virtual std::string peer_name() const { return {}; }
     /// The user whose calls these are: the threads that calls hold up are shared among users
     /// (Budget).
     [[nodiscard]] virtual uid_t user() const { return 0; }

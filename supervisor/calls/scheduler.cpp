@@ -409,7 +409,8 @@ void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &serv
     ++ending_;
     serving(lock, [&] {
         try {
-            diagnostics_.info("a listener has ended");
+            const std::string peer = served->owner->peer_name();
+            diagnostics_.info("a listener has ended" + (peer.empty() ? "" : ": " + peer));
             handler_.forget_callers();
             served->owner->ended(served->listener->fd());
         } catch (const std::exception &) { // no memory

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 #include <initializer_list>
 #include <linux/nsfs.h>
@@ -107,6 +108,15 @@ pid_t read_pid_max()
     std::ifstream file("/proc/sys/kernel/pid_max");
     pid_t value = 0;
     return file >> value && value > first_after_wrap ? value : 32768;
+}
+
+pid_t pid_here(const Procfs &procfs, pid_t tid, const TargetNamespaces &target, pid_t pid)
+{
+    if (target.chain.size() == 1) {
+        return pid; // the target is in our own namespace
+    }
+    const Result<Fd> ns = procfs.open(tid, "ns/pid", O_RDONLY);
+    return ns ? std::max(::ioctl(ns->get(), get_pid_from_pidns, pid), 0) : 0;
 }
 
 void find_pid_users(const Procfs &procfs, const PlaceInChain &place,

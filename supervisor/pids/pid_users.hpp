@@ -32,6 +32,11 @@ struct PlaceInChain {
     }
 };
 
+/// The tid in our namespace of a task that the target, as `result` of a call, calls by this pid.
+/// 0: it can't be found out (before 6.11), or it is gone.
+[[nodiscard]] pid_t pid_here(const Procfs &procfs, pid_t tid, const TargetNamespaces &target,
+                             pid_t pid);
+
 /// What a pid is used as.
 enum class PidUse { process, thread, group, session };
 

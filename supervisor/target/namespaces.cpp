@@ -152,6 +152,7 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
     target.userns = inode_of(userns->get());
 
     TargetNamespaces found;
+    found.uid = *euid;
     Result<Fd> first = procfs_->open(tid, "ns/pid_for_children", O_RDONLY);
     if (!first && first.error().err == ENOENT) {
         // unshare(CLONE_NEWPID) without a child yet: the kernel shows the namespace only once it

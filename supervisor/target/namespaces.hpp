@@ -29,6 +29,7 @@ struct TargetNamespaces {
     /// further out can't be seen from here.
     std::vector<PidNamespace> chain;
     unsigned level = 0;             ///< of chain.front(), absolute
+    uid_t uid = 0;                  ///< the target's effective uid, in our user namespace
     bool privileged_beyond = false; ///< over the namespaces outside the supervisor's own
 
     /// The planner's facts for a call that asks for `nr_pids` pids.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The agent: its socket, its peers, many listeners, its end."""
 import errno
+import json
 import os
 import shutil
 import signal
@@ -16,6 +17,71 @@ CLONE_NEWPID = 0x20000000
 BIND = 49  # x86-64
 
 OPENAT = 257  # x86-64
+
+
+class Whose(harness.Case):
+    """Each line says whose call it was."""
+
+    def test_log(self):
+        agent = Agent(self, "--log", self.path("log"), "--log-format=json")
+        target = Target(self)
+        target.give(agent, container="web")
+        self.assertEqual(target.call(7000), 7000)
+        record = json.loads(self.read("log").splitlines()[-1])
+        self.assertEqual((record["uid"], record["peer"], record["child_here"]),
+                         (os.geteuid(), "web", 7000))
+
+    def test_a_child_in_another_namespace(self):
+        self.need_command("unshare")
+        agent = Agent(self, "--log", self.path("log"), "--log-format=json")
+        result = agent.shim("unshare", "--pid", "--fork", "sh", "-c", f"{harness.CALL} 77; true")
+        self.expect(result, 0, out="pid 77")
+        record = json.loads(self.read("log").splitlines()[-1])
+        self.assertEqual((record["result"], record["peer"]), (77, "clone2-shim"))
+        self.need("pid translation (6.11)", "child_here" in record)
+        self.assertNotEqual(record["child_here"], 77)
+
+    def test_messages(self):
+        agent = Agent(self, "-vv")
+        target = Target(self)
+        target.give(agent, container="web")
+        target.call(7000)
+        who = rf'\d+ "[^"]+" of container "web" \(uid {os.geteuid()}, pid \d+ there\)'
+        self.assertRegex(agent.err(), rf"thread {who}: trampoline installed\n")
+        self.assertRegex(agent.err(), rf"clone2-supervise: {who} \+\d+ us planned: ")
+
+
+class Counters(harness.Case):
+    def test_on_request(self):
+        agent = Agent(self, "--stats")
+        agent.serves()
+        os.kill(agent.pid, signal.SIGUSR1)
+        agent.says("clone2 calls: 1\n  success: 1\n")
+
+    def test_as_json(self):
+        agent = Agent(self, "--stats", "--json")
+        agent.serves()
+        os.kill(agent.pid, signal.SIGUSR1)
+        agent.says('{"calls":1,"results":{"success":1},')
+
+    def test_not_counted(self):
+        agent = Agent(self)
+        os.kill(agent.pid, signal.SIGUSR1)
+        agent.says("no calls are counted without --stats or --metrics")
+        agent.serves()
+
+    def test_metrics(self):
+        agent = Agent(self, "--metrics", self.path("metrics"))
+        self.assertIn("clone2_listeners 0\n", self.read("metrics"))
+        agent.serves()
+        self.assertEqual(agent.end(), 0)
+        self.assertIn('clone2_calls_total{result="success"} 1\n', self.read("metrics"))
+        self.assertFalse(os.path.exists(self.path("metrics.new")))
+
+    def test_metrics_that_can_not_be_written(self):
+        agent = Agent(self, "--metrics", "/no/such/directory/metrics", wait=False)
+        self.assertEqual(self.finish(agent.child), 125)
+        agent.says("--metrics /no/such/directory/metrics")
 
 
 class Socket(harness.Case):

@@ -335,6 +335,8 @@ class Hostile(harness.Case):
         receiver.let_go()
         agent.serves()
         agent.says("another process receives")
+        agent.says("a listener has ended")
+        self.assertNotRegex(agent.err(), "web.*: its last process is gone")
         fcntl.ioctl(stolen, NOTIF_SEND, notification[:8] + struct.pack("qiI", 0, -errno.EPERM, 0))
         self.assertEqual(target.answer(), -errno.EPERM)
         os.close(stolen)

@@ -67,6 +67,7 @@ TEST_CASE("dispatch: serves a target's calls and reports each")
         CHECK(told.time_ns <= now_ns());
         CHECK(told.comm.empty());
         CHECK(told.level == -1);
+        CHECK(told.uid == -1);
     }
 }
 
@@ -106,6 +107,7 @@ TEST_CASE("events: a chosen pid, a failure with its reason, details")
     CHECK(events[0].pids == std::vector<pid_t>{77});
     CHECK_FALSE(events[0].has_reason);
     CHECK(events[0].level >= 1);
+    CHECK(events[0].uid == static_cast<std::int64_t>(geteuid()));
     CHECK_FALSE(events[0].comm.empty());
     CHECK(events[1].result == -EBUSY);
     CHECK(events[1].pids == std::vector<pid_t>{1});
@@ -361,7 +363,7 @@ TEST_CASE("policy: is given what the target asked for")
     watched.on_policy = [&](const clone2_request &request, char *) {
         asked.push_back({request.cookie, request.tid, request.flags, request.nr_pids,
                          std::vector<pid_t>(request.pids, request.pids + request.pids_count), 0, "",
-                         false, 0, 0, "", 0});
+                         false, 0, 0, request.comm, request.level, request.uid});
         return EACCES;
     };
     watched.add(target, &cookie);
@@ -378,4 +380,6 @@ TEST_CASE("policy: is given what the target asked for")
     CHECK(asked[0].flags == (SIGCHLD | CLONE_FS));
     CHECK(asked[0].nr_pids == 1);
     CHECK(asked[0].pids == std::vector<pid_t>{0});
+    CHECK(asked[0].comm.empty()); // no details were asked for
+    CHECK(asked[0].uid == -1);
 }

@@ -121,7 +121,7 @@ Watched::Watched(unsigned flags, unsigned dispatch_limit)
                 {request.cookie, request.tid, request.flags, request.nr_pids,
                  std::vector<pid_t>(request.pids, request.pids + request.pids_count), event->result,
                  event->reason != nullptr ? event->reason : "", event->reason != nullptr,
-                 event->latency_us, event->time_ns, event->comm, event->level});
+                 event->latency_us, event->time_ns, event->comm, event->level, request.uid});
         }
         if (self.on_event) {
             self.on_event(*event);

@@ -65,6 +65,7 @@ struct Told {
     std::int64_t time_ns;
     std::string comm;
     int level;
+    std::int64_t uid;
 };
 
 struct End {

@@ -131,6 +131,26 @@ TEST_CASE("format_json: an ordinary call")
     CHECK(other.dump().find("9876") == std::string::npos);
 }
 
+TEST_CASE("format: whose call it was, and the child's pid here")
+{
+    CallRecord record = ordinary();
+    record.uid = 1000;
+    record.peer = "we\"b";
+    record.child_here = 31;
+    const std::string line = format_text(record);
+    INFO(line);
+    CHECK(line.find("\"restorer\" uid=1000 peer=\"we\\x22b\" level=2 ") != std::string::npos);
+    CHECK(line.find(" = 9876 (here 31) <") != std::string::npos);
+    const json object = json::parse(format_json(record));
+    CHECK(object["uid"] == 1000);
+    CHECK(object["peer"] == "we\"b");
+    CHECK(object["child_here"] == 31);
+    record.child_here = 9876; // the same: the caller is in our namespace
+    CHECK(format_text(record).find("here") == std::string::npos);
+    record.peer = std::string(5000, 'x');
+    CHECK(format_text(record).size() < 500);
+}
+
 TEST_CASE("format_json: unknown values are left out")
 {
     CallRecord gone = ordinary();

@@ -387,6 +387,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"metrics", "=m"},
                               Example{"preload", ""},
                               Example{"require", ""},
+                              Example{"die-with-parent", ""},
                               Example{"wait-all", ""},
                               Example{"exit-status", "=128"},
                               Example{"event-loop", "=epoll"},
@@ -429,7 +430,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             return mode == listening;
         }
         if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||
-            name == "inject" || name == "require") {
+            name == "inject" || name == "require" || name == "die-with-parent") {
             return mode == running;
         }
         return mode == running || mode == listening;

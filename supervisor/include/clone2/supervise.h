@@ -68,6 +68,11 @@ struct clone2_request {
     uint64_t flags;      /**< CLONE_* | exit signal; 0 if they could not be read */
     const pid_t *pids;   /**< oldest pid namespace first; 0: the next free one */
     uint32_t pids_count; /**< entries in `pids`: nr_pids, or 0 if they could not be read */
+    /** #CLONE2_WITH_DETAILS: the caller's command name, else "". The caller chooses it, and it may
+     * contain any byte but 0: don't print it unescaped. */
+    const char *comm;
+    int level;   /**< #CLONE2_WITH_DETAILS: level of the child's pid namespace; else -1 */
+    int64_t uid; /**< #CLONE2_WITH_DETAILS: the caller's effective uid; else -1 */
 };
 
 /**
@@ -88,6 +93,9 @@ struct clone2_event {
     int level; /**< #CLONE2_WITH_DETAILS: nesting level of the child's pid namespace; else -1 */
     /** One clause if the target's report does not match what it was sent to do; else NULL. */
     const char *doubt;
+    /** #CLONE2_WITH_DETAILS: the child's pid in the supervisor's pid namespace. 0: there is no
+     * child, or it can't be found out (in a nested pid namespace before Linux 6.11). */
+    pid_t child_here;
 };
 
 /** Why a listener is no longer served. */
@@ -104,7 +112,7 @@ enum clone2_log_level { CLONE2_LOG_WARNING = 0, CLONE2_LOG_INFO = 1 };
 enum clone2_supervisor_flags {
     /** Report failures only: each success then takes one round trip less (some 20 us). */
     CLONE2_FAILURES_ONLY = 1u << 0,
-    /** Fill in an event's `comm` and `level`; this costs some system calls. */
+    /** Fill in `comm`, `level`, `uid` and `child_here`; this costs some system calls. */
     CLONE2_WITH_DETAILS = 1u << 1
 };
 
