@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -60,6 +61,11 @@ void try_descriptors(Tries &tries)
     tries.add("recvmsg()", ::recvmsg(to.get(), &message, flags));
     tries.add("fcntl()", ::fcntl(to.get(), F_GETFD));
     tries.add("dup2()", ::dup2(to.get(), to.get()));
+    // Asio wakes a thread in epoll_wait() by this.
+    const Fd event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    if (event) {
+        tries.add("write()", ::eventfd_write(event.get(), 1));
+    }
 }
 
 void try_signals(Tries &tries)
