@@ -431,7 +431,8 @@ class Messages(harness.Case):
         agent.serves()
         agent.says(" planned: clone3(SIGCHLD, set_tid {7000})")
         for stage in ("received", "read", "slot", "redirected", "reported", "answered"):
-            self.assertRegex(agent.err(), rf'\d+ "clone2-call" \+\d+ us {stage}: ')
+            self.assertRegex(agent.err(), rf'\d+ "clone2-call" of clone2-shim \(uid 0, pid \d+ there\) '
+                             rf'\+\d+ us {stage}: ')
         self.assertEqual(agent.end(), 0)
 
     def test_no_stages_with_v_alone(self):

@@ -127,7 +127,7 @@ class Refused(harness.Case):
 
     def test_help_and_version(self):
         self.expect(self.shim("--help"), 0, out="Usage: clone2-shim")
-        self.expect(self.shim("--version"), 0, out="clone2-shim 0")
+        self.expect(self.shim("--version"), 0, out="clone2-shim 1")
 
     def test_no_agent(self):
         for path, text in ((self.path("nosuch"), "No such file"), ("/" + "x" * 200, "too long"),

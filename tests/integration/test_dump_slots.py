@@ -35,7 +35,7 @@ class Dump(harness.Case):
                          r"code: 0x[0-9a-f]+, \d+ bytes, \w+; signature 0x[0-9a-f]+, known\n"
                          r"area: 0x[0-9a-f]+, 256 KiB; header: signature known, of this code\n"
                          r"slots: 1 of \d+ in use\n")
-        self.assertRegex(result.out, rf'\n  0 at 0x[0-9a-f]+: thread {pid} "clone2-call" '
+        self.assertRegex(result.out, rf'\n  \d+ at 0x[0-9a-f]+: thread {pid} "clone2-call" '
                          r"\(alive, in system call 435\), used by the caller; "
                          r"clone3\(CLONE_VM\|CLONE_VFORK\|SIGCHLD[^)]*, set_tid \{7000\}\) "
                          r"for system call 387 from 0x[0-9a-f]+, received \d+ ms ago\n")
@@ -48,7 +48,8 @@ class Dump(harness.Case):
     def test_a_boot_in_progress(self):
         session = Session(self)
         self.assertEqual(session.call("7000"), [7000])  # it serves, with all its threads
-        held = tracing.Before(server(self), PWRITE64)  # what a boot report is answered with
+        # What a boot report is answered with, after the code's four parts and the boot slot.
+        held = tracing.Before(server(self), PWRITE64, after=5)
         call = session.start_calls("7000")
         self.wait(held.reached, "the answer to the boot report")
         result = self.dump(call.pid)

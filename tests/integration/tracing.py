@@ -52,11 +52,12 @@ def arguments(pid, tid):
 
 class Before:
     """Runs a process until one of its threads enters this system call, and holds it there until
-    let_go(). With `first`: the call with this first argument. Leaves threads that are in the call
-    `sleeping` alone."""
+    let_go(). With `first`: the call with this first argument. With `after`: only after so many other
+    such calls. Leaves threads that are in the call `sleeping` alone."""
 
-    def __init__(self, pid, number, sleeping=None, first=None):
+    def __init__(self, pid, number, sleeping=None, first=None, after=0):
         self.pid, self.number, self.first = pid, str(number), first
+        self.stops_to_pass = 2 * after  # at the entry and at the exit
         self.traced = {}
         for tid in tasks(pid):
             try:
@@ -92,7 +93,10 @@ class Before:
         return False
 
     def _is_wanted(self, tid):
-        return self.first is None or arguments(self.pid, tid)[0] == self.first
+        if self.first is not None and arguments(self.pid, tid)[0] != self.first:
+            return False
+        self.stops_to_pass -= 1
+        return self.stops_to_pass < 0
 
     def finish_call(self):
         """Lets the thread that was reached run to the end of that call, and holds it there."""

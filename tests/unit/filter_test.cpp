@@ -158,18 +158,18 @@ TEST_CASE("build_filter: mistaken calls, but no other call by their numbers")
         std::uint32_t nr;
         bool always; ///< whatever the arguments are
     };
-    for (const auto &[arch, nr, always] : std::initializer_list<Case>{
+    for (const Case &each : std::initializer_list<Case>{
              {AUDIT_ARCH_X86_64, x32 | 387, true},
              {AUDIT_ARCH_X86_64, 337, true},
              {AUDIT_ARCH_X86_64, 300, false},
              {AUDIT_ARCH_I386, 337, false},
              {AUDIT_ARCH_I386, 338, false},
          }) {
-        CAPTURE(arch);
-        CAPTURE(nr);
-        CHECK(run(program, arch, nr, pointers) == SECCOMP_RET_USER_NOTIF);
-        CHECK(run(program, arch, nr, numbers) ==
-              (always ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
+        CAPTURE(each.arch);
+        CAPTURE(each.nr);
+        CHECK(run(program, each.arch, each.nr, pointers) == SECCOMP_RET_USER_NOTIF);
+        CHECK(run(program, each.arch, each.nr, numbers) ==
+              (each.always ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
     }
     // Without a look at the arguments.
     for (const std::uint32_t nr : {39U, 299U, 386U, 388U, x32 | 39U, x32 | 337U}) {
