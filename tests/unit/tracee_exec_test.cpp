@@ -56,6 +56,7 @@ public:
     {
         Pipe ready = make_pipe();
         Pipe go = make_pipe();
+        Pipe settled = make_pipe();
         const auto body = [&, leader] {
             go.write.reset();
             std::thread third([&] {
@@ -71,7 +72,9 @@ public:
                 _exit(98);
             });
             if (leader == Leader::in_vfork && fork_and_wait() == 0) {
+                // The leader must not end before this: then its child would stay behind.
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
+                put_byte(settled.write);
                 for (;;) {
                     pause();
                 }
@@ -89,6 +92,9 @@ public:
         ready.write.reset();
         REQUIRE(read(ready.read.get(), &third_, sizeof third_) == sizeof third_);
         go_ = std::move(go.write);
+        if (leader == Leader::in_vfork) {
+            REQUIRE(get_byte(settled.read) == 'x');
+        }
         wait_for_state(pid(), leader == Leader::in_vfork ? "D" : "S");
     }
 
