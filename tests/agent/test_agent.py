@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -47,7 +48,8 @@ class Whose(harness.Case):
         target.give(agent, container="web")
         target.call(7000)
         who = rf'\d+ "[^"]+" of container "web" \(uid {os.geteuid()}, pid \d+ there\)'
-        self.assertRegex(agent.err(), rf"thread {who}: trampoline installed\n")
+        self.wait(lambda: re.search(rf"thread {who}: trampoline installed\n", agent.err()),
+                  "the news of the code")
         self.assertRegex(agent.err(), rf"clone2-supervise: {who} \+\d+ us planned: ")
 
 

@@ -116,7 +116,7 @@ class Budget(harness.Case):
             self.assertEqual(target.call(7000 + number), 7000 + number)
         agent.says("has used up its share of listeners kept across restarts: 1 of 3")
         agent.says("the service manager can't keep its listener")
-        self.assertEqual(len(manager.names()), 1)
+        self.wait(lambda: len(manager.names()) == 1, "one listener to be kept")
         self.assertEqual(agent.end(signal.SIGKILL), -signal.SIGKILL)
         self.assertEqual(targets[1].call(7003), -38)
         manager.start("b")

@@ -19,7 +19,7 @@ sleep 1001 &
 setsid sh -c 'sleep 1004 & exec sleep 1005' &
 sleep 1006 & kill -STOP $!
 """
-SLEEPERS = 5  # and one that is stopped before it has executed sleep
+SLEEPERS = 5  # and one that is stopped, perhaps before it has executed sleep
 # A parent in a process of its own: it starts a command and stays.
 PARENT = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
 
@@ -28,13 +28,16 @@ class DieWithParent(harness.Case):
     def sleepers(self):
         return [p for p in procs.named("sleep") if p.state != "Z"]
 
+    def running(self):
+        return [p for p in self.sleepers() if p.state != "T"]
+
     def start_tree(self, *options, end="sleep 1000"):
         """A parent, the wrapper and its tree. Returns the pids of the first two."""
         parent = self.start(harness.PYTHON, "-S", "-c", PARENT, harness.SUPERVISE, *options, "--",
                             "sh", "-c", TREE + f"echo $$ >{self.path('begun')}\n" + end)
         self.addCleanup(parent.stderr.close)
         self.wait(lambda: self.read("begun").endswith("\n") and
-                  len(self.sleepers()) >= SLEEPERS, "the tree")
+                  len(self.running()) >= SLEEPERS, "the tree")
         # PROGRAM's tree has its own pids in a new namespace, and ours as well.
         wrapper = self.wait(lambda: [p for p in procs.named(procs.COMMAND)
                                      if p.ppid == parent.pid], "the wrapper")[0]
@@ -94,7 +97,7 @@ class DieWithParent(harness.Case):
         reaper = procs.named(procs.REAP)[0].pid
         # The reaper leaves the job when it has seen that.
         self.wait(lambda: procs.get(reaper).session == reaper, "the reaper to notice")
-        self.assertEqual(len(self.sleepers()), SLEEPERS + 1)  # and PROGRAM's last
+        self.assertEqual(len(self.running()), SLEEPERS + 1)  # and PROGRAM's last
 
     def test_what_program_leaves_behind_lives_on(self):
         parent, _ = self.start_tree("--die-with-parent", end=self.held_end())
@@ -102,7 +105,7 @@ class DieWithParent(harness.Case):
         self.assertEqual(parent.wait(harness.RUN_SECONDS), 0)
         reaper = procs.named(procs.REAP)[0].pid
         self.wait(lambda: procs.get(reaper).session == reaper, "the reaper to leave the job")
-        self.assertEqual(len(self.sleepers()), SLEEPERS)
+        self.assertEqual(len(self.running()), SLEEPERS)
 
     def test_wait_all(self):
         # The wrapper still waits, so what PROGRAM left behind ends with it.

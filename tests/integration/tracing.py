@@ -59,13 +59,17 @@ class Before:
         self.pid, self.number, self.first = pid, str(number), first
         self.stops_to_pass = 2 * after  # at the entry and at the exit
         self.traced = {}
-        for tid in tasks(pid):
-            try:
-                if system_call(pid, tid) != str(sleeping):
-                    hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
-                    self.traced[tid] = 0
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended
+        seen = set()
+        # A thread that is not held yet may create another one.
+        while new := set(tasks(pid)) - seen:
+            seen |= new
+            for tid in new:
+                try:
+                    if system_call(pid, tid) != str(sleeping):
+                        hold(tid, O_TRACESYSGOOD | O_TRACECLONE)
+                        self.traced[tid] = 0
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # it has ended
         self._go_on(list(self.traced))
 
     def _go_on(self, tids):
