@@ -129,9 +129,11 @@ TEST_CASE("ListenerNote: a call of which the agent noted nothing itself is not l
     Caller caller;
     auto note = ListenerNote::create(Subject());
     REQUIRE(note);
+#ifndef __SANITIZE_THREAD__ // which holds signals back while a call that it does not know blocks
     for (int i = 0; i < 200; ++i) {
         caller.interrupt();
     }
+#endif
     CHECK(caller.receive(note->room()) != 0);
     const ListenerNote next = reopened(*note);
     CHECK(next.fail_orphans(caller.listener()) == 1);
