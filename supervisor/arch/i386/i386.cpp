@@ -287,21 +287,7 @@ public:
     [[nodiscard]] Result<void> enter(const Tracee &tracee, const Notification &notification,
                                      bool answered, RemotePtr entry, RemotePtr slot) const override
     {
-        auto regs = x86::get_registers(tracee);
-        if (!regs) {
-            return regs.error();
-        }
-        if (!x86::is_there(*regs, notification, answered)) {
-            return Error(Cause::target_moved, tracee.tid());
-        }
-        if (regs->cs != user32_cs) {
-            return Error(Cause::other_code_segment, tracee.tid());
-        }
-        // One write of all registers is the commit point: until then eax holds the answer.
-        regs->orig_rax = x86::no_restart;
-        regs->rax = slot.value();
-        regs->rip = entry.value();
-        return x86::set_registers(tracee, *regs);
+        return enter_by_rax(tracee, notification, answered, entry, slot, user32_cs);
     }
 
     [[nodiscard]] Result<void> leave(const Tracee &tracee, const SlotCall &call,

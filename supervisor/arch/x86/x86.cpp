@@ -60,4 +60,25 @@ Result<void> X86::end_call(const Tracee &tracee, const Notification &notificatio
     return set_registers(tracee, *regs);
 }
 
+Result<void> X86::enter_by_rax(const Tracee &tracee, const Notification &notification,
+                               bool answered, RemotePtr entry, RemotePtr slot,
+                               unsigned long long cs)
+{
+    auto regs = get_registers(tracee);
+    if (!regs) {
+        return regs.error();
+    }
+    if (!is_there(*regs, notification, answered)) {
+        return Error(Cause::target_moved, tracee.tid());
+    }
+    if (regs->cs != cs) {
+        return Error(Cause::other_code_segment, tracee.tid());
+    }
+    // One write of all registers is the commit point: until then rax holds the answer.
+    regs->orig_rax = no_restart;
+    regs->rax = slot.value();
+    regs->rip = entry.value();
+    return set_registers(tracee, *regs);
+}
+
 } // namespace clone2::x86

@@ -47,6 +47,12 @@ protected:
     }
     ~X86() = default;
 
+    /// enter() for code that finds its slot's address in rax and runs in code segment `cs`.
+    [[nodiscard]] static Result<void> enter_by_rax(const Tracee &tracee,
+                                                   const Notification &notification, bool answered,
+                                                   RemotePtr entry, RemotePtr slot,
+                                                   unsigned long long cs);
+
 private:
     [[nodiscard]] std::uint64_t offset_of(const std::byte *label) const
     {
