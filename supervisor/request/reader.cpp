@@ -14,6 +14,8 @@ namespace clone2
 
 /// A single look at the caller's memory that reads everything that may be needed.
 struct CallReader::Look {
+    Arguments args{};
+    std::optional<RemotePtr> structure_at;
     std::array<std::byte, max_structure> structure{};
     bool structure_read = false;
     CodeMark mark;
@@ -120,9 +122,10 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
         size += to.size();
         return size;
     };
-    const Arguments args = arch.arguments(notification.args);
-    const std::optional<RemotePtr> structure = abi.structure(args);
-    const std::size_t structure_end = structure ? add(*structure, first(look.structure, abi)) : 0;
+    look.args = arch.arguments(notification.args);
+    look.structure_at = abi.structure(look.args);
+    const std::size_t structure_end =
+        look.structure_at ? add(*look.structure_at, first(look.structure, abi)) : 0;
     const std::size_t mark_end = add(mark_address(notification, arch), bytes_of(look.mark));
     std::size_t image_end = size;
     if (look.lease) {
@@ -132,7 +135,7 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
         image_end = add(look.guess->code, bytes_of(look.code));
     }
     // Last, because the address may be anything: a partial read is an answer, too.
-    if (const std::optional<RemotePtr> pids = abi.pids(args)) {
+    if (const std::optional<RemotePtr> pids = abi.pids(look.args)) {
         add(*pids, std::as_writable_bytes(std::span(look.pids)));
     }
     const Result<std::size_t> read = read_memory(notification.tid, {pieces.data(), count});
@@ -153,19 +156,18 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
                                      const Architecture &arch, Look look) const
 {
     const pid_t tid = notification.tid;
-    const Arguments args = arch.arguments(notification.args);
-    const std::optional<RemotePtr> structure = abi.structure(args);
     ProgramCall seen;
     seen.args_readable =
         look.structure_read ||
-        read_write_only(*procfs_, tid, *structure, first(look.structure, abi)).has_value();
+        read_write_only(*procfs_, tid, *look.structure_at, first(look.structure, abi)).has_value();
     if (!seen.args_readable) {
         return seen;
     }
     Request &request = seen.request;
     request = abi.decode(
-        args, structure ? first(look.structure, abi) : std::span<const std::byte>(), arch);
-    if (abi.pids(args) && look.pids_read >= request.asked().size_bytes()) {
+        look.args, look.structure_at ? first(look.structure, abi) : std::span<const std::byte>(),
+        arch);
+    if (abi.pids(look.args) && look.pids_read >= request.asked().size_bytes()) {
         std::copy(look.pids.begin(), look.pids.end(), request.pids);
     } else {
         read_pids(tid, request);
