@@ -2,20 +2,15 @@
 #include "calls/scheduler.hpp"
 
 #include "base/clock.hpp"
-#include "base/thread.hpp"
 
 #include <linux/kcmp.h>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <exception>
 #include <limits>
-#include <optional>
 #include <vector>
 
 namespace clone2
@@ -24,18 +19,8 @@ namespace clone2
 namespace
 {
 
-/// Parked threads beyond this number end.
-constexpr unsigned max_parked = 4;
 /// A thread that boots the same address space needs some 100 us; try again after this.
 constexpr std::chrono::milliseconds again_after{1};
-/// If no call has ended for this long, a call is held up.
-constexpr std::chrono::milliseconds held_up{2};
-/// The watchdog sleeps after this many rounds without a call.
-constexpr unsigned quiet_rounds = 20;
-/// A busy listener must not keep other listeners, or a stop, from being noticed.
-constexpr std::uint64_t calls_between_looks = 32;
-/// The most handlers run in one such look, because there may always be another one, too.
-constexpr unsigned handlers_in_look = 64;
 /// A listener is kept if two calls arrive within this time, and for as long after the last.
 constexpr std::chrono::milliseconds soon{20};
 
@@ -76,89 +61,6 @@ void Scheduler::make_ready(const std::shared_ptr<ServedListener> &served)
     }
 }
 
-bool Scheduler::call_worker(Lock &lock)
-{
-    if (parked_ > called_) {
-        ++called_;
-        wake_worker_.notify_one();
-        return true;
-    }
-    return start_worker(lock);
-}
-
-bool Scheduler::start_worker(Lock &lock)
-{
-    ++workers_;
-    try {
-        Thread([this] {
-            try {
-                work(true);
-            } catch (const std::exception &error) {
-                diagnostics_.warn(std::string("a thread ends: ") + error.what());
-            }
-            const Lock guard(*this);
-            --workers_;
-            worker_ended_.notify_all();
-        }).detach();
-        return true;
-    } catch (const std::exception &error) {
-        --workers_; // the next calls wait until a thread is free again
-        lock.unlock();
-        diagnostics_.warn(std::string("no further thread: ") + error.what());
-        lock.lock();
-        return false;
-    }
-}
-
-void Scheduler::work(bool may_end)
-{
-    Lock lock(*this);
-    while (!stopped_) {
-        if (!leading_ && served_ - looked_ > calls_between_looks) {
-            look(lock, handlers_in_look);
-        } else if (!again_.empty()) {
-            serve_again(lock);
-        } else if (!ready_.empty()) {
-            take(lock);
-        } else if (!leading_) {
-            lead(lock);
-        } else if (may_end && parked_ >= max_parked) {
-            return;
-        } else {
-            ++parked_;
-            lock.wait(wake_worker_, [this] { return called_ > 0 || stopped_; });
-            --parked_;
-            called_ -= called_ > 0 ? 1 : 0;
-        }
-    }
-}
-
-void Scheduler::lead(Lock &lock)
-{
-    // Handlers only mark what is ready.
-    if (!leading(lock, [this] { return loop_.run_one(); })) {
-        stop_all();
-    }
-}
-
-template <typename Run>
-bool Scheduler::leading(Lock &lock, Run run)
-{
-    struct Leading { // unwinds even if marking fails for lack of memory
-        Lock &lock;
-        bool &flag;
-        ~Leading()
-        {
-            lock.lock();
-            flag = false;
-        }
-    };
-    leading_ = true;
-    const Leading until_end{lock, leading_};
-    lock.unlock();
-    return run();
-}
-
 /// Runs what may hold up this thread. The watchdog then takes care of the others.
 template <typename Run>
 void Scheduler::serving(Lock &lock, Run run)
@@ -180,20 +82,6 @@ void Scheduler::serving(Lock &lock, Run run)
     const Serving until_end{lock, serving_};
     lock.unlock();
     run();
-}
-
-/// Like lead(), but does not wait.
-void Scheduler::look(Lock &lock, unsigned most)
-{
-    const bool stopped = leading(lock, [this, most] {
-        for (unsigned i = 0; i < most && loop_.run_ready(); ++i) {
-        }
-        return loop_.stopped();
-    });
-    looked_ = served_;
-    if (stopped) {
-        stop_all();
-    }
 }
 
 void Scheduler::serve_again(Lock &lock)
@@ -443,53 +331,6 @@ std::size_t Scheduler::serve_pending(std::size_t most)
     return served_ - before;
 }
 
-void Scheduler::watch_over()
-{
-    Lock lock(*this);
-    while (!stopped_) {
-        lock.wait(wake_watchdog_, [this] { return watching_ || stopped_; });
-        for (unsigned quiet = 0; quiet < quiet_rounds && !stopped_;) {
-            const std::uint64_t before = served_;
-            lock.wait_for(wake_watchdog_, held_up, [this] { return stopped_; });
-            if (served_ != before) {
-                quiet = 0;
-                continue;
-            }
-            if (serving_ == 0) {
-                ++quiet;
-                continue;
-            }
-            // Without a leader nothing would wake us again.
-            quiet = leading_ ? quiet + 1 : 0;
-            // Calls are held up. Other threads must now do what only the held-up ones would do.
-            for (const std::shared_ptr<ServedListener> &served : listeners_) {
-                if (!served->armed && !served->waiting && !served->kept) {
-                    make_ready(served);
-                }
-            }
-            if (!ready_.empty() || !again_.empty() || !leading_) {
-                call_worker(lock);
-            }
-        }
-        watching_ = false;
-    }
-}
-
-void Scheduler::stop_all()
-{
-    stopped_ = true;
-    loop_.stop();
-    (void)::eventfd_write(stop_event_.get(), 1); // -1 if there is none
-    wake_worker_.notify_all();
-    wake_watchdog_.notify_all();
-}
-
-void Scheduler::stop()
-{
-    const Lock lock(*this);
-    stop_all();
-}
-
 std::size_t Scheduler::listener_count()
 {
     const Lock lock(*this);
@@ -511,40 +352,6 @@ bool Scheduler::serves(int fd)
     return std::any_of(fds.begin(), fds.end(), [&](int other) {
         return ::syscall(SYS_kcmp, self, self, KCMP_FILE, fd, other) == 0;
     });
-}
-
-void Scheduler::run(Until until, const std::function<void()> &begin)
-{
-    std::optional<Thread> watchdog;
-    {
-        const Lock lock(*this);
-        if (until == Until::no_listener && listeners_.empty()) {
-            return;
-        }
-        watchdog.emplace([this] { watch_over(); });
-        until_ = until;
-        stop_event_ = Fd(::eventfd(stopped_ ? 1 : 0, EFD_CLOEXEC | EFD_NONBLOCK));
-        running_ = true;
-    }
-    std::exception_ptr failure;
-    try {
-        if (begin) {
-            begin();
-        }
-        work(false);
-    } catch (...) {
-        failure = std::current_exception();
-        stop();
-    }
-    watchdog.reset();
-    // With all targets gone, no thread can be held up for long.
-    Lock lock(*this);
-    lock.wait(worker_ended_, [this] { return workers_ == 0; });
-    running_ = false;
-    stopped_ = stopped_ && !std::exchange(finished_, false);
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
 }
 
 } // namespace clone2
