@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "base/procfs.hpp"
 
+#include "base/printable.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -148,6 +150,11 @@ std::string Procfs::comm(pid_t tid) const
         text.pop_back();
     }
     return text;
+}
+
+std::string Procfs::name_of(pid_t tid) const
+{
+    return std::to_string(tid) + " \"" + printable(comm(tid), "\\\"") + "\"";
 }
 
 } // namespace clone2

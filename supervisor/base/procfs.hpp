@@ -40,6 +40,8 @@ public:
     [[nodiscard]] std::vector<pid_t> pids() const;
     /// The command name (comm) of a thread; empty if it is gone.
     [[nodiscard]] std::string comm(pid_t tid) const;
+    /// For messages: '4711 "prog"', printable.
+    [[nodiscard]] std::string name_of(pid_t tid) const;
 
 private:
     Fd root_;

@@ -432,8 +432,7 @@ std::string CallHandler::name_of(const Call &call) const
 std::string CallHandler::caller_name(pid_t tid, const ListenerOwner &owner) const
 {
     const std::string peer = owner.peer_name();
-    return std::to_string(tid) + " \"" + printable(procfs_->comm(tid), "\\\"") + "\"" +
-           (peer.empty() ? "" : " of " + peer);
+    return procfs_->name_of(tid) + (peer.empty() ? "" : " of " + peer);
 }
 
 CallHandler::CallerDetails CallHandler::details_of(pid_t tid) const

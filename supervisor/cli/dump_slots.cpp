@@ -197,12 +197,12 @@ private:
 
     std::string owner(pid_t tid) const
     {
-        const std::string name = "thread " + std::to_string(tid);
         const Result<bool> shared = share_memory(pid_, tid);
         if (!shared) {
-            return name + (shared.error().err == ESRCH ? " (gone)" : " (not visible)");
+            return "thread " + std::to_string(tid) +
+                   (shared.error().err == ESRCH ? " (gone)" : " (not visible)");
         }
-        return name + " \"" + printable(procfs_.comm(tid), "\\\"") + "\" (" +
+        return "thread " + procfs_.name_of(tid) + " (" +
                (*shared ? "alive, " + stage(tid) : "of another process: left over from a fork") +
                ")";
     }
@@ -277,8 +277,7 @@ int dump_slots(const DumpSlots &what)
                     ? who + ": not permitted (it takes the right to trace it)"
                     : who + ": " + std::strerror(err));
     }
-    const std::string comm = printable(procfs.comm(what.pid), "\\\"");
-    const std::string text = who + " \"" + comm + "\"\n" + dump(procfs, what.pid);
+    const std::string text = "process " + procfs.name_of(what.pid) + "\n" + dump(procfs, what.pid);
     std::fputs(text.c_str(), stdout);
     return std::fflush(stdout) == 0 ? 0 : own_failure;
 }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/mistakes.hpp"
 
-#include "base/printable.hpp"
-
 #include <algorithm>
 #include <string>
 
@@ -19,8 +17,7 @@ void Mistakes::mention(const Notification &notification)
         return;
     }
     diagnostics_.warn("system call " + number_text(found->arch, found->number) + " of thread " +
-                      std::to_string(notification.tid) + " \"" +
-                      printable(procfs_->comm(notification.tid), "\\\"") + "\" is not served" +
+                      procfs_->name_of(notification.tid) + " is not served" +
                       (found->number > highest_number
                            ? ": programs of this ABI are not"
                            : " (--nr " + asked_.with(*found).text() + " would serve it)"));

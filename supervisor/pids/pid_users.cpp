@@ -2,7 +2,6 @@
 #include "pids/pid_users.hpp"
 
 #include "base/pid_list.hpp"
-#include "base/printable.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -70,11 +69,6 @@ std::vector<pid_t> threads_of(const Procfs &procfs, pid_t pid)
     return found;
 }
 
-std::string with_name(const Procfs &procfs, pid_t task)
-{
-    return std::to_string(task) + " \"" + printable(procfs.comm(task), "\\\"") + "\"";
-}
-
 std::string describe_task(const Procfs &procfs, pid_t task)
 {
     const pid_t leader = [&] {
@@ -82,18 +76,18 @@ std::string describe_task(const Procfs &procfs, pid_t task)
         return tgid.empty() ? task : tgid.front();
     }();
     if (leader != task) {
-        return "thread " + std::to_string(task) + " of process " + with_name(procfs, leader);
+        return "thread " + std::to_string(task) + " of process " + procfs.name_of(leader);
     }
-    return (procfs.state(task) == 'Z' ? "zombie " : "process ") + with_name(procfs, task);
+    return (procfs.state(task) == 'Z' ? "zombie " : "process ") + procfs.name_of(task);
 }
 
 std::string describe_use(const Procfs &procfs, PidUse use, pid_t task)
 {
     switch (use) {
     case PidUse::group:
-        return "the process group of process " + with_name(procfs, task);
+        return "the process group of process " + procfs.name_of(task);
     case PidUse::session:
-        return "the session of process " + with_name(procfs, task);
+        return "the session of process " + procfs.name_of(task);
     case PidUse::process:
     case PidUse::thread:
         break;
