@@ -32,7 +32,7 @@ void Diagnostics::tell(Level /*level*/, const std::string &message) const
 
 void Diagnostics::info(const std::string &message) const
 {
-    if (verbosity_ >= Verbosity::verbose) {
+    if (informs()) {
         tell(Level::info, printable(message, ""));
     }
 }

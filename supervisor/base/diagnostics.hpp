@@ -34,6 +34,8 @@ public:
     /// how many were dropped. Each user has its own ten, so that none can hide another's; `user`:
     /// whose target or peer it is about, nullopt: nobody's.
     void warn(const std::string &message, std::optional<uid_t> user = std::nullopt);
+    /// Whether info() prints anything.
+    [[nodiscard]] bool informs() const { return verbosity_ >= Verbosity::verbose; }
     /// What is happening; shown with -v.
     void info(const std::string &message) const;
     /// Whether trace() prints anything.

@@ -280,7 +280,8 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
     if (!order) {
         return;
     }
-    const std::string caller = name_of(call); // it may have ended when the answer is sent
+    // It may have ended when the answer is sent.
+    const std::string caller = diagnostics_.informs() ? name_of(call) : "";
     const Result<void> done = executor_.finish_boot(call.pending, report, *order);
     if (!done) {
         give_up(call, done.error(), &seen->request);
