@@ -4,6 +4,7 @@
 #include "cli/descriptors.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
+#include "cli/stops.hpp"
 #include "cli/title.hpp"
 #include "cli/witness.hpp"
 
@@ -76,62 +77,6 @@ ProgramStatus decode(int wait_status)
     }
     return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }
-
-/// Decides which SIGCONTs forwarded by the command PROGRAM gets. A shell continues the whole job,
-/// so the SIGCONT that the command received has reached PROGRAM, too. A second one would undo the
-/// next stop (fg followed at once by Ctrl-Z), even a stop that PROGRAM has yet to act on.
-class Stops
-{
-public:
-    void stopped()
-    {
-        end();
-        stopped_ = true;
-        accounted_ = false;
-        ++count_;
-    }
-    /// Whether it was known to be stopped.
-    bool continued()
-    {
-        end();
-        return std::exchange(stopped_, false);
-    }
-    /// Whether PROGRAM is still stopped by stop number `stops`. No if the command has forwarded a
-    /// SIGCONT, even if no continuation was reported: the kernel forgets a continuation when
-    /// PROGRAM ends, long before its end can be waited for.
-    [[nodiscard]] bool lasts(unsigned stops) const
-    {
-        return stopped_ && !accounted_ && stops == count_;
-    }
-    /// Whether to forward a SIGCONT from the command. `has_it`: it was sent to the whole group, so
-    /// PROGRAM already has it.
-    [[nodiscard]] bool wants(const ForwardedSignal &continuation, bool has_it)
-    {
-        // Others' SIGCONT reaches the command before the news of its effect.
-        if (continuation.stops < continued_by_others_ ||
-            (continuation.stops == continued_by_others_ && !continuation.goes_on)) {
-            continued_by_others_ = 0;
-            return false;
-        }
-        accounted_ = accounted_ || (stopped_ && (!has_it || continuation.stops == count_));
-        return !has_it;
-    }
-
-private:
-    void end()
-    {
-        if (stopped_ && !accounted_) {
-            continued_by_others_ = count_;
-        }
-    }
-
-    bool stopped_ = false;
-    unsigned count_ = 0;
-    /// The SIGCONT that ended (or will end) the last stop came from the command.
-    bool accounted_ = false;
-    /// The last stop that others ended, while a SIGCONT that came with its end is still expected.
-    unsigned continued_by_others_ = 0;
-};
 
 void tell(const ReaperLink &command, const ProgramStatus &news)
 {
@@ -315,7 +260,7 @@ void Parent::act_on(const ForwardedSignal &forwarded)
         judge(forwarded);
         break;
     case ForwardedSignal::Kind::do_stops_last:
-        if (stops_.lasts(forwarded.stops)) {
+        if (stops_.lasts(forwarded.stops) && may_be_stopped(child_)) {
             tell(command_, {ProgramStatus::Kind::still_stopped, forwarded.question, false});
         }
         break;

@@ -177,6 +177,28 @@ class Jobs(terminal.Case):
         t.key("C")
         self.assertEqual(t.last_status(), 130)
 
+    def test_stopped_group_is_continued_and_interrupted_at_once(self):
+        # The same, but PROGRAM begins to exit before the reaper has seen that it was continued: the
+        # kernel no longer reports that.
+        t = terminal.shell(self)
+        t.send("$S -- $PY -c 'import signal; x = bytearray(1 << 28); x[::4096] = b\"1\" * (1 << 16);"
+               " signal.signal(2, 0); print(\"REA\" + \"DY\"); signal.pause()'\n")
+        reaper = self.program(procs.REAP).pid
+        program = self.wait(lambda: [p for p in procs.everything() if p.ppid == reaper], "PROGRAM")[0]
+        t.expect("READY\n")
+        os.killpg(program.pgrp, signal.SIGSTOP)
+        t.expect("Stopped")
+        self.wait(lambda: procs.get(reaper).state == "S", "the news of the stop")
+        tracing.hold(reaper)
+        t.send("fg\n")
+        self.wait(lambda: t.foreground() == program.pgrp, "PROGRAM in the foreground")
+        self.handed_on(program.pgrp)
+        t.key("C")
+        while not procs.is_exiting(program.pid):
+            pass
+        tracing.let_go(reaper)
+        self.assertEqual(t.last_status(), 130)
+
     def test_killed_while_the_wrapper_stops(self):
         # PROGRAM's end is reported just before the wrapper stops.
         for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
