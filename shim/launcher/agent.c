@@ -138,3 +138,19 @@ int hand_over(long socket, long listener, const char *nr, const struct text *ref
     }
     return -1;
 }
+
+int ask_agent(long socket, struct text *answer)
+{
+    raw_call(SYS_shutdown, socket, SHUT_WR);
+    // It says a word only to a peer that it turns away.
+    const long received = receive_line(socket, answer);
+    if (received == 0) {
+        return 0;
+    }
+    if (received < 0) {
+        answer->size = 0;
+        add(answer, "read: ");
+        add_error(answer, -received);
+    }
+    return -1;
+}

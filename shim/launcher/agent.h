@@ -14,6 +14,10 @@ long connect_agent(const char *path, const char **call);
 int hand_over(long socket, long listener, const char *nr, const struct text *refusal,
               struct text *answer);
 
+// Whether an agent that was connected to serves this user. 0: it does. Otherwise `answer` says why
+// not. Hands nothing over; the agent sees a peer that has changed its mind.
+int ask_agent(long socket, struct text *answer);
+
 // Moves a descriptor above the standard ones and sets close-on-exec. If the caller has closed a
 // standard descriptor, PROGRAM must find it closed.
 long move_up(long fd);

@@ -6,16 +6,19 @@
 // only the system calls written here.
 #include "agent.h"
 #include "base/arch/native.h"
+#include "check.h"
 #include "exec.h"
-#include "filter/seccomp_filter.h"
+#include "filter.h"
 #include "options.h"
+#include "output.h"
 #include "probe.h"
 #include "text.h"
 
 #include <errno.h>
+#include <linux/audit.h>
 #include <sys/syscall.h>
 
-enum { OWN_FAILURE = 125, NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
+enum { NOT_EXECUTABLE = 126, NOT_FOUND = 127 };
 
 void shim_main(long *stack) __attribute__((noreturn));
 
@@ -24,23 +27,6 @@ __attribute__((noreturn)) static void end(long status)
     for (;;) {
         raw_call(SYS_exit_group, status);
     }
-}
-
-static void print(long fd, const char *text)
-{
-    raw_call(SYS_write, fd, text, length_of(text));
-}
-
-static void say(const char *before, const char *what, const char *after)
-{
-    static struct text line;
-    line.size = 0;
-    add(&line, "clone2-shim: ");
-    add_printable(&line, before);
-    add_printable(&line, what);
-    add_printable(&line, after);
-    add(&line, "\n");
-    print(2, line.at); // a single write keeps lines of several processes apart
 }
 
 static void say_error(const char *before, const char *what, const char *call, long err,
@@ -55,22 +41,11 @@ static void say_error(const char *before, const char *what, const char *call, lo
     say(before, what, after.at);
 }
 
-static const char *advice_for_filter(long err)
+static const char *advice_for_socket(long err)
 {
-    switch (err) {
-    case EBUSY:
-        return ": a seccomp listener already exists (another clone2-shim or clone2-supervise, or "
-               "the container's own listenerPath): the kernel allows one on a filter chain; "
-               "libclone2 "
-               "works there (LD_PRELOAD=libclone2.so.1)";
-    case EINVAL:
-        return ": this kernel has no seccomp user notification (5.0 or later needed)";
-    case EPERM:
-    case EACCES:
-        return ": a filter of this sandbox forbids it";
-    default:
-        return "";
-    }
+    return err == EACCES ? " (if an agent listens there, it must allow this user: --allow-uid)"
+                         : " (start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the "
+                           "path)";
 }
 
 // 0: PROGRAM has clone2.
@@ -81,21 +56,13 @@ static int get_clone2(const struct shim_options *options)
     const char *call;
     const long socket = connect_agent(options->socket, &call);
     if (socket < 0) {
-        say_error("no agent at ", options->socket, call, -socket,
-                  " (start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the path)");
+        say_error("no agent at ", options->socket, call, -socket, advice_for_socket(-socket));
         return -1;
     }
-    const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-    struct filter_options how = {SECCOMP_FILTER_FLAG_NEW_LISTENER | killable, killable, 1, 0};
-    struct sock_filter steps[MOST_CALLS * FILTER_NOTIFY_STEPS + 1];
-    struct sock_fprog program = {0, steps};
-    for (unsigned i = 0; i < options->calls.count; i++) {
-        filter_notify(&program, options->calls.at[i].audit_arch, options->calls.at[i].number);
-    }
-    filter_answer(&program, SECCOMP_RET_ALLOW);
     static struct text refusal;
     const int not_alone = under_a_filter();
-    const long listener = move_up(filter_install(&program, &how));
+    struct installed_filter installed;
+    const long listener = move_up(install_listener(&options->calls, &installed));
     if (listener < 0) {
         say_error("installing the filter", "", "seccomp: ", -listener,
                   advice_for_filter(-listener));
@@ -104,7 +71,10 @@ static int get_clone2(const struct shim_options *options)
     }
     for (unsigned i = 0; not_alone && i < options->calls.count && !refusal.size; i++) {
         if (options->calls.at[i].audit_arch == NATIVE_AUDIT_ARCH) {
-            probe_number(listener, options->calls.at[i].number, &refusal);
+            const long seen = probe_call(listener, options->calls.at[i].number);
+            if (is_refused(seen)) {
+                add_outcome(&refusal, seen);
+            }
         }
     }
     const int result = hand_over(socket, listener, options->nr, &refusal, &answer);
@@ -132,11 +102,11 @@ void shim_main(long *stack)
     // With argc 0, argv has only its NULL.
     switch (parse_options(argc > 0 ? argv + 1 : argv, environment, &options, &wrong, &word)) {
     case PARSED_HELP:
-        print(1, help_text);
-        end(0);
+        end(print(1, help_text) ? 0 : OWN_FAILURE);
     case PARSED_VERSION:
-        print(1, "clone2-shim " CLONE2_VERSION "\n");
-        end(0);
+        end(print(1, "clone2-shim " CLONE2_VERSION "\n") ? 0 : OWN_FAILURE);
+    case PARSED_CHECK:
+        end(run_check(&options));
     case PARSED_WRONG:
         say(word ? word : "", word ? ": " : "", wrong);
         end(OWN_FAILURE);

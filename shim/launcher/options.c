@@ -7,19 +7,26 @@
 static const char default_nr[] = "387,i386:387";
 
 const char help_text[] =
-    "Usage: clone2-shim [--socket PATH] [--nr N[,N...]] [--optional|--require] [--] PROGRAM "
-    "[ARG...]\n\n"
+    "Usage: clone2-shim [-n N[,N...]] [--socket PATH] [--optional|--require] [--] PROGRAM "
+    "[ARG...]\n"
+    "       clone2-shim --check[=FEATURE] [-n N[,N...]] [--socket PATH]\n\n"
     "Run PROGRAM with the clone2 system call inside a container or sandbox. An agent outside\n"
     "(clone2-supervise --listen) serves it; the agent's socket must be mounted inside.\n\n"
     "  --socket PATH  the agent's socket (default: $CLONE2_SOCKET, or\n"
     "                 /run/clone2-supervise/agent.sock)\n"
-    "  --nr N[,N...]  the system call numbers to give to clone2, each as [ARCH:]N[=ABI]; ARCH is\n"
+    "  -n, --nr N[,N...]\n"
+    "                 the system call numbers to give to clone2, each as [ARCH:]N[=ABI]; ARCH is\n"
     "                 x86_64 (default) or i386, ABI clone2 (default), eclone or clone_with_pids\n"
     "                 (default: 387 of each ARCH). Numbers of other system calls are refused\n"
     "  --optional     if clone2 is not available, say so and run PROGRAM without it\n"
     "  --require      don't run PROGRAM, either, if the sandbox's own filter refuses the number\n"
     "                 (default: warn)\n"
-    "  --help, --version\n\n"
+    "  --check[=FEATURE]\n"
+    "                 print what this place allows, run nothing. Exit status: 0 if clone2-shim "
+    "can\n"
+    "                 run programs here or, with FEATURE, if that feature is there, else 1\n"
+    "  -h, --help     print this\n"
+    "  -V, --version  print the version\n\n"
     "Exit status: 125: clone2 is not available; 126: PROGRAM can't be executed; 127: it was not\n"
     "found; else PROGRAM's own.\n";
 
@@ -39,11 +46,15 @@ const char *variable(char **environment, const char *name)
     return NULL;
 }
 
-// The value of option `name` at *at, written as "NAME VALUE" (then *at moves to the value) or
-// "NAME=VALUE". NULL: another option, or no value (then *at is at the end).
-static const char *value_of(const char *name, char ***at)
+// The value of option `name` or "-LETTER" at *at, written as "NAME VALUE" (then *at moves to the
+// value), "NAME=VALUE" or "-LETTERVALUE". NULL: another option, or no value (then *at is at the
+// end).
+static const char *value_of(const char *name, char letter, char ***at)
 {
     const char *have = **at;
+    if (letter && have[1] == letter) {
+        return have[2] ? have + 2 : *++*at;
+    }
     for (; *name && *have == *name; name++) {
         have++;
     }
@@ -54,6 +65,21 @@ static const char *value_of(const char *name, char ***at)
         return have + 1;
     }
     return *++*at;
+}
+
+// --check runs nothing. "--check FEATURE" is accepted, because people type it.
+static enum parsed parse_check(struct shim_options *options, const char **wrong, const char **word)
+{
+    char **rest = options->program;
+    if (*rest && !options->feature) {
+        options->feature = *rest++;
+    }
+    if (*rest) {
+        *word = *rest;
+        *wrong = "--check runs no program";
+        return PARSED_WRONG;
+    }
+    return PARSED_CHECK;
 }
 
 enum parsed parse_options(char **arguments, char **environment, struct shim_options *options,
@@ -67,6 +93,8 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
     (void)parse_calls(default_nr, &options->calls);
     options->optional = 0;
     options->require = 0;
+    options->check = 0;
+    options->feature = NULL;
     for (; *arguments && (*arguments)[0] == '-' && (*arguments)[1]; arguments++) {
         const char *value;
         *word = *arguments;
@@ -74,10 +102,10 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
             arguments++;
             break;
         }
-        if (equal(*arguments, "--help")) {
+        if (equal(*arguments, "--help") || equal(*arguments, "-h")) {
             return PARSED_HELP;
         }
-        if (equal(*arguments, "--version")) {
+        if (equal(*arguments, "--version") || equal(*arguments, "-V")) {
             return PARSED_VERSION;
         }
         if (equal(*arguments, "--optional")) {
@@ -86,9 +114,14 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         } else if (equal(*arguments, "--require")) {
             options->require = 1;
             options->optional = 0;
-        } else if ((value = value_of("--socket", &arguments))) {
+        } else if (equal(*arguments, "--check")) {
+            options->check = 1;
+        } else if ((value = value_of("--check", 0, &arguments))) {
+            options->check = 1;
+            options->feature = value;
+        } else if ((value = value_of("--socket", 0, &arguments))) {
             options->socket = value;
-        } else if (*arguments && (value = value_of("--nr", &arguments))) {
+        } else if (*arguments && (value = value_of("--nr", 'n', &arguments))) {
             options->nr = value;
             *wrong = parse_calls(value, &options->calls);
             if (*wrong) {
@@ -100,6 +133,9 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         }
     }
     options->program = arguments;
+    if (options->check) {
+        return parse_check(options, wrong, word);
+    }
     if (*arguments) {
         return PARSED_RUN;
     }

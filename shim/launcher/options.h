@@ -11,9 +11,11 @@ struct shim_options {
     int optional;   // run PROGRAM even if clone2 is not available
     int require;    // run no PROGRAM if a stricter filter refuses the number
     char **program; // ends with NULL
+    int check;
+    const char *feature; // the only one to check; NULL: all
 };
 
-enum parsed { PARSED_RUN, PARSED_HELP, PARSED_VERSION, PARSED_WRONG };
+enum parsed { PARSED_RUN, PARSED_HELP, PARSED_VERSION, PARSED_CHECK, PARSED_WRONG };
 
 // Options end at the first word that is not one, or after "--". On error, `*wrong` says what is
 // wrong, and `*word` with which word.

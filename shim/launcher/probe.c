@@ -17,9 +17,6 @@
 #include <fcntl.h>
 #include <signal.h>
 
-// Our answer to the call. No filter would return it.
-enum { REACHED = EXFULL };
-
 int under_a_filter(void)
 {
     return raw_call(SYS_prctl, PR_GET_SECCOMP) != SECCOMP_MODE_DISABLED;
@@ -51,18 +48,18 @@ static int answer(long listener, long child_ended)
         return 0;
     }
     sent.response.id = received.notif.id;
-    sent.response.error = -REACHED;
+    sent.response.error = -PROBE_REACHED;
     return raw_call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &sent) >= 0;
 }
 
-void probe_number(long listener, long nr, struct text *refusal)
+long probe_call(long listener, long nr)
 {
     // A child that could not be waited for would stay PROGRAM's.
     int status = 0;
     int ends[2];
     if (raw_call(SYS_wait4, raw_call(SYS_getpid), &status, WNOHANG, NULL) != -ECHILD ||
         raw_call(SYS_pipe2, ends, O_CLOEXEC) < 0) {
-        return;
+        return PROBE_FAILED;
     }
     const long child = raw_call(SYS_clone, 0, 0, 0, 0, 0);
     if (child == 0) {
@@ -73,8 +70,9 @@ void probe_number(long listener, long nr, struct text *refusal)
         }
     }
     raw_call(SYS_close, ends[1]); // the child has the only one
+    long seen = PROBE_FAILED;
     if (child > 0) {
-        const int answered = answer(listener, ends[0]);
+        const int answered = listener == NO_LISTENER || answer(listener, ends[0]);
         if (!answered) {
             raw_call(SYS_kill, child, SIGKILL);
         }
@@ -82,12 +80,25 @@ void probe_number(long listener, long nr, struct text *refusal)
         do {
             waited = raw_call(SYS_wait4, child, &status, __WALL, NULL);
         } while (waited == -EINTR);
-        if (answered && waited == child && WIFSIGNALED(status)) {
-            add(refusal, "signal ");
-            add_number(refusal, WTERMSIG(status));
-        } else if (answered && waited == child && WEXITSTATUS(status) != REACHED) {
-            add_error(refusal, WEXITSTATUS(status));
+        if (answered && waited == child) {
+            seen = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
         }
     }
     raw_call(SYS_close, ends[0]);
+    return seen;
+}
+
+int is_refused(long seen)
+{
+    return seen != PROBE_REACHED && seen != PROBE_FAILED;
+}
+
+void add_outcome(struct text *text, long seen)
+{
+    if (seen < 0) {
+        add(text, "signal ");
+        add_number(text, -seen);
+    } else {
+        add_error(text, seen);
+    }
 }

@@ -4,13 +4,26 @@
 
 #include "text.h"
 
+#include <errno.h>
+
 // Whether the caller already runs under a seccomp filter, or this can't be known.
 int under_a_filter(void);
 
-// Makes one call by this number under the filter that has `listener`, in a child, and answers it.
-// Nothing of it reaches PROGRAM or an agent. If a stricter filter refuses the number, adds to
-// `refusal` how: "Operation not permitted", or "signal 31". Nothing is added if the call arrives,
-// or if that can't be found out.
-void probe_number(long listener, long nr, struct text *refusal);
+enum {
+    NO_LISTENER = -1,
+    PROBE_REACHED = EXFULL, // our answer; no filter would return it
+    PROBE_FAILED = 1000,    // no errno
+};
+
+// Makes one call by this number, with null arguments, in a child: a filter may kill it. If it
+// reaches `listener`, it is answered there; nothing of it reaches PROGRAM or an agent. Returns the
+// call's errno (0: none), -N if signal N ended the child, or PROBE_FAILED if it can't be found out.
+long probe_call(long listener, long nr);
+
+// Whether a stricter filter keeps a call from our listener, given what probe_call() returned.
+int is_refused(long seen);
+
+// Adds "Operation not permitted", or "signal 31".
+void add_outcome(struct text *text, long seen);
 
 #endif

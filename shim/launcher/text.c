@@ -96,40 +96,62 @@ void add_number(struct text *text, long number)
     add(text, digits + at);
 }
 
-void add_error(struct text *text, long err)
+#define ERROR(err, text)                                                                           \
+    {                                                                                              \
+        err, #err, text                                                                            \
+    }
+static const struct known_error {
+    long err;
+    const char *name;
+    const char *text;
+} known_errors[] = {
+    ERROR(EPERM, "Operation not permitted"),
+    ERROR(ENOENT, "No such file or directory"),
+    ERROR(E2BIG, "Argument list too long"),
+    ERROR(ENOEXEC, "Exec format error"),
+    ERROR(EAGAIN, "no answer in time"),
+    ERROR(ENOMEM, "Cannot allocate memory"),
+    ERROR(EACCES, "Permission denied"),
+    ERROR(EBUSY, "Device or resource busy"),
+    ERROR(ENOTDIR, "Not a directory"),
+    ERROR(EISDIR, "Is a directory"),
+    ERROR(EINVAL, "Invalid argument"),
+    ERROR(EMFILE, "Too many open files"),
+    ERROR(ETXTBSY, "Text file busy"),
+    ERROR(EPIPE, "Broken pipe"),
+    ERROR(ENAMETOOLONG, "File name too long"),
+    ERROR(ENOSYS, "Function not implemented"),
+    ERROR(ELOOP, "Too many levels of symbolic links"),
+    ERROR(EPROTOTYPE, "not a stream socket"),
+    ERROR(EAFNOSUPPORT, "no unix sockets here"),
+    ERROR(ECONNRESET, "Connection reset by peer"),
+    ERROR(ECONNREFUSED, "Connection refused"),
+};
+
+static const struct known_error *find_error(long err)
 {
-    static const struct {
-        long err;
-        const char *text;
-    } known[] = {
-        {EPERM, "Operation not permitted"},
-        {ENOENT, "No such file or directory"},
-        {E2BIG, "Argument list too long"},
-        {ENOEXEC, "Exec format error"},
-        {EAGAIN, "no answer in time"},
-        {ENOMEM, "Cannot allocate memory"},
-        {EACCES, "Permission denied"},
-        {EBUSY, "Device or resource busy"},
-        {ENOTDIR, "Not a directory"},
-        {EISDIR, "Is a directory"},
-        {EINVAL, "Invalid argument"},
-        {EMFILE, "Too many open files"},
-        {ETXTBSY, "Text file busy"},
-        {EPIPE, "Broken pipe"},
-        {ENAMETOOLONG, "File name too long"},
-        {ENOSYS, "Function not implemented"},
-        {ELOOP, "Too many levels of symbolic links"},
-        {EPROTOTYPE, "not a stream socket"},
-        {EAFNOSUPPORT, "no unix sockets here"},
-        {ECONNRESET, "Connection reset by peer"},
-        {ECONNREFUSED, "Connection refused"},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (known[i].err == err) {
-            add(text, known[i].text);
-            return;
+    for (size_t i = 0; i < sizeof known_errors / sizeof known_errors[0]; i++) {
+        if (known_errors[i].err == err) {
+            return &known_errors[i];
         }
     }
-    add(text, "error ");
-    add_number(text, err);
+    return NULL;
+}
+
+void add_error(struct text *text, long err)
+{
+    const struct known_error *const known = find_error(err);
+    add(text, known ? known->text : "error ");
+    if (!known) {
+        add_number(text, err);
+    }
+}
+
+void add_error_name(struct text *text, long err)
+{
+    const struct known_error *const known = find_error(err);
+    add(text, known ? known->name : "errno ");
+    if (!known) {
+        add_number(text, err);
+    }
 }

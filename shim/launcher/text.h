@@ -28,5 +28,7 @@ void add_number(struct text *text, long number);
 
 // "Connection refused", or "error 4711".
 void add_error(struct text *text, long err);
+// "ECONNREFUSED", or "errno 4711".
+void add_error_name(struct text *text, long err);
 
 #endif

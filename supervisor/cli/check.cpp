@@ -4,6 +4,7 @@
 #include "base/capabilities.h"
 #include "base/diagnostics.hpp"
 #include "base/kernel_clone2.hpp"
+#include "base/nesting_level.h"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
 #include "cli/check_sandbox.hpp"
@@ -275,7 +276,7 @@ std::string describe_privilege(const std::string &capability)
 std::vector<Feature> probe_features(const Check &check)
 {
     const ListenerProbe listener = probe_listener();
-    const int level = probe_nesting_level();
+    const int level = nesting_level();
     const std::string capability = privilege();
     const bool shares = share_memory(::getpid(), ::getpid()).has_value();
 

@@ -2,6 +2,7 @@
 #include "cli/check_sandbox.hpp"
 
 #include "base/kernel_clone2.hpp"
+#include "base/nesting_level.h"
 #include "base/printable.hpp"
 #include "cli/messages.hpp"
 #include "filter/filter.hpp"
@@ -210,12 +211,10 @@ std::vector<std::string> refused_numbers(const CallTable &trapped)
 
 std::string clone3_refusal()
 {
-    // Every kernel that has clone3 answers too small a size with EINVAL.
-    if (::syscall(SYS_clone3, nullptr, 0) == -1 && errno == EINVAL) {
-        return {};
-    }
-    return "clone3 itself gives " + errno_name(errno) +
-           ": not in this kernel (5.5), or forbidden by a filter here";
+    const int err = clone3_error();
+    return err == 0 ? ""
+                    : "clone3 itself gives " + errno_name(err) +
+                          ": not in this kernel (5.5), or forbidden by a filter here";
 }
 
 Feature agent_feature(const std::optional<std::string> &path)

@@ -2,19 +2,16 @@
 #include "target/namespaces.hpp"
 
 #include "base/capabilities.h"
+#include "base/nesting_level.h"
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <linux/nsfs.h>
-#include <linux/sched.h>
 #include <optional>
 
 namespace clone2
@@ -84,33 +81,6 @@ std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
 
 } // namespace
 
-int probe_nesting_level()
-{
-    // Every kernel with clone3 answers too small a size with EINVAL; any other answer is a
-    // filter's.
-    if (::syscall(SYS_clone3, nullptr, 0) != -1 || errno != EINVAL) {
-        return -1;
-    }
-    std::array<pid_t, max_pids> ones{};
-    ones.fill(1);
-    int level = -1;
-    for (unsigned entries = 1; entries < max_pids; ++entries) {
-        clone_args args{};
-        args.exit_signal = SIGCHLD;
-        args.set_tid = reinterpret_cast<std::uint64_t>(ones.data());
-        args.set_tid_size = entries;
-        const long pid = ::syscall(SYS_clone3, &args, CLONE_ARGS_SIZE_VER1);
-        if (pid == 0) {
-            ::_exit(0); // can't happen: the innermost pid 1 is in use while we live
-        }
-        if (errno != EEXIST && errno != EPERM) {
-            break;
-        }
-        level = static_cast<int>(entries) - 1;
-    }
-    return level;
-}
-
 Facts TargetNamespaces::facts(std::uint32_t nr_pids) const
 {
     Facts facts;
@@ -125,7 +95,7 @@ Facts TargetNamespaces::facts(std::uint32_t nr_pids) const
 NamespaceInspector::NamespaceInspector(std::shared_ptr<const Procfs> procfs)
     : procfs_(std::move(procfs)), own_level_(0), own_pidns_(0), in_initial_userns_(false)
 {
-    const int level = probe_nesting_level();
+    const int level = nesting_level();
     own_level_ = level < 0 ? 0 : static_cast<unsigned>(level);
     const pid_t self = ::getpid();
     if (const auto fd = procfs_->open(self, "ns/pid", O_RDONLY)) {

@@ -55,10 +55,4 @@ private:
     bool in_initial_userns_;
 };
 
-/// The nesting level of the calling process's pid namespace; 0 for the initial one. clone3 gives
-/// EINVAL if set_tid has more entries than there are levels, before any other check of pids; and
-/// pid 1 is always in use. -1 if clone3 with set_tid is refused (before 5.5, Docker's older
-/// profiles).
-[[nodiscard]] int probe_nesting_level();
-
 } // namespace clone2

@@ -70,9 +70,10 @@ class Program(harness.Case):
 
     def test_other_number(self):
         agent = Agent(self)
-        result = harness.run([SHIM, f"--socket={agent.path}", "--nr=337", "--", harness.CALL, "-n",
-                              "337", "7000"])
-        self.expect(result, 0, out="pid 7000")
+        for number in (["--nr=337"], ["--nr", "337"], ["-n", "337"], ["-n337"]):
+            result = harness.run([SHIM, f"--socket={agent.path}", *number, "--", harness.CALL, "-n",
+                                  "337", "7000"])
+            self.expect(result, 0, out="pid 7000")
 
     def program32(self):
         """Makes each call given as NUMBER:PID, and prints its result."""
@@ -120,14 +121,33 @@ class Refused(harness.Case):
                       ["--nr=387=fork", "true"], ["--nr=387=", "true"], ["--nr=:387", "true"],
                       ["--nr=" + "3" * 200, "true"], ["--nr=387" + "x" * 200, "true"],
                       ["--nr=" + ",".join(map(str, range(600, 617))), "true"],
-                      ["--optional=1", "true"], ["-x", "true"]):
+                      ["--optional=1", "true"], ["-x", "true"], ["-n"], ["-n=387", "true"],
+                      ["-n387,387", "true"], ["--check", "agent", "true"],
+                      ["--check=agent", "true"], ["--check", "nosuch"], ["--check="]):
             result = self.shim(*words)
             self.expect(result, 125, err="clone2-shim: ")
             self.assertEqual(result.err.count("\n"), 1, result)
 
     def test_help_and_version(self):
-        self.expect(self.shim("--help"), 0, out="Usage: clone2-shim")
-        self.expect(self.shim("--version"), 0, out="clone2-shim 1")
+        for words in (["--help"], ["-h"], ["-n", "337", "-h"]):
+            self.expect(self.shim(*words), 0, out="Usage: clone2-shim")
+        for words in (["--version"], ["-V"]):
+            self.expect(self.shim(*words), 0, out="clone2-shim 1")
+        with open("/dev/full", "w") as full:
+            for word in ("-h", "-V", "--check"):
+                self.assertEqual(self.shim(word, stdout=full).status, 125, word)
+
+    def test_a_user_that_the_agent_does_not_know(self):
+        shim = self.public_copy(SHIM)
+        as_nobody = ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups", shim, "--socket"]
+        # The socket itself is closed to other users, and open to all where one is allowed.
+        for options, name, text in (([], "closed", "Permission denied (if an agent listens there, it "
+                                                   "must allow this user: --allow-uid)"),
+                                    (["--allow-uid", "1"], "open", f"uid {harness.NOBODY} may not "
+                                     "use this agent (see --allow-uid)")):
+            with self.subTest(name):
+                agent = Agent(self, *options, name=name)
+                self.expect(harness.run([*as_nobody, agent.path, "true"], cwd="/"), 125, err=text)
 
     def test_no_agent(self):
         for path, text in ((self.path("nosuch"), "No such file"), ("/" + "x" * 200, "too long"),
@@ -189,6 +209,87 @@ class Refused(harness.Case):
     def test_lost_agent_means_enosys(self):
         result = self.shim("--optional", "--socket", self.strange_agent(b"no\n"), harness.CALL)
         self.assertEqual(harness.calls(result.out), ["ENOSYS"])
+
+
+class Check(harness.Case):
+    """What a place allows, in the words of clone2-supervise --check."""
+
+    def check(self, *words, before=(), **kw):
+        return harness.run([*before, SHIM, "--check", *words], **kw)
+
+    @staticmethod
+    def refusing(*rules):
+        return [harness.REFUSE, *rules, "--"]
+
+    def test_all_is_there(self):
+        agent = Agent(self, "--stats")
+        result = self.expect(self.check("--socket", agent.path), 0)
+        features = {line.split()[0]: line.split()[1] for line in result.out.splitlines()}
+        self.assertEqual(features, {"notification": "yes", "number": "yes", "set_tid": "yes",
+                                    "nesting": "yes", "privilege": "yes", "wait_killable": "yes",
+                                    "no_new_privs": "yes", "native": "no", "agent": "yes"})
+        self.assertIn(f"an agent accepts connections at {agent.path}", result.out)
+        self.assertEqual(agent.end(), 0)
+        self.assertNotIn("closed", agent.err(), "a look is no mistake")
+        self.assertIn("clone2 calls: 0\n", agent.err())
+
+    def test_the_same_words(self):
+        # Whoever reads both finds the same features found; consequences differ.
+        agent = Agent(self)
+        for before in ([], self.refusing("387=1"), self.refusing("387=38"), self.refusing("435=38"),
+                       ["setpriv", "--bounding-set=-all,+checkpoint_restore"],
+                       ["setpriv", "--bounding-set=-all"],
+                       ["unshare", "--pid", "--fork", "--mount-proc"]):
+            with self.subTest(before=before):
+                ours = self.check("--socket", agent.path, before=before)
+                theirs = harness.run([*before, harness.SUPERVISE, "--check", "--listen", agent.path])
+                known = {line.split()[0]: line.split(": ")[0] for line in theirs.out.splitlines()}
+                for line in ours.out.splitlines():
+                    self.assertEqual(line.split(": ")[0], known[line.split()[0]], ours)
+
+    def test_one_feature(self):
+        for words in (["nesting"], ["-n", "500", "nesting"]):
+            self.assertRegex(self.expect(self.check(*words), 0).out, r"\Anesting +yes .*\n\Z")
+        self.expect(harness.run([SHIM, "--check=native"]), 1, out="does not exist")
+        self.expect(self.check("nosuch"), 125, err="features: notification number set_tid")
+
+    def test_number(self):
+        agent = Agent(self)
+        for how, text in (("1", "EPERM"), ("38", "ENOSYS"), ("kill", "signal 31")):
+            with self.subTest(how=how):
+                result = self.check("--socket", agent.path, before=self.refusing(f"387={how}"))
+                self.expect(result, 1, out=f"387 is refused by another filter, with {text}: ")
+                self.expect(self.check("-n500", "number", before=self.refusing(f"387={how}")), 0,
+                            out="500 reaches our filter")
+
+    def test_clone3(self):
+        for how, text in (("1", "gives EPERM"), ("38", "gives ENOSYS"), ("kill", "signal 31")):
+            with self.subTest(how=how):
+                before = self.refusing(f"435={how}")
+                self.expect(self.check("set_tid", before=before), 1, out=text)
+                self.expect(self.check("nesting", before=before), 1, out="unknown")
+
+    def test_a_listener_is_there(self):
+        agent = Agent(self)
+        outer = [SHIM, "--socket", agent.path]
+        result = self.check("--socket", agent.path, before=outer)
+        self.expect(result, 1, out="a seccomp listener already exists")
+        self.assertRegex(result.out, r"(?m)^native +yes")
+        self.assertRegex(result.out, r"(?m)^number +no +unknown: see notification$")
+        self.expect(self.check("notification", before=self.refusing("317=1")), 1,
+                    out="a filter of this sandbox forbids it")
+
+    def test_agent(self):
+        self.expect(self.check("--socket", self.path("nosuch"), "agent"), 1, out="(ENOENT)")
+        agent = Agent(self)
+        self.expect(self.check("agent", env={**os.environ, "CLONE2_SOCKET": agent.path}), 0)
+        shim = self.public_copy(SHIM)
+        as_nobody = ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups", shim, "--check=agent",
+                     "--socket"]
+        self.expect(harness.run([*as_nobody, agent.path], cwd="/"), 1, out="(EACCES): if an agent")
+        other = Agent(self, "--allow-uid", "1", name="other")
+        self.expect(harness.run([*as_nobody, other.path], cwd="/"), 1,
+                    out=f"the agent refused: uid {harness.NOBODY} may not use this agent")
 
 
 class File(harness.Case):

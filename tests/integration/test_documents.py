@@ -43,7 +43,7 @@ class Manuals(harness.Case):
         for name in names:
             self.assertRegex(page, rf"(?m)^\.It .*Fl -{name}\b", name)
         shown = self.expect(harness.run([harness.SHIM, "--help"])).out
-        for name in re.findall(r"^  --([a-z]+)", shown, re.M):
+        for name in re.findall(r"^  (?:-\w, )?--([a-z]+)", shown, re.M):
             self.assertRegex(text_of("clone2-shim.1"), rf"(?m)^\.It .*Fl -{name}\b", name)
 
     def test_the_thread_of_the_manual(self):

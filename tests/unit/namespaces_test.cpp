@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "base/nesting_level.h"
 #include "support.hpp"
 #include "target/namespaces.hpp"
 
@@ -95,7 +96,7 @@ TEST_CASE("NamespaceInspector: this process itself")
         CHECK_FALSE(seen.chain[0].privileged);
         CHECK_FALSE(seen.privileged_beyond);
     }
-    const int probed = probe_nesting_level();
+    const int probed = nesting_level();
     if (probed < 0) {
         left_out("nesting level by probe", "clone3 with set_tid is refused");
     } else {
@@ -197,14 +198,14 @@ TEST_CASE("NamespaceInspector: a dead target is reported as gone")
     CHECK(seen.error().target_gone());
 }
 
-TEST_CASE("probe_nesting_level: one more in a nested namespace")
+TEST_CASE("nesting_level: one more in a nested namespace")
 {
-    const int own = probe_nesting_level();
+    const int own = nesting_level();
     Child child([own] {
         if (unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
             return 3;
         }
-        Child init([own] { return probe_nesting_level() == own + 1 ? 0 : 1; });
+        Child init([own] { return nesting_level() == own + 1 ? 0 : 1; });
         return WEXITSTATUS(init.wait());
     });
     const int status = WEXITSTATUS(child.wait());
