@@ -46,7 +46,7 @@ packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1
     gcc-i686-linux-gnu libc6-dev-i386-cross mandoc fish zsh
     bubblewrap apache2-bin crun runc systemd'
 if [ "$all" = yes ]; then
-    packages="$packages clang clang-format clang-tidy"
+    packages="$packages clang clang-format clang-tidy debhelper lintian"
     # Languages whose packages are large, unless they are here already: 70, 410 and 300 MB.
     command -v node >/dev/null || packages="$packages nodejs libnode-dev"
     command -v rustc >/dev/null || packages="$packages rustc"
@@ -144,6 +144,9 @@ if [ "$all" = yes ]; then
     check clang-warnings env CC=clang CXX=clang++ sh tests/lint.sh warnings
     check clang-format sh tests/lint.sh format
     check clang-tidy sh tests/lint.sh tidy --checks=-clang-analyzer-*
+
+    step "Debian packages"
+    check debian-packages sh examples/packaging/test.sh
 fi
 
 if [ "$kernels" = yes ]; then

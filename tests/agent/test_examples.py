@@ -170,15 +170,13 @@ class Runc(Runtime):
 
 
 class Systemd(harness.Case):
-    def read_unit(self, name):
-        with open(os.path.join(EXAMPLES, "systemd", name)) as file:
-            return file.read()
+    UNITS = os.path.join(os.path.dirname(harness.SUPERVISE), "systemd")
+    SERVICE = os.path.join(UNITS, "clone2-supervise.service")
+    SOCKET = os.path.join(UNITS, "clone2-supervise.socket")
 
     def test_units_are_valid(self):
         self.need_command("systemd-analyze")
-        result = harness.run(["systemd-analyze", "verify", "--man=no",
-                              os.path.join(EXAMPLES, "systemd", "clone2-supervise.service"),
-                              os.path.join(EXAMPLES, "systemd", "clone2-supervise.socket")])
+        result = harness.run(["systemd-analyze", "verify", "--man=no", self.SERVICE, self.SOCKET])
         wrong = [line for line in result.err.splitlines()
                  # It is not installed here.
                  if "is not executable: No such file or directory" not in line]
@@ -186,7 +184,8 @@ class Systemd(harness.Case):
 
     def test_capabilities_are_enough(self):
         self.need_root()
-        service = self.read_unit("clone2-supervise.service")
+        with open(self.SERVICE) as file:
+            service = file.read()
         names = re.search(r"^CapabilityBoundingSet=(.*)$", service, re.M).group(1).split()
         kept = ",".join("+" + name.removeprefix("CAP_").lower() for name in names)
         path = self.path("agent.sock")

@@ -1,0 +1,91 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# sh use.sh: installs the packages beside it, tries each of them with the examples that are there,
+# too, and purges them. As root, on a system that may be changed.
+set -eu
+cd "$(dirname "$0")"
+names='clone2-supervise libclone2-1 libclone2-dev libclone2supervise1 libclone2supervise-dev'
+well='the child had the pids that were asked for'
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# works COMMAND...: it makes clone2_hello succeed.
+works() {
+    "$@" >output 2>&1 || :
+    grep -qF "$well" output || {
+        cat output >&2
+        fail "no clone2: $*"
+    }
+}
+
+# What packages own, and systemd's notes of them.
+listing() { find /etc /usr /opt /var/lib/systemd -xdev ! -type d ! -name ld.so.cache -printf '%p %s\n' | sort; }
+
+rm -f ./*-dbgsym_*
+listing >before
+dpkg --force-confnew -i ./*.deb
+# shellcheck disable=SC2086 # a list of words
+dpkg -L $names | sort -u >files
+
+for page in clone2.2 clone2-supervise.1 clone2-shim.1 clone2supervise.3 clone2-policy.5 libclone2.7; do
+    grep -qx "/usr/share/man/man${page##*.}/$page.gz" files || fail "no manual page $page"
+done
+for place in bash-completion/completions/ zsh/vendor-completions/_ fish/vendor_completions.d/; do
+    grep -q "^/usr/share/${place}clone2-supervise" files || fail "nothing in $place"
+done
+while read -r file; do
+    kind=$(readelf -h "$file" 2>/dev/null | sed -n 's/ *Type: *\([A-Z]*\).*/\1/p')
+    case "$kind $file" in
+    *.a | \ *) continue ;; # no program, no shared library
+    EXEC*/clone2-shim) ;;  # static
+    *) readelf -d "$file" | grep -q 'FLAGS.* NOW' || fail "binds its functions late: $file" ;;
+    esac
+    ! readelf -S "$file" | grep -q '\.symtab' || fail "not stripped: $file"
+done <files
+
+units=$(grep '/clone2-supervise\.\(service\|socket\)$' files)
+# shellcheck disable=SC2086 # a list of words
+[ "$(echo $units | wc -w)" = 2 ] || fail "units: $units"
+# shellcheck disable=SC2086 # a list of words
+complaints=$(systemd-analyze verify --man=no $units 2>&1) || fail "$complaints"
+[ -z "$complaints" ] || fail "$complaints"
+
+for library in clone2 clone2supervise; do
+    [ "$(pkg-config --modversion $library)" = "$(clone2-supervise --version | sed 's/.* //')" ] ||
+        fail "$library.pc has another version"
+done
+# shellcheck disable=SC2046 # lists of words
+cc clone2_hello.c $(pkg-config --cflags --libs clone2) -o hello
+# shellcheck disable=SC2046
+cc embed.c $(pkg-config --cflags --libs clone2supervise) -o embed
+# shellcheck disable=SC2046
+cc -static embed.c $(pkg-config --static --cflags --libs clone2supervise) -o embed-static
+
+works clone2-supervise -- ./hello
+works clone2-supervise --pidns -- ./hello
+works clone2-supervise --pidns --preload -- ./hello
+works env LD_PRELOAD=libclone2.so.1 ./hello
+works ./embed ./hello
+works ./embed-static ./hello
+# As its unit starts it; systemd would have made the folder.
+mkdir -p /run/clone2-supervise
+agent=$(sed -n 's/^ExecStart=\(.*\) [$]CLONE2_OPTIONS$/\1/p' \
+    /lib/systemd/system/clone2-supervise.service)
+$agent &
+tries=100
+until [ -S /run/clone2-supervise/agent.sock ]; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || fail "the agent does not listen"
+    sleep 0.2
+done
+works clone2-shim -- ./hello
+kill $!
+wait $! || fail "the agent ended with $?"
+
+# shellcheck disable=SC2086 # a list of words
+dpkg --purge $names
+listing | diff before - || fail 'the system differs from what it was before'
+echo 'installed, used, purged'
