@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <ctime>
+#include <elf.h>
 #include <linux/sched.h>
 #include <vector>
 
@@ -149,7 +150,11 @@ Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code
             return Error(Cause::calls_dispatched, pending.tid());
         }
         if (auto written = write(tracee); !written) {
-            return written;
+            // The call begins anew, and finds other room.
+            return written.error().cause == Cause::no_room
+                       ? arch.reissue(tracee, pending.notification(), pending.notification().nr,
+                                      answered)
+                       : written;
         }
         auto entered = arch.enter(tracee, pending.notification(), answered, code + entry, slot);
         if (entered) {
@@ -173,7 +178,8 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     if (!observed.image) {
         const std::optional<CodePlace> place = images_.place(tid, arch);
         if (!place) {
-            return Error(Cause::no_room, tid);
+            const bool fits = arch.elf_class() != ELFCLASS64 || is_64_bit_program(*procfs_, tid);
+            return Error(fits ? Cause::no_room : Cause::other_code_segment, tid);
         }
         observed.image = images_.find(tid, arch, *place);
         if (!observed.image) {
@@ -255,6 +261,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
                     [&](Tracee &tracee) -> Result<void> {
                         const TextWriter writer(tracee, memory ? &*memory : nullptr);
                         if (auto written = write_code(writer, arch, place.code); !written) {
+                            images_.slot_users.end(tid, boot_slot);
                             return written;
                         }
                         if (auto written = exit->write(tracee); !written) {
@@ -271,6 +278,12 @@ Result<void> Executor::write_code(const TextWriter &writer, const Architecture &
     Signature present{};
     if (read_exactly(writer.tid(), to, bytes_of(present)) && present == signature) {
         return {};
+    }
+    // Since the place was found, another thread of the target, which calls as another architecture,
+    // may have booted with it.
+    const std::lock_guard lock(code_mutex_);
+    if (!is_usable(writer.tid(), to, arch, signature)) {
+        return Error(Cause::no_room, writer.tid());
     }
     // Another thread of the target may boot at the same time and find the signature, so the
     // signature's first word is written last, after everything that it vouches for. The first part

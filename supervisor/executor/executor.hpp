@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
@@ -102,7 +103,7 @@ private:
                        std::uint64_t owner, std::int64_t result);
     Result<void> finish_boot_sparely(const PendingCall &pending, const BootReport &report,
                                      const Order &order);
-    /// Writes the code unless it is already there.
+    /// Writes the code unless it is already there. Cause::no_room: other code is there by now.
     Result<void> write_code(const TextWriter &writer, const Architecture &arch, RemotePtr to) const;
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
@@ -110,6 +111,7 @@ private:
     Images &images_;
     Waiting waiting_;
     Seizures seizures_;
+    mutable std::mutex code_mutex_; ///< held while code is written
 };
 
 } // namespace clone2

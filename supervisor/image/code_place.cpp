@@ -86,30 +86,6 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const AuxiliaryVector &auxv)
     return RemotePtr{bias + text->p_vaddr + text->p_filesz};
 }
 
-/// Whether these bytes are unused (zero), already our code, or about to become it: another thread
-/// of the target may be booting right now, or a supervisor may have died while it wrote the code.
-/// The first word written (Executor::write_code) distinguishes the code from anything else, so
-/// there is no state in between. The signature, written last, distinguishes our code from another
-/// supervisor's, in which a thread may be.
-bool is_usable(pid_t tid, RemotePtr begin, std::uint64_t room, const Architecture &arch,
-               const Signature &ours)
-{
-    std::vector<std::byte> bytes(room);
-    if (!read_exactly(tid, begin, bytes)) {
-        return false;
-    }
-    const std::vector<std::byte> plain = arch.make_code({});
-    const auto call = static_cast<std::ptrdiff_t>(arch.call_entry());
-    if (!std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
-                    bytes.begin() + call)) {
-        return std::all_of(bytes.begin(), bytes.end(),
-                           [](std::byte byte) { return byte == std::byte{}; });
-    }
-    CodeHeader header;
-    std::memcpy(&header, bytes.data(), sizeof header);
-    return header.signature == ours || header.signature[0] == 0;
-}
-
 /// The rest of the page from `end` on, if it is large enough, executable, and unused: zero, or
 /// already ours.
 std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
@@ -123,8 +99,7 @@ std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePt
         (arch.exit_size() != 0 && slots_end == page_end(arch, begin))) {
         return std::nullopt;
     }
-    const std::uint64_t room = page_end(arch, begin).value() - begin.value();
-    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, room, arch, ours)) {
+    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, arch, ours)) {
         return std::nullopt;
     }
     CodePlace place;
@@ -159,6 +134,27 @@ std::optional<CodePlace> find_place(const Procfs &procfs, pid_t tid, const Archi
 }
 
 } // namespace
+
+// The first word of the code that is written (Executor::write_code) distinguishes it from anything
+// else, so there is no state in between. The signature, written last, distinguishes our code from
+// another supervisor's, in which a thread may be.
+bool is_usable(pid_t tid, RemotePtr place, const Architecture &arch, const Signature &ours)
+{
+    std::vector<std::byte> bytes(page_end(arch, place).value() - place.value());
+    if (!read_exactly(tid, place, bytes)) {
+        return false;
+    }
+    const std::vector<std::byte> plain = arch.make_code({});
+    const auto call = static_cast<std::ptrdiff_t>(arch.call_entry());
+    if (!std::equal(plain.begin() + call, plain.begin() + call + sizeof(std::uint64_t),
+                    bytes.begin() + call)) {
+        return std::all_of(bytes.begin(), bytes.end(),
+                           [](std::byte byte) { return byte == std::byte{}; });
+    }
+    CodeHeader header;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    return header.signature == ours || header.signature[0] == 0;
+}
 
 std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
                                          const Signature &ours)

@@ -29,6 +29,12 @@ struct CodePlace {
 [[nodiscard]] std::optional<CodePlace>
 find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const Signature &ours);
 
+/// Whether the rest of the page from `place` on is unused (zero), has our code, or is about to have
+/// it: another thread of the target may be booting right now, or a supervisor may have died while
+/// it wrote the code.
+[[nodiscard]] bool is_usable(pid_t tid, RemotePtr place, const Architecture &arch,
+                             const Signature &ours);
+
 /// Whether the program has 64-bit code, whatever call it makes. False also if it is gone.
 [[nodiscard]] bool is_64_bit_program(const Procfs &procfs, pid_t tid);
 

@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: MIT
 #include "arch/i386/i386.hpp"
 #include "arch/int80/int80.hpp"
+#include "call_bench.hpp"
 #include "image/exits.hpp"
+#include "real_call.hpp"
 #include "support.hpp"
 
 #include <doctest/doctest.h>
 
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
 #include <array>
+#include <atomic>
+#include <barrier>
 #include <cstring>
 #include <linux/audit.h>
 #include <linux/sched.h>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <thread>
 #include <vector>
 
 using namespace clone2;
@@ -29,7 +41,111 @@ Notification from(std::uint64_t instruction_pointer)
     return notification;
 }
 
+/// Sends its first two answers, one to each of two callers, at the same time: both have been given
+/// room for the code by then. And so the next two: both callers are in that code, or call again.
+class TwoAtOnce final : public Listener
+{
+public:
+    using Listener::Listener;
+    Result<void> answer(std::uint64_t id, std::int64_t value) override
+    {
+        if (answers_++ < 4) {
+            both_.arrive_and_wait();
+        }
+        return Listener::answer(id, value);
+    }
+
+    /// There will be no second one.
+    void one_is_enough() { both_.arrive_and_drop(); }
+
+private:
+    std::atomic<int> answers_ = 0;
+    std::barrier<> both_{2};
+};
+
+/// clone2 as an i386 call, with the structure below 4 GiB.
+long call_by_int80(const CloneStruct *args)
+{
+    long result = nr;
+    asm volatile("int $0x80" : "+a"(result) : "b"(args), "c"(nullptr) : "memory");
+    return result;
+}
+
+bool reap(long pid, int exit_status)
+{
+    int status = 0;
+    return pid > 0 && waitpid(static_cast<pid_t>(pid), &status, 0) == pid &&
+           WEXITSTATUS(status) == exit_status;
+}
+
+/// Runs in a target: some children by i386 calls.
+bool make_children_by_int80()
+{
+    void *const low = mmap(nullptr, sizeof(CloneStruct), PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    if (low == MAP_FAILED) {
+        return false;
+    }
+    const auto *const args = new (low) CloneStruct(args_of(sigchld, 0));
+    for (int i = 0; i < 3; ++i) {
+        const long pid = call_by_int80(args);
+        if (pid == 0) {
+            _exit(4);
+        }
+        if (!reap(pid, 4)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 } // namespace
+
+TEST_CASE("int80: the first calls of both kinds, at once, do not share the room for the code")
+{
+    Sockets sockets = make_sockets();
+    Grandchild target([&] {
+        sockets.ours.reset();
+        if (!install_and_send(sockets.theirs.get(), CallTable())) {
+            return 98;
+        }
+        bool made = false;
+        std::thread other([&] { made = make_children_by_int80(); });
+        CloneStruct args = args_of(sigchld, 0);
+        const bool here = make_and_reap(args, 5) && make_and_reap(args, 5);
+        other.join();
+        return here && made ? 0 : 1;
+    });
+    sockets.theirs.reset();
+    ReceivedListener received = receive_listener(sockets.ours.get());
+    REQUIRE(received.fd);
+    TwoAtOnce listener(std::move(received.fd), received.wait_killable);
+    Bench bench;
+    std::mutex receiving;
+    const auto next = [&]() -> std::optional<Notification> {
+        const std::lock_guard lock(receiving);
+        while (listener.pending() != Listener::Pending::hung_up) {
+            pollfd entry{listener.fd(), POLLIN, 0};
+            (void)poll(&entry, 1, -1);
+            if (const auto notification = listener.receive()) {
+                return *notification;
+            }
+        }
+        return std::nullopt;
+    };
+    const auto work = [&] {
+        while (const auto notification = next()) {
+            serve(bench, listener, *notification);
+        }
+        listener.one_is_enough();
+    };
+    std::thread other(work);
+    work();
+    other.join();
+    if (!may_not_trace(bench.records.all())) {
+        CHECK(target.status() == 0);
+    }
+}
 
 TEST_CASE("int80: an i386 call from where no 32-bit program has code, or of a known 64-bit program")
 {
