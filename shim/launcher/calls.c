@@ -32,6 +32,17 @@ static int is_abi(const char *name)
     return 0;
 }
 
+static const struct shared_number *find_shared(unsigned audit_arch, long nr, const char *abi)
+{
+    for (size_t i = 0; i < sizeof shared_numbers / sizeof shared_numbers[0]; i++) {
+        const struct shared_number *const one = &shared_numbers[i];
+        if (one->audit_arch == audit_arch && one->number == nr && equal(one->abi, abi)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
 static const char *parse_call(const char *text, struct shim_calls *calls)
 {
     char word[32];
@@ -54,7 +65,9 @@ static const char *parse_call(const char *text, struct shim_calls *calls)
     if (nr < 0) {
         return "not a system call number";
     }
-    if (arch->number_is_taken(nr)) {
+    const struct shared_number *const shared =
+        find_shared(arch->audit_arch, nr, rest ? rest : abis[0]);
+    if (!shared && arch->number_is_taken(nr)) {
         return "this number belongs to another system call";
     }
     for (unsigned i = 0; i < calls->count; i++) {
@@ -65,8 +78,7 @@ static const char *parse_call(const char *text, struct shim_calls *calls)
     if (calls->count == MOST_CALLS) {
         return "too many numbers";
     }
-    calls->at[calls->count].audit_arch = arch->audit_arch;
-    calls->at[calls->count++].number = (int)nr;
+    calls->at[calls->count++] = (struct shim_call){arch->audit_arch, (int)nr, shared};
     return NULL;
 }
 

@@ -3,15 +3,19 @@
 #ifndef SHIM_CALLS_H
 #define SHIM_CALLS_H
 
+#include "abi/shared_numbers.h"
+
 enum { MOST_CALLS = 16 };
 
-// The filter needs no more; what the ABIs mean is the agent's business.
+// What the filter needs; what the ABIs mean is the agent's business.
+struct shim_call {
+    unsigned audit_arch;
+    int number;
+    const struct shared_number *shared; // NULL: no other system call has the number
+};
 struct shim_calls {
     unsigned count;
-    struct {
-        unsigned audit_arch;
-        int number;
-    } at[MOST_CALLS];
+    struct shim_call at[MOST_CALLS];
 };
 
 // NULL: done. Otherwise says what is wrong with the text.

@@ -92,10 +92,13 @@ static void check_notification(struct check *check, const struct facts *facts)
             "clone2-shim can't run programs here");
 }
 
-static void check_number(struct check *check, const struct facts *facts, int nr)
+static void check_number(struct check *check, const struct facts *facts,
+                         const struct shim_call *call)
 {
+    const int nr = call->number;
     static struct text found;
-    const long seen = facts->listener < 0 ? PROBE_FAILED : probe_call(facts->listener, nr);
+    const long seen =
+        facts->listener < 0 ? PROBE_FAILED : probe_call(facts->listener, nr, call->shared);
     if (seen == PROBE_FAILED) {
         feature(check, "number", 0, OPTIONAL, "unknown", "see notification");
         return;
@@ -224,10 +227,10 @@ int run_check(const struct shim_options *options)
     static struct check check;
     struct facts facts;
     check = (struct check){.options = options, .good = 1, .written = 1};
-    facts.clone2 = probe_call(NO_LISTENER, standard_nr);
+    facts.clone2 = probe_call(NO_LISTENER, standard_nr, NULL);
     facts.filtered = under_a_filter();
     facts.clone3 =
-        probe_call(NO_LISTENER, SYS_clone3); // first in a child: a filter may kill for it
+        probe_call(NO_LISTENER, SYS_clone3, NULL); // first in a child: a filter may kill for it
     facts.level = facts.clone3 == EINVAL ? nesting_level() : -1;
     facts.capabilities = effective_capabilities(0);
     facts.listener = install_listener(&options->calls, &facts.installed);
@@ -235,7 +238,7 @@ int run_check(const struct shim_options *options)
     for (unsigned i = 0; i < options->calls.count; i++) {
         if (options->calls.at[i].audit_arch ==
             NATIVE_AUDIT_ARCH) { // others can't be made from here
-            check_number(&check, &facts, options->calls.at[i].number);
+            check_number(&check, &facts, &options->calls.at[i]);
         }
     }
     check_pids(&check, &facts);

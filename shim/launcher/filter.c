@@ -4,15 +4,19 @@
 #include "filter/seccomp_filter.h"
 
 #include <errno.h>
+#include <stddef.h>
 
 long install_listener(const struct shim_calls *calls, struct installed_filter *installed)
 {
     const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     struct filter_options how = {SECCOMP_FILTER_FLAG_NEW_LISTENER | killable, killable, 1, 0};
-    struct sock_filter steps[MOST_CALLS * FILTER_NOTIFY_STEPS + 1];
+    struct sock_filter
+        steps[MOST_CALLS * (FILTER_NOTIFY_STEPS + MOST_GUARDS * FILTER_GUARD_STEPS) + 1];
     struct sock_fprog program = {0, steps};
     for (unsigned i = 0; i < calls->count; i++) {
-        filter_notify(&program, calls->at[i].audit_arch, calls->at[i].number);
+        const struct shared_number *const shared = calls->at[i].shared;
+        filter_notify(&program, calls->at[i].audit_arch, calls->at[i].number,
+                      shared ? shared->guards : NULL, shared ? shared->guard_count : 0);
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     const long listener = filter_install(&program, &how);

@@ -48,6 +48,21 @@ static const char *advice_for_socket(long err)
                            "path)";
 }
 
+static void warn_of_others(const struct shim_calls *calls)
+{
+    for (unsigned i = 0; i < calls->count; i++) {
+        const struct shared_number *const shared = calls->at[i].shared;
+        if (shared && !shared->guard_count) {
+            static struct text line;
+            line.size = 0;
+            add_number(&line, shared->number);
+            add(&line, "=");
+            add(&line, shared->abi);
+            say(line.at, " also takes all calls of the system call that has this number today", "");
+        }
+    }
+}
+
 // 0: PROGRAM has clone2.
 static int get_clone2(const struct shim_options *options)
 {
@@ -71,12 +86,14 @@ static int get_clone2(const struct shim_options *options)
     }
     for (unsigned i = 0; not_alone && i < options->calls.count && !refusal.size; i++) {
         if (options->calls.at[i].audit_arch == NATIVE_AUDIT_ARCH) {
-            const long seen = probe_call(listener, options->calls.at[i].number);
+            const long seen =
+                probe_call(listener, options->calls.at[i].number, options->calls.at[i].shared);
             if (is_refused(seen)) {
                 add_outcome(&refusal, seen);
             }
         }
     }
+    warn_of_others(&options->calls);
     const int result = hand_over(socket, listener, options->nr, &refusal, &answer);
     // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.
     close_fd(listener);

@@ -52,8 +52,12 @@ static int answer(long listener, long child_ended)
     return raw_call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &sent) >= 0;
 }
 
-long probe_call(long listener, long nr)
+long probe_call(long listener, long nr, const struct shared_number *shared)
 {
+    uint64_t args[6] = {0};
+    if (shared) {
+        satisfy_guards(shared->guards, shared->guard_count, args);
+    }
     // A child that could not be waited for would stay PROGRAM's.
     int status = 0;
     int ends[2];
@@ -64,7 +68,7 @@ long probe_call(long listener, long nr)
     const long child = raw_call(SYS_clone, 0, 0, 0, 0, 0);
     if (child == 0) {
         raw_call(SYS_prctl, PR_SET_DUMPABLE, 0); // a filter that kills must not leave a core
-        const long result = raw_call(nr, 0, 0, 0, 0, 0, 0);
+        const long result = raw_call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
         for (;;) {
             raw_call(SYS_exit_group, result < 0 ? -result : 0);
         }

@@ -2,6 +2,7 @@
 #ifndef SHIM_PROBE_H
 #define SHIM_PROBE_H
 
+#include "abi/shared_numbers.h"
 #include "text.h"
 
 #include <errno.h>
@@ -15,10 +16,11 @@ enum {
     PROBE_FAILED = 1000,    // no errno
 };
 
-// Makes one call by this number, with null arguments, in a child: a filter may kill it. If it
-// reaches `listener`, it is answered there; nothing of it reaches PROGRAM or an agent. Returns the
-// call's errno (0: none), -N if signal N ended the child, or PROBE_FAILED if it can't be found out.
-long probe_call(long listener, long nr);
+// Makes one call by this number, with null arguments, in a child: a filter may kill it. `shared`,
+// unless NULL: the arguments are such that the call is not the other system call. If it reaches
+// `listener`, it is answered there; nothing of it reaches PROGRAM or an agent. Returns the call's
+// errno (0: none), -N if signal N ended the child, or PROBE_FAILED if it can't be found out.
+long probe_call(long listener, long nr, const struct shared_number *shared);
 
 // Whether a stricter filter keeps a call from our listener, given what probe_call() returned.
 int is_refused(long seen);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 
 namespace clone2
 {
@@ -13,25 +14,14 @@ namespace clone2
 namespace
 {
 
-/// Those that --nr can name.
 constexpr std::array abis{&clone2_abi, &eclone_abi, &clone_with_pids_abi};
 
-/// recvmmsg's first argument is a descriptor, or -1; clone2's is the address of its struct. No
-/// program has a table of so many descriptors, and the lowest address at which i386 programs are
-/// linked is above. User addresses end at IA32_PAGE_OFFSET.
-constexpr std::array not_recvmmsg{Guard{0, Guard::Is::at_least, 0x08000000},
-                                  Guard{0, Guard::Is::below, 0xffffe000}};
-/// fanotify_init's second argument is a word of open(2)'s flags, all of them below this; eclone's
-/// is the address of its struct. eclone's third is the struct's size.
-constexpr std::array not_fanotify_init{Guard{1, Guard::Is::at_least, 0x00200000},
-                                       Guard{2, Guard::Is::equal, 48}};
-
-constexpr std::array shared_numbers{
-    SharedNumber{{AUDIT_ARCH_I386, 337, &clone2_abi}, not_recvmmsg},
-    SharedNumber{{AUDIT_ARCH_I386, 337, &clone_with_pids_abi}, {}},
-    SharedNumber{{AUDIT_ARCH_I386, 338, &eclone_abi}, not_fanotify_init},
-    SharedNumber{{AUDIT_ARCH_X86_64, 300, &eclone_abi}, not_fanotify_init},
-};
+const Abi *find_abi(std::string_view name)
+{
+    const auto *const found = std::find_if(abis.begin(), abis.end(),
+                                           [&](const Abi *known) { return known->name == name; });
+    return found != abis.end() ? *found : nullptr;
+}
 
 std::optional<TrappedCall> parse_one(std::string_view text)
 {
@@ -48,13 +38,10 @@ std::optional<TrappedCall> parse_one(std::string_view text)
         text.remove_prefix(colon + 1);
     }
     if (const auto equals = text.find('='); equals != std::string_view::npos) {
-        const auto *const found = std::find_if(
-            abis.begin(), abis.end(),
-            [name = text.substr(equals + 1)](const Abi *known) { return known->name == name; });
-        if (found == abis.end()) {
+        call.abi = find_abi(text.substr(equals + 1));
+        if (call.abi == nullptr) {
             return std::nullopt;
         }
-        call.abi = *found;
         text = text.substr(0, equals);
     }
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), call.number);
@@ -65,17 +52,31 @@ std::optional<TrappedCall> parse_one(std::string_view text)
 
 } // namespace
 
+std::span<const Abi *const> known_abis()
+{
+    return abis;
+}
+
 std::span<const SharedNumber> known_shared_numbers()
 {
-    return shared_numbers;
+    static const auto all = [] {
+        std::array<SharedNumber, std::size(shared_numbers)> built{};
+        std::transform(std::begin(shared_numbers), std::end(shared_numbers), built.begin(),
+                       [](const shared_number &one) {
+                           return SharedNumber{{one.audit_arch, one.number, find_abi(one.abi)},
+                                               std::span(one.guards).first(one.guard_count)};
+                       });
+        return built;
+    }();
+    return all;
 }
 
 const SharedNumber *find_shared_number(const TrappedCall &call)
 {
-    const auto *const found =
-        std::find_if(shared_numbers.begin(), shared_numbers.end(),
-                     [&](const SharedNumber &shared) { return shared.call == call; });
-    return found != shared_numbers.end() ? found : nullptr;
+    const auto all = known_shared_numbers();
+    const auto found = std::find_if(
+        all.begin(), all.end(), [&](const SharedNumber &shared) { return shared.call == call; });
+    return found != all.end() ? &*found : nullptr;
 }
 
 CallTable::CallTable()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "abi/abi.hpp"
+#include "abi/shared_numbers.h"
 #include "base/arch/native.h"
 
 #include <cstddef>
@@ -16,6 +17,9 @@
 namespace clone2
 {
 
+/// All forms of the call: those that --nr can name.
+[[nodiscard]] std::span<const Abi *const> known_abis();
+
 /// A system call that is given to us: who makes it, by which number, and what its registers mean.
 struct TrappedCall {
     std::uint32_t arch; ///< AUDIT_ARCH_* of the caller
@@ -25,18 +29,10 @@ struct TrappedCall {
     friend bool operator==(const TrappedCall &, const TrappedCall &) = default;
 };
 
-/// What an argument must be for a call to be ours, where its number belongs to another system call,
-/// too.
-struct Guard {
-    unsigned argument; ///< index, 0..5
-    enum class Is { at_least, below, equal } is;
-    std::uint32_t value; ///< at_least, below: of all 64 bits; equal: of the lower 32
-};
-
 /// A number of another system call that history, or a draft, gave to one of ours.
 struct SharedNumber {
     TrappedCall call;
-    std::span<const Guard> guards; ///< all must hold; none: nothing tells the two apart
+    std::span<const call_guard> guards; ///< all must hold; none: nothing tells the two apart
 };
 /// nullptr: the call has its number alone, or nothing is known of it.
 [[nodiscard]] const SharedNumber *find_shared_number(const TrappedCall &call);

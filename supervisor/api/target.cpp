@@ -39,7 +39,7 @@ int clone2_install_filter(int nr, unsigned flags, unsigned *listener_flags)
     const auto all = architectures();
     assert(all.size() <= most_architectures);
     for (const Architecture *const arch : all.first(nr == standard_call.number ? all.size() : 1)) {
-        filter_notify(&program, arch->audit_arch(), nr);
+        filter_notify(&program, arch->audit_arch(), nr, nullptr, 0);
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     const Result<InstalledFilter> installed = install_filter(

@@ -58,15 +58,12 @@ Result<void> answer_call(Listener &listener, const Fd &caller_ended)
 }
 
 /// Arguments with which a call by a number that it shares is taken for ours. Null in all others.
-std::array<unsigned long, 6> arguments_for(const TrappedCall &call)
+Arguments arguments_for(const TrappedCall &call)
 {
-    std::array<unsigned long, 6> arguments{};
+    Arguments arguments{};
     if (const SharedNumber *const shared = find_shared_number(call); shared != nullptr) {
-        for (const Guard &guard : shared->guards) {
-            if (guard.is != Guard::Is::below) {
-                arguments.at(guard.argument) = guard.value;
-            }
-        }
+        satisfy_guards(shared->guards.data(), static_cast<unsigned>(shared->guards.size()),
+                       arguments.data());
     }
     return arguments;
 }

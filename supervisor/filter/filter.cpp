@@ -16,59 +16,10 @@ namespace clone2
 namespace
 {
 
-constexpr std::size_t order_steps = 4;
-constexpr std::size_t equal_steps = 2;
-
-std::size_t steps_of(std::span<const Guard> guards)
-{
-    std::size_t steps = 0;
-    for (const Guard &guard : guards) {
-        steps += guard.is == Guard::Is::equal ? equal_steps : order_steps;
-    }
-    return steps;
-}
-
-/// Continues after its own steps if the guard holds, else skips `rest` more.
-void add_guard(sock_fprog *program, const Guard &guard, std::size_t rest)
-{
-    const auto no = static_cast<unsigned>(rest);
-    const std::size_t argument = offsetof(seccomp_data, args) + guard.argument * sizeof(__u64);
-    switch (guard.is) {
-    case Guard::Is::at_least:
-        filter_load_at(program, argument + 4);
-        filter_if_equal(program, 0, 0, 2);
-        filter_load_at(program, argument);
-        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard.value, 0, no);
-        break;
-    case Guard::Is::below:
-        filter_load_at(program, argument + 4);
-        filter_if_equal(program, 0, 0, no + 2);
-        filter_load_at(program, argument);
-        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard.value, no, 0);
-        break;
-    case Guard::Is::equal:
-        filter_load_at(program, argument);
-        filter_if_equal(program, guard.value, 0, no);
-        break;
-    }
-}
-
-/// filter_notify() with guards, which come last: only calls by this number get to them.
-void notify_guarded(sock_fprog *program, const TrappedCall &call, std::span<const Guard> guards)
-{
-    std::size_t left = steps_of(guards);
-    filter_if_call(program, call.arch, call.number, static_cast<unsigned>(left) + 1);
-    for (const Guard &guard : guards) {
-        left -= steps_of({&guard, 1});
-        add_guard(program, guard, left + 1);
-    }
-    filter_answer(program, SECCOMP_RET_USER_NOTIF);
-}
-
-std::span<const Guard> guards_of(const TrappedCall &call)
+std::span<const call_guard> guards_of(const TrappedCall &call)
 {
     const SharedNumber *const shared = find_shared_number(call);
-    return shared != nullptr ? shared->guards : std::span<const Guard>();
+    return shared != nullptr ? shared->guards : std::span<const call_guard>();
 }
 
 /// The name of the system call that has this number today, if there is one.
@@ -87,15 +38,18 @@ std::vector<sock_filter> build_filter(const CallTable &table, std::span<const Tr
     calls.insert(calls.end(), mistaken.begin(), mistaken.end());
     std::size_t size = 1;
     for (const TrappedCall &call : calls) {
-        size += FILTER_NOTIFY_STEPS + steps_of(guards_of(call));
+        size += FILTER_NOTIFY_STEPS + guards_of(call).size() * FILTER_GUARD_STEPS;
     }
     std::vector<sock_filter> steps(size);
     sock_fprog program{0, steps.data()};
     for (const TrappedCall &call : calls) {
         assert(call.number != any_number);
-        notify_guarded(&program, call, guards_of(call));
+        const auto guards = guards_of(call);
+        filter_notify(&program, call.arch, call.number, guards.data(),
+                      static_cast<unsigned>(guards.size()));
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
+    steps.resize(program.len);
     return steps;
 }
 

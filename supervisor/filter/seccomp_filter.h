@@ -4,6 +4,7 @@
 #ifndef CLONE2_SECCOMP_FILTER_H
 #define CLONE2_SECCOMP_FILTER_H
 
+#include "abi/shared_numbers.h"
 #include "base/arch/native.h"
 
 #include <errno.h>
@@ -66,11 +67,52 @@ static inline void filter_if_call(struct sock_fprog *program, uint32_t audit_arc
     filter_if_equal(program, (uint32_t)number, 0, rest);
 }
 
-/* Sends one system call of an architecture to the listener; for all others it skips its
- * FILTER_NOTIFY_STEPS instructions. */
-static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number)
+enum { FILTER_GUARD_STEPS = 4 };
+
+static inline unsigned filter_guard_steps(const struct call_guard *guard)
 {
-    filter_if_call(program, audit_arch, number, 1);
+    return guard->is == GUARD_EQUAL ? 2 : FILTER_GUARD_STEPS;
+}
+
+/* Continues with the next instruction if the guard holds; else it skips `rest` instructions. */
+static inline void filter_guard(struct sock_fprog *program, const struct call_guard *guard,
+                                unsigned rest)
+{
+    const size_t argument =
+        offsetof(struct seccomp_data, args) + guard->argument * sizeof(uint64_t);
+    if (guard->is != GUARD_EQUAL) {
+        filter_load_at(program, argument + 4);
+        filter_if_equal(program, 0, 0, guard->is == GUARD_AT_LEAST ? 2 : rest + 2);
+    }
+    filter_load_at(program, argument);
+    switch (guard->is) {
+    case GUARD_AT_LEAST:
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard->value, 0, rest);
+        break;
+    case GUARD_BELOW:
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, guard->value, rest, 0);
+        break;
+    case GUARD_EQUAL:
+        filter_if_equal(program, guard->value, 0, rest);
+        break;
+    }
+}
+
+/* Sends one system call of an architecture to the listener, if its guards hold; skips its
+ * instructions for all others. At most FILTER_NOTIFY_STEPS, and FILTER_GUARD_STEPS for each guard.
+ * The guards come last: only calls by this number get to them. */
+static inline void filter_notify(struct sock_fprog *program, uint32_t audit_arch, int number,
+                                 const struct call_guard *guards, unsigned count)
+{
+    unsigned left = 1;
+    for (unsigned i = 0; i < count; i++) {
+        left += filter_guard_steps(&guards[i]);
+    }
+    filter_if_call(program, audit_arch, number, left);
+    for (unsigned i = 0; i < count; i++) {
+        left -= filter_guard_steps(&guards[i]);
+        filter_guard(program, &guards[i], left);
+    }
     filter_answer(program, SECCOMP_RET_USER_NOTIF);
 }
 

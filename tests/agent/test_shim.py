@@ -8,6 +8,7 @@ import threading
 
 import agents
 import harness
+import test_numbers
 from agents import Agent, SHIM
 
 
@@ -75,14 +76,20 @@ class Program(harness.Case):
                                   "337", "7000"])
             self.expect(result, 0, out="pid 7000")
 
-    def program32(self):
-        """Makes each call given as NUMBER:PID, and prints its result."""
+    def compile32(self, source):
         self.need_command("i686-linux-gnu-gcc")
         here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        subprocess.run(["i686-linux-gnu-gcc", "-O1", "-static", "-I", f"{here}/../shim", "-I",
-                        f"{here}/../supervisor", "-o", self.path("call"),
-                        f"{here}/integration/targets/clone2_call.c"], check=True)
-        return self.path("call")
+        program = self.path("program32")
+        subprocess.run(["i686-linux-gnu-gcc", "-O1", "-static", "-no-pie", "-fno-pic", "-I",
+                        f"{here}/../shim", "-I", f"{here}/../supervisor", "-o", program, "-xc", "-"],
+                       input=source.encode(), check=True)
+        return program
+
+    def program32(self):
+        """Makes each call given as NUMBER:PID, and prints its result."""
+        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        with open(f"{here}/integration/targets/clone2_call.c") as source:
+            return self.compile32(source.read())
 
     def test_program_of_32_bits(self):
         agent = Agent(self)
@@ -94,6 +101,29 @@ class Program(harness.Case):
             self.expect(result, 0, out="pid 7000")
         result = harness.run([SHIM, "--socket", agent.path, "--nr=387", program, "7000"])
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
+
+    def test_shared_numbers(self):
+        agent = Agent(self)
+
+        def shim(*arguments):
+            return harness.run([SHIM, "--socket", agent.path, *arguments])
+        run = shim("--nr=300=eclone", harness.PYTHON, "-c", test_numbers.ECLONE)
+        self.expect(run, 0, out="ok\n")
+        self.assertEqual(run.err, "")
+        program = self.compile32(test_numbers.I386)
+        run = shim("--nr", "387,i386:337", program, "337")
+        self.expect(run, 0, out="ok\n")
+        self.assertEqual(run.err, "")
+        run = shim("--nr", "i386:337=clone_with_pids", program, "337", "set")
+        self.expect(run, 0, out="ok\n", err="337=clone_with_pids also takes all calls of the "
+                                            "system call that has this number")
+
+    def test_shared_number_and_a_stricter_filter(self):
+        agent = Agent(self)
+        for refused, status in (("500=1", 0), ("300=1", 125)):
+            run = harness.run([harness.REFUSE, refused, "--", SHIM, "--socket", agent.path,
+                               "--nr=300=eclone", "--require", "true"])
+            self.expect(run, status, err="Operation not permitted" if status else "")
 
     def test_several_numbers(self):
         agent = Agent(self)
@@ -117,8 +147,9 @@ class Refused(harness.Case):
         for words in ([], ["--"], ["--nosuch", "true"], ["--socket"], ["--nr"], ["--nr", "x", "true"],
                       ["--nr=-1", "true"], ["--nr=46", "true"], ["--nr=1073741824", "true"],
                       ["--nr=387,", "true"], ["--nr=,387", "true"], ["--nr=387,387", "true"],
-                      ["--nr=i386:337", "true"], ["--nr=i386:46", "true"], ["--nr=arm:387", "true"],
-                      ["--nr=387=fork", "true"], ["--nr=387=", "true"], ["--nr=:387", "true"],
+                      ["--nr=i386:338", "true"], ["--nr=i386:46", "true"], ["--nr=arm:387", "true"],
+                      ["--nr=300", "true"],
+                      ["--nr=i386:337=eclone", "true"], ["--nr=387=fork", "true"], ["--nr=387=", "true"], ["--nr=:387", "true"],
                       ["--nr=" + "3" * 200, "true"], ["--nr=387" + "x" * 200, "true"],
                       ["--nr=" + ",".join(map(str, range(600, 617))), "true"],
                       ["--optional=1", "true"], ["-x", "true"], ["-n"], ["-n=387", "true"],
