@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arch/architecture.hpp"
+#include "arch/trial.hpp"
 #include "base/remote_ptr.hpp"
 #include "plan/request.hpp"
 
@@ -11,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <sys/types.h>
 
 namespace clone2
 {
@@ -31,6 +33,8 @@ struct Abi {
     /// Decodes the call, except the pids.
     Request (*decode)(const Arguments &, std::span<const std::byte> structure,
                       const Architecture &);
+    /// A call for a child with SIGCHLD, and this pid in the caller's namespace; 0: with no pids.
+    TrialCall (*trial)(std::uint64_t data_address, pid_t pid) = nullptr;
 };
 
 constexpr std::size_t max_structure = 64;

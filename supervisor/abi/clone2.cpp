@@ -5,6 +5,7 @@
 #include "abi/abi.hpp"
 #include "abi/clone_struct.hpp"
 
+#include <csignal>
 #include <cstring>
 
 namespace clone2
@@ -28,6 +29,15 @@ const Abi clone2_abi = {
         request.pids_address = args[1];
         request.nr_pids = raw.nr_pids;
         return request;
+    },
+    [](std::uint64_t data_address, pid_t pid) {
+        CloneStruct raw{};
+        raw.flags = SIGCHLD;
+        raw.nr_pids = pid != 0 ? 1 : 0;
+        TrialCall trial;
+        trial.args = {data_address, data_address + TrialCall::pid_offset};
+        trial.set_data(raw, pid);
+        return trial;
     },
 };
 

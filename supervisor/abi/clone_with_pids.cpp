@@ -4,6 +4,7 @@
 // call as it was one version before the proposal. It existed for i386 only.
 #include "abi/abi.hpp"
 
+#include <csignal>
 #include <cstring>
 
 namespace clone2
@@ -45,6 +46,14 @@ const Abi clone_with_pids_abi = {
             request.pids_address = set.target_pids;
         }
         return request;
+    },
+    [](std::uint64_t data_address, pid_t pid) {
+        const TargetPidSet set{pid != 0 ? 1 : 0,
+                               static_cast<std::uint32_t>(data_address + TrialCall::pid_offset)};
+        TrialCall trial;
+        trial.args = {SIGCHLD, 0, 0, 0, 0, data_address};
+        trial.set_data(set, pid);
+        return trial;
     },
 };
 

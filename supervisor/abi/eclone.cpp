@@ -4,6 +4,7 @@
 // series that the proposal belongs to.
 #include "abi/abi.hpp"
 
+#include <csignal>
 #include <cstring>
 
 namespace clone2
@@ -62,6 +63,14 @@ const Abi eclone_abi = {
             request.malformed = "child_stack_size is not 0: child_stack is the stack pointer here";
         }
         return request;
+    },
+    [](std::uint64_t data_address, pid_t pid) {
+        EcloneArgs raw{};
+        raw.nr_pids = pid != 0 ? 1 : 0;
+        TrialCall trial;
+        trial.args = {SIGCHLD, data_address, sizeof raw, data_address + TrialCall::pid_offset};
+        trial.set_data(raw, pid);
+        return trial;
     },
 };
 

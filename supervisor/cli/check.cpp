@@ -7,6 +7,7 @@
 #include "base/nesting_level.h"
 #include "base/printable.hpp"
 #include "base/procfs.hpp"
+#include "cli/check_forms.hpp"
 #include "cli/check_sandbox.hpp"
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
@@ -282,11 +283,15 @@ std::vector<Feature> probe_features(const Check &check)
 
     std::vector<Feature> features;
     features.push_back(calls_feature());
+    const bool can_work = features.back().present;
     features.push_back(notification_feature(listener));
     for (const TrappedCall &call : check.calls.calls()) {
         if (call.arch == standard_call.arch) { // others can't be made from here
             features.push_back(number_feature(call));
         }
+    }
+    for (Feature &form : form_features(check.calls, can_work)) {
+        features.push_back(std::move(form));
     }
     features.push_back({"wait_killable", listener.wait_killable, false,
                         listener.wait_killable ? "WAIT_KILLABLE_RECV works (5.19)" : "missing",
@@ -352,7 +357,7 @@ int run_check(const Check &check)
             continue;
         }
         const char *const mark = feature.present ? "yes" : "no";
-        std::printf("%-14s %-4s %s: %s\n", feature.name.c_str(), mark,
+        std::printf("%-22s %-4s %s: %s\n", feature.name.c_str(), mark,
                     printable(feature.found, "").c_str(), feature.consequence.c_str());
     }
     if (!known) {

@@ -333,8 +333,9 @@ constexpr std::array table{
     Option{'q', "quiet", nullptr, running | listening, set<&Options::verbosity, Verbosity::quiet>,
            "print no warnings"},
     Option{0, "check", "[=FEATURE]", checking, feature,
-           "print what this kernel and this caller can do. The exit status is 1 if FEATURE, or "
-           "without it anything required, is missing",
+           "print what this kernel and this caller can do. Each form of the call, of each "
+           "architecture, is made and served. The exit status is 1 if FEATURE, or without it "
+           "anything required, is missing",
            checking, feature_may_stand_apart},
     Option{0, "print-bpf", "[=base64]", printing, encoding,
            "write the seccomp filter for --nr to stdout, raw or in base64. crun's annotation "

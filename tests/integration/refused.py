@@ -21,8 +21,8 @@ CALLS = {
     "ppoll": 271, "unshare": 272, "set_robust_list": 273, "timerfd_create": 283, "timerfd_settime": 286,
     "accept4": 288, "signalfd4": 289, "eventfd2": 290, "epoll_create1": 291, "pipe2": 293,
     "prlimit64": 302, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
-    "seccomp": 317, "getrandom": 318, "memfd_create": 319, "statx": 332, "rseq": 334,
-    "pidfd_open": 434, "clone3": 435, "close_range": 436, "io_uring_setup": 425,
+    "seccomp": 317, "getrandom": 318, "memfd_create": 319, "execveat": 322, "statx": 332,
+    "rseq": 334, "pidfd_open": 434, "clone3": 435, "close_range": 436, "io_uring_setup": 425,
     "io_uring_enter": 426,
 }
 # How a message names a call if not by its own name.
