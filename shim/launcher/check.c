@@ -10,6 +10,7 @@
 #include "base/nesting_level.h"
 
 #include <linux/audit.h>
+#include <sys/prctl.h>
 
 struct check {
     const struct shim_options *options;
@@ -27,6 +28,7 @@ struct facts {
     long clone3;
     int level;
     uint64_t capabilities;
+    int no_new_privs;
     long listener;
     struct installed_filter installed;
 };
@@ -165,10 +167,13 @@ static void check_filter(struct check *check, const struct facts *facts)
             facts->installed.wait_killable
                 ? "a signal ends a call with EINTR only before it is received"
                 : "a signal may end a call with EINTR at any time");
-    feature(check, "no_new_privs", !facts->installed.no_new_privs, OPTIONAL,
-            facts->installed.no_new_privs ? "has to be set" : "need not be set",
-            facts->installed.no_new_privs ? "set-user-ID programs run without their privilege"
-                                          : "set-user-ID programs work");
+    const int no_new_privs = facts->no_new_privs || facts->installed.no_new_privs;
+    feature(check, "no_new_privs", !no_new_privs, OPTIONAL,
+            facts->no_new_privs             ? "is set already"
+            : facts->installed.no_new_privs ? "has to be set"
+                                            : "need not be set",
+            no_new_privs ? "set-user-ID programs run without their privilege"
+                         : "set-user-ID programs work");
 }
 
 static void check_native(struct check *check, const struct facts *facts)
@@ -233,6 +238,7 @@ int run_check(const struct shim_options *options)
         probe_call(NO_LISTENER, SYS_clone3, NULL); // first in a child: a filter may kill for it
     facts.level = facts.clone3 == EINVAL ? nesting_level() : -1;
     facts.capabilities = effective_capabilities(0);
+    facts.no_new_privs = raw_call(SYS_prctl, PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
     facts.listener = install_listener(&options->calls, &facts.installed);
     check_notification(&check, &facts);
     for (unsigned i = 0; i < options->calls.count; i++) {

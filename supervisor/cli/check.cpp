@@ -22,6 +22,7 @@
 #include "target/tracee.hpp"
 
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -323,10 +324,14 @@ std::vector<Feature> probe_features(const Check &check)
                         capability.empty() ? "programs may call clone2 with nr_pids = 0 only; use "
                                              "--pidns"
                                            : "programs that also have it may choose pids"});
-    features.push_back({"no_new_privs", !listener.no_new_privs, false,
-                        listener.no_new_privs ? "has to be set" : "need not be set",
-                        listener.no_new_privs ? "set-user-ID programs run without their privilege"
-                                              : "set-user-ID programs work"});
+    const bool already = ::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+    const bool no_new_privs = already || listener.no_new_privs;
+    features.push_back({"no_new_privs", !no_new_privs, false,
+                        already                 ? "is set already"
+                        : listener.no_new_privs ? "has to be set"
+                                                : "need not be set",
+                        no_new_privs ? "set-user-ID programs run without their privilege"
+                                     : "set-user-ID programs work"});
     features.push_back(userns_feature());
     features.push_back(native_feature());
     features.push_back(preload_feature());

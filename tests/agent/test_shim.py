@@ -270,6 +270,7 @@ class Check(harness.Case):
         for before in ([], self.refusing("387=1"), self.refusing("387=38"), self.refusing("435=38"),
                        ["setpriv", "--bounding-set=-all,+checkpoint_restore"],
                        ["setpriv", "--bounding-set=-all"],
+                       ["setpriv", "--no-new-privs"],
                        ["unshare", "--pid", "--fork", "--mount-proc"]):
             with self.subTest(before=before):
                 ours = self.check("--socket", agent.path, before=before)
@@ -277,6 +278,7 @@ class Check(harness.Case):
                 known = {line.split()[0]: line.split(": ")[0] for line in theirs.out.splitlines()}
                 for line in ours.out.splitlines():
                     self.assertEqual(line.split(": ")[0], known[line.split()[0]], ours)
+                self.assertEqual("--no-new-privs" in before, "is set already" in ours.out, ours)
 
     def test_one_feature(self):
         for words in (["nesting"], ["-n", "500", "nesting"]):
