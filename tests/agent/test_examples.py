@@ -39,6 +39,39 @@ class Bubblewrap(harness.Case):
                                   CLONE2_SHIM=agents.SHIM)
         self.expect(result, 0, out="pid 77 status 0")
 
+    def readme(self):
+        """The two commands of the README, with the test's program and socket."""
+        with open(os.path.join(EXAMPLES, "bubblewrap", "README.md")) as file:
+            blocks = re.findall(r"```sh\n(.*?)```", file.read(), re.S)
+        around, inside = blocks[0], blocks[1].split("&\n")[1]
+        self.assertIn("clone2-supervise --listen", blocks[1])
+        os.mkdir(self.path("agent"))
+        inside = inside.replace("/run/clone2-supervise", self.path("agent"))
+        return [text.replace(" prog", f" {self.public_copy(harness.CALL)} 77")
+                .replace("clone2-supervise -", self.public_copy(harness.SUPERVISE) + " -")
+                .replace("clone2-shim", self.public_copy(agents.SHIM) + " --socket " +
+                         self.path("agent/agent.sock")) for text in (around, inside)]
+
+    def test_the_lines_of_the_readme(self):
+        self.need_root()
+        commands = self.readme()
+        Agent(self, "--allow-uid", str(harness.NOBODY), path=self.path("agent/agent.sock"))
+        user = ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups"]
+        kept = "--unshare-user --uid 0 --cap-add CAP_SYS_ADMIN"
+        with open(os.path.join(EXAMPLES, "bubblewrap", "README.md")) as file:
+            self.assertIn(f"`{kept}`", file.read())
+        for command in commands:
+            with self.subTest(command):
+                self.expect(harness.run(["sh", "-c", command]), 0, out="pid 77 status 0")
+                result = harness.run([*user, "sh", "-c", command], cwd="/")
+                self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+                command = command.replace("bwrap", "bwrap " + kept)
+                result = harness.run([*user, "sh", "-c", command], cwd="/")
+                self.expect(result, 0, out="pid 77 status 0")
+        dropped = commands[0].replace("bwrap", "bwrap --cap-drop ALL")
+        result = harness.run(["sh", "-c", dropped])
+        self.assertEqual(harness.calls(result.out), ["EPERM"], result)
+
     def test_inside_a_sandbox_with_a_filter(self):
         # The sandbox's filter answers ERRNO for unknown numbers: that wins, and --check reports it.
         agent = Agent(self)
