@@ -44,7 +44,7 @@ fi
 packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1.81-dev doctest-dev
     nlohmann-json3-dev python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static
     gcc-i686-linux-gnu libc6-dev-i386-cross mandoc fish zsh
-    bubblewrap apache2-bin crun runc systemd'
+    bubblewrap apache2-bin crun runc podman netavark catatonit systemd'
 if [ "$all" = yes ]; then
     packages="$packages clang clang-format clang-tidy debhelper lintian"
     # Languages whose packages are large, unless they are here already: 70, 410 and 300 MB.

@@ -12,7 +12,9 @@ Then: crun run --bundle DIR NAME. Options:
   --socket PATH      the agent's socket on the host (/run/clone2-supervise/agent.sock)
   --supervise FILE   clone2-supervise, which prints the filter (for "listener")
   --shim FILE        clone2-shim, which is mounted into the container (for "shim")
-  --bind FILE        a program of the host, mounted at / in the container under its own name
+                     (both: that in $PATH, or what this source tree has built)
+  --bind FILE        a program of the host, mounted at / in the container under its own name, with
+                     the libraries that it needs
 """
 import argparse
 import json
@@ -37,6 +39,19 @@ def bind(source, destination, *options):
     return mount(destination, "none", os.path.abspath(source), "bind", *options)
 
 
+def libraries(program):
+    """The files that a dynamic program needs to start."""
+    found = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
+    words = found.stdout.split() if found.returncode == 0 else []
+    return [word for word in words if word.startswith("/")]
+
+
+def find(name, folder):
+    """A program of this project: the installed one, or the one built here."""
+    built = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../build", folder, name)
+    return shutil.which(name) or os.path.normpath(built)
+
+
 def config(options):
     capabilities = ALL if options.all_capabilities else CAPABILITIES
     sets = ("bounding", "effective", "permitted")
@@ -54,6 +69,8 @@ def config(options):
     }
     for file in options.bind:
         made["mounts"].append(bind(file, "/" + os.path.basename(file), "ro"))
+    for file in sorted({library for file in options.bind for library in libraries(file)}):
+        made["mounts"].append(bind(file, file, "ro"))
     if options.way == "listener":
         bpf = subprocess.check_output([options.supervise, "--print-bpf=base64"], text=True)
         # No profile can list clone2, because libseccomp has no name for it. So the filter is passed
@@ -89,14 +106,18 @@ def make_root(root):
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--socket", default="/run/clone2-supervise/agent.sock")
-    parser.add_argument("--supervise", default="clone2-supervise")
-    parser.add_argument("--shim", default=shutil.which("clone2-shim"))
+    parser.add_argument("--supervise", default=find("clone2-supervise", "supervisor"))
+    parser.add_argument("--shim", default=find("clone2-shim", "shim/launcher"))
     parser.add_argument("--bind", action="append", default=[])
     parser.add_argument("--all-capabilities", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("dir")
     parser.add_argument("way", choices=("listener", "shim"))
     parser.add_argument("program", nargs="+")
     options = parser.parse_args()
+    for file in ("/bin/busybox", *options.bind,
+                 options.shim if options.way == "shim" else options.supervise):
+        if not os.access(file, os.X_OK):
+            parser.exit(1, f"bundle.py: {file}: not there, or not executable\n")
     make_root(os.path.join(options.dir, "rootfs"))
     with open(os.path.join(options.dir, "config.json"), "w") as file:
         json.dump(config(options), file, indent=1)

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The containers and sandboxes of the examples, as the tests run them."""
+import glob
 import os
+import resource
 import subprocess
 import sys
+import tarfile
+import tempfile
 
 import agents
 import harness
@@ -29,3 +33,75 @@ def bundle(directory, way, socket, *program, binds=(), all_capabilities=False, r
     name = f"clone2-test-{os.getpid()}-{os.path.basename(directory)}"
     options = ["--cgroup-manager=disabled"] if runtime == "crun" else []
     return [runtime, "--root", directory + ".state", *options, "run", "--bundle", directory, name]
+
+
+def prepare_pod_mounts():
+    """The same for Podman, whose pods need cgroups: with v1 and v2 side by side, v1 only. It can do
+    without the device filter of v2, which needs CAP_SYS_RESOURCE."""
+    if os.path.ismount("/sys/fs/cgroup/unified"):
+        subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], check=True)
+
+
+class Podman:
+    """Podman with crun and storage of its own, and images that are made here."""
+
+    IMAGE = "localhost/busybox:1"
+    CONFIG = """[containers]
+default_ulimits = [{limits}]
+netns = "none"
+[engine]
+runtime = "crun"
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+tmp_dir = "{directory}/tmp"
+"""
+
+    def __init__(self, case):
+        self.case = case
+        # Its defaults are higher than root may set everywhere.
+        limits = [f'"{name}={hard}:{hard}"' for name, hard in (
+            ("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
+            ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)[1]))]
+        with open(case.path("containers.conf"), "w") as file:
+            file.write(self.CONFIG.format(limits=", ".join(limits), directory=case.tmp))
+        self.before = set(self.cgroups())
+        case.addCleanup(self.end)
+        self.image(self.IMAGE, {})
+        # Whether this machine can run any container is not our matter.
+        result = self.run("run", "--rm", self.IMAGE, "true")
+        case.need("podman", result.status == 0, result.err)
+
+    @staticmethod
+    def cgroups():
+        return glob.glob("/sys/fs/cgroup/**/libpod_parent/**/", recursive=True)
+
+    def end(self):
+        self.run("pod", "rm", "--all", "--force", "--time", "0")
+        self.run("rm", "--all", "--force", "--time", "0")
+        for path in sorted(set(self.cgroups()) - self.before, reverse=True):
+            try:
+                os.rmdir(path)
+            except OSError:  # in use
+                pass
+        subprocess.run(["umount", "--recursive", "--lazy", self.case.path("storage")], check=False,
+                       stderr=subprocess.DEVNULL)
+
+    def run(self, *words):
+        return harness.run(["podman", "--root", self.case.path("storage"), "--runroot",
+                            self.case.path("run"), "--storage-driver=vfs", *words],
+                           env={**os.environ, "CONTAINERS_CONF": self.case.path("containers.conf")})
+
+    def image(self, name, files):
+        """Makes an image of busybox and these files: {path in it: host's file}."""
+        with tempfile.NamedTemporaryFile(suffix=".tar") as archive:
+            with tarfile.open(archive.name, "w", dereference=True) as tar:
+                tar.add("/bin/busybox", "bin/busybox")
+                for command in ("sh", "true", "cat", "cp", "echo"):
+                    link = tarfile.TarInfo(f"bin/{command}")
+                    link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                    tar.addfile(link)
+                for path, source in files.items():
+                    tar.add(source, path.lstrip("/"))
+            result = self.run("import", "--change", "ENV=PATH=/usr/local/bin:/bin", archive.name, name)
+        self.case.need("podman", result.status == 0, result.err)

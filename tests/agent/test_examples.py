@@ -135,6 +135,20 @@ class Crun(Runtime):
         self.expect(self.run_bundle("listener", *self.CALL), 0, out="pid 77 status 0")
         self.agent.says('container "clone2-test-')
 
+    def test_the_lines_of_the_readme(self):
+        self.need_file("clone2_hello", os.path.join(harness.BUILD, "examples/clone2_hello"))
+        with open(os.path.join(EXAMPLES, "crun", "README.md")) as file:
+            block = re.search(r"```sh\n(.*?)```", file.read(), re.S).group(1)
+        block = block.replace("/tmp/b", self.path("b"))
+        agent, *lines = block.replace("build/", harness.BUILD + "/").splitlines()
+        # In mounts of its own, where /run is empty.
+        script = "mount -t tmpfs none /run\n" + agent + "\n" + \
+                 "while ! [ -S /run/clone2-supervise/agent.sock ]; do sleep 0.1; done\n" + \
+                 "\n".join(lines) + "\nstatus=$?; kill $!; exit $status\n"
+        result = harness.run(["sh", "-c", script], preexec_fn=own_mounts,
+                             cwd=os.path.dirname(os.path.normpath(EXAMPLES)))
+        self.expect(result, 0, out="the child had the pids that were asked for")
+
     def test_annotation_in_place_of_listener_path(self):
         def change(config):
             del config["linux"]["seccomp"]
