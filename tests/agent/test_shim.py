@@ -252,6 +252,11 @@ class Check(harness.Case):
     def refusing(*rules):
         return [harness.REFUSE, *rules, "--"]
 
+    @staticmethod
+    def found(line):
+        """The words of a line without the consequence."""
+        return line.split(": ")[0].split()
+
     def test_all_is_there(self):
         agent = Agent(self, "--stats")
         result = self.expect(self.check("--socket", agent.path), 0)
@@ -275,9 +280,9 @@ class Check(harness.Case):
             with self.subTest(before=before):
                 ours = self.check("--socket", agent.path, before=before)
                 theirs = harness.run([*before, harness.SUPERVISE, "--check", "--listen", agent.path])
-                known = {line.split()[0]: line.split(": ")[0] for line in theirs.out.splitlines()}
+                known = {line.split()[0]: self.found(line) for line in theirs.out.splitlines()}
                 for line in ours.out.splitlines():
-                    self.assertEqual(line.split(": ")[0], known[line.split()[0]], ours)
+                    self.assertEqual(self.found(line), known[line.split()[0]], ours)
                 self.assertEqual("--no-new-privs" in before, "is set already" in ours.out, ours)
 
     def test_one_feature(self):
