@@ -259,8 +259,9 @@ constexpr std::array table{
         0, "preload", nullptr, running, set<&Options::preload, true>,
         "serve calls of libc's syscall() inside PROGRAM, with libclone2 in LD_PRELOAD. Such a call "
         "costs what the kernel's own costs, and works under debuggers. The supervisor "
-        "serves the rest: bare instructions, static and set-user-ID programs, other "
-        "architectures. The library serves one number of --nr, the first x86_64 number with ABI "
+        "serves the rest: bare instructions, static and set-user-ID programs, and 32-bit "
+        "programs, unless their libclone2 is installed, too, and --nr has 387 for them. The "
+        "library serves one number of --nr, the first x86_64 number with ABI "
         "clone2; if it isn't 387, PROGRAM finds it in CLONE2_NR. --log and --stats would miss "
         "the library's calls, so they can't be used together",
         running, all_calls_may_be_missed},

@@ -24,6 +24,9 @@ constexpr const char *library_name = "libclone2.so.1";
 
 /// From the command's directory: in the build directory, and installed.
 constexpr std::array<const char *, 2> places{"../shim", CLONE2_LIBDIR};
+/// From the prefix: where the library for programs of another width is installed, if it is. The
+/// dynamic linkers of both find their own as "$LIB".
+constexpr const char *other_libdir = CLONE2_OTHER_LIBDIR;
 
 /// PROGRAM runs the library's code, so nobody may have put it there who could not have put the
 /// command there.
@@ -41,9 +44,8 @@ bool library_serves(const TrappedCall &call)
            shim_number_is_taken(call.number) == 0;
 }
 
-} // namespace
-
-std::optional<std::string> find_preload_library()
+/// The library at a place relative to the command's directory; nullopt: it is not there.
+std::optional<std::string> find_library(const std::filesystem::path &place)
 {
     std::error_code error;
     struct stat command {
@@ -52,10 +54,41 @@ std::optional<std::string> find_preload_library()
     if (error || ::stat(own_path, &command) != 0) {
         return std::nullopt;
     }
+    const std::filesystem::path path = own.parent_path() / place / library_name;
+    std::string library = path.lexically_normal().string();
+    return is_as_trusted(library, command) ? std::optional(library) : std::nullopt;
+}
+
+/// Whether the programs of every architecture make the library's call by the standard number.
+bool is_for_all_programs(const TrappedCall &served, const CallTable &trapped)
+{
+    const auto all = architectures();
+    return is_standard(served) &&
+           std::all_of(all.begin(), all.end(), [&](const Architecture *arch) {
+               const TrappedCall *const call = trapped.find(arch->audit_arch(), served.number);
+               return call != nullptr && is_standard(*call);
+           });
+}
+
+/// The entry of LD_PRELOAD by which programs of both widths find their library; nullopt: the other
+/// one is not installed.
+std::optional<std::string> for_both_widths(const std::string &library)
+{
+    const std::string own_end = std::filesystem::path(CLONE2_LIBDIR).lexically_relative("..") /
+                                std::filesystem::path(library_name);
+    if (*other_libdir == 0 || !library.ends_with("/" + own_end) ||
+        !find_library(std::filesystem::path("..") / other_libdir)) {
+        return std::nullopt;
+    }
+    return library.substr(0, library.size() - own_end.size()) + "$LIB/" + library_name;
+}
+
+} // namespace
+
+std::optional<std::string> find_preload_library()
+{
     for (const char *const place : places) {
-        const std::filesystem::path path = own.parent_path() / place / library_name;
-        std::string library = path.lexically_normal().string();
-        if (is_as_trusted(library, command)) {
+        if (auto library = find_library(place)) {
             return library;
         }
     }
@@ -82,7 +115,9 @@ std::optional<Preload> prepare_preload(const CallTable &trapped)
     if (library->find_first_of(" :$") != std::string::npos) {
         fail("--preload: a path in LD_PRELOAD can't contain blanks, ':' or '$': " + *library);
     }
-    return Preload{*library, served->number};
+    const auto both = is_for_all_programs(*served, trapped) ? for_both_widths(*library)
+                                                            : std::optional<std::string>();
+    return Preload{both.value_or(*library), served->number};
 }
 
 bool set_preload(const Preload &preload)

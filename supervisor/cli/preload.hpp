@@ -12,7 +12,7 @@ namespace clone2::cli
 /// libclone2 in PROGRAM's LD_PRELOAD (--preload). PROGRAM remains supervised: the supervisor gets
 /// the calls that do not go through the library.
 struct Preload {
-    std::string library; ///< absolute path
+    std::string library; ///< absolute path; may contain ld.so(8)'s $LIB
     int number;          ///< the library serves one
 };
 

@@ -8,6 +8,7 @@ import subprocess
 import harness
 import procs
 
+I386_LIBDIR = os.environ.get("CLONE2_I386_LIBDIR")    # below the prefix
 AS_NOBODY = ("setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}", "--clear-groups")
 
 # One call by libc's syscall(). Arguments: number, pid.
@@ -23,6 +24,27 @@ if pid < 0:
     print("errno", ctypes.get_errno())
 else:
     print("pid", pid, "status", os.waitpid(pid, 0)[1])
+"""
+
+# The same by a 32-bit program, for pid 7100.
+CALL32 = """
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void)
+{
+    struct { uint64_t flags, stack; uint32_t nr_pids, ptid, ctid, r1; uint64_t r2; } args = {17, 0, 1};
+    int pid = 7100, status = 0;
+    long child = syscall(387, &args, &pid);
+    if (child == 0)
+        _exit(7);
+    if (child < 0)
+        return 1;
+    waitpid(child, &status, 0);
+    printf("pid %ld status %d\\n", child, status);
+    return 0;
+}
 """
 
 
@@ -168,6 +190,36 @@ class Place(harness.Case):
         self.assertIn(f"preloading {where} for", result.err)
         self.assertNotIn(" received: ", result.err)
         self.expect(harness.run([command, "--check=preload"]), out=where)
+
+    def test_programs_of_both_widths(self):
+        self.need_command("i686-linux-gnu-gcc")
+        self.need("i386-libdir", I386_LIBDIR)
+        root = self.path("root")
+        command, where = self.install(root)
+        other = os.path.join(root, I386_LIBDIR, "libclone2.so.1")
+        os.makedirs(os.path.dirname(other))
+        shutil.copy(os.environ["CLONE2_PRELOAD_I386"], other)
+        program = self.path("program")
+        with open(self.path("program.c"), "w") as source:
+            source.write(CALL32)
+        loader = subprocess.run(["i686-linux-gnu-gcc", "-print-file-name=ld-linux.so.2"], check=True,
+                                text=True, stdout=subprocess.PIPE).stdout.strip()
+        subprocess.run(["i686-linux-gnu-gcc", "-o", program, self.path("program.c"),
+                        f"-Wl,--dynamic-linker={loader}", f"-Wl,-rpath={os.path.dirname(loader)}"],
+                       check=True)
+        both = ("sh", "-c", '"$0" && exec "$@"', program, *by_libc(7000))
+        result = self.expect(harness.run([command, "--preload", "-vv", "--", *both]))
+        self.assertEqual(harness.calls(result.out), [7100, 7000], result)
+        self.assertIn(f"preloading {root}/$LIB/libclone2.so.1 for", result.err)
+        self.assertNotIn(" received: ", result.err)
+        self.assertNotIn("ld.so", result.err)
+        # Not where only the 64-bit programs' number is served.
+        result = self.expect(harness.run([command, "--preload", "-vv", "-n", "387", "--",
+                                          *by_libc(7000)]))
+        self.assertIn(f"preloading {where} for", result.err)
+        os.remove(other)
+        result = self.expect(harness.run([command, "--preload", "-vv", "--", *by_libc(7000)]))
+        self.assertIn(f"preloading {where} for", result.err)
 
     def test_without_privilege(self):
         self.need_root()  # to become somebody without
