@@ -33,8 +33,10 @@ dpkg -L $names | sort -u >files
 for page in clone2.2 clone2-supervise.1 clone2-shim.1 clone2supervise.3 clone2-policy.5 libclone2.7; do
     grep -qx "/usr/share/man/man${page##*.}/$page.gz" files || fail "no manual page $page"
 done
-for place in bash-completion/completions/ zsh/vendor-completions/_ fish/vendor_completions.d/; do
-    grep -q "^/usr/share/${place}clone2-supervise" files || fail "nothing in $place"
+for command in clone2-supervise clone2-shim; do
+    for place in bash-completion/completions/ zsh/vendor-completions/_ fish/vendor_completions.d/; do
+        grep -q "^/usr/share/$place$command" files || fail "nothing for $command in $place"
+    done
 done
 while read -r file; do
     kind=$(readelf -h "$file" 2>/dev/null | sed -n 's/ *Type: *\([A-Z]*\).*/\1/p')

@@ -12,6 +12,7 @@ import harness
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 GENERATED = os.environ.get("CLONE2_GENERATED") or os.path.join(harness.BUILD, "supervisor/man")
+SHIM_GENERATED = os.environ.get("CLONE2_SHIM_GENERATED") or os.path.dirname(harness.SHIM)
 ARCHIVE = os.environ.get("CLONE2_ARCHIVE") or os.path.join(harness.BUILD, "shim/libclone2.a")
 PAGES = {os.path.basename(path): path for folder in (GENERATED, os.path.join(ROOT, "*", "man"))
          for path in glob.glob(os.path.join(folder, "*.[1-8]"))}
@@ -64,11 +65,15 @@ class Manuals(harness.Case):
 
 
 class Completions(harness.Case):
-    def bash(self, *words):
+    def bash(self, *words, command="clone2-supervise", folder=GENERATED):
         """What bash offers for the last of these words."""
-        script = (f"source {GENERATED}/clone2-supervise; COMP_WORDS=(clone2-supervise \"$@\"); "
-                  "COMP_CWORD=$#; _clone2_supervise; printf '%s\\n' \"${COMPREPLY[@]}\"")
+        function = "_" + command.replace("-", "_")
+        script = (f"source {folder}/{command}.bash; COMP_WORDS=({command} \"$@\"); "
+                  f"COMP_CWORD=$#; {function}; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
         return self.expect(harness.run(["bash", "-c", script, "bash", *words])).out.split()
+
+    def shim(self, *words):
+        return self.bash(*words, command="clone2-shim", folder=SHIM_GENERATED)
 
     def test_bash(self):
         self.assertEqual(self.bash("--pidn"), ["--pidns"])
@@ -83,12 +88,24 @@ class Completions(harness.Case):
             self.assertIn("setsid", self.bash(*before, "setsi"), before)
         self.assertEqual(self.bash("prog", "--pidn"), [])
 
+    def test_shim_in_bash(self):
+        shown = self.expect(harness.run([harness.SHIM, "--help"])).out
+        names = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", shown, re.M))
+        self.assertGreater(len(names), 5, shown)
+        self.assertEqual(set(self.shim("--")), names)
+        self.assertEqual(self.shim("--socket", "/pro"), ["/proc"])
+        for before in ((), ("--",), ("-n", "387"), ("--nr", "387", "--optional"), ("--check",)):
+            self.assertIn("setsid", self.shim(*before, "setsi"), before)
+
     def test_fish(self):
         self.need_command("fish")
-        for typed, offered in (("--pidn", "--pidns"), ("--log-format ", "json"), ("-q -- setsi",
-                                                                                 "setsid")):
-            result = harness.run(["fish", "-c", f"source {GENERATED}/clone2-supervise.fish; "
-                                                f"complete -C 'clone2-supervise {typed}'"])
+        for command, folder, typed, offered in (
+                ("clone2-supervise", GENERATED, "--pidn", "--pidns"),
+                ("clone2-supervise", GENERATED, "--log-format ", "json"),
+                ("clone2-supervise", GENERATED, "-q -- setsi", "setsid"),
+                ("clone2-shim", SHIM_GENERATED, "--sock", "--socket")):
+            result = harness.run(["fish", "-c", f"source {folder}/{command}.fish; "
+                                                f"complete -C '{command} {typed}'"])
             self.assertIn(offered, self.expect(result).out.split(), result)
 
     def zsh(self, typed, wanted):
@@ -100,7 +117,7 @@ class Completions(harness.Case):
                 os.execvp("zsh", ["zsh", "-f", "-i"])
             seen = ""
             try:
-                os.write(terminal, (f"fpath=({GENERATED} $fpath); autoload -U compinit; "
+                os.write(terminal, (f"fpath=({GENERATED} {SHIM_GENERATED} $fpath); autoload -U compinit; "
                                     "compinit -D -u; echo lo'aded'\r").encode())
                 end = time.monotonic() + harness.RUN_SECONDS
                 while wanted not in seen and time.monotonic() < end:
@@ -117,7 +134,8 @@ class Completions(harness.Case):
     def test_zsh(self):
         self.need_command("zsh")
         for typed, wanted in (("clone2-supervise --pidn\t", "--pidns"),
-                              ("clone2-supervise --log-format j\t", "json")):
+                              ("clone2-supervise --log-format j\t", "json"),
+                              ("clone2-shim --sock\t", "--socket")):
             found, seen = self.zsh(typed, wanted)
             self.assertTrue(found, seen)
 
