@@ -252,7 +252,7 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
         return Served::yes;
     }
     if (*started == Redirected::refused) {
-        call.pending.stage("postponed", [] { return "all boot slots are in use"; });
+        call.pending.stage("postponed", [] { return "all boot slots, or exits, are in use"; });
         return Served::later;
     }
     return Served::yes;

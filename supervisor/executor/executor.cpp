@@ -200,10 +200,14 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     pending.stage("slot", [&] {
         return std::to_string(observed.slot->index()) + " at " + hex(slot.value());
     });
-    const std::optional<Exits::Choice> exit =
+    const Result<std::optional<Exits::Choice>> chosen =
         images_.exits.choose(tid, arch, observed.image->code, notification.instruction_pointer);
+    if (!chosen) {
+        return chosen.error();
+    }
+    const std::optional<Exits::Choice> &exit = *chosen;
     if (!exit) {
-        return Error(Cause::no_exit, tid);
+        return Redirected::refused;
     }
     SlotCall call = slot_call(order, tid, observed.slot->index());
     call.exit = exit->exit();
@@ -237,6 +241,15 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
     const pid_t tid = pending.tid();
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
+    const Result<std::optional<Exits::Choice>> chosen =
+        images_.exits.choose(tid, arch, place.code, notification.instruction_pointer);
+    if (!chosen) {
+        return chosen.error();
+    }
+    const std::optional<Exits::Choice> &exit = *chosen;
+    if (!exit) {
+        return Redirected::refused;
+    }
     const std::optional<RemotePtr> slot = images_.slot_users.begin(
         tid, unowned_slots(tid, place.boot_slots, arch.boot_owner_offset()), arch.page_size());
     if (!slot) {
@@ -244,11 +257,6 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
     }
     const RemotePtr boot_slot = *slot;
     pending.stage("slot", [&] { return "boot slot at " + hex(boot_slot.value()); });
-    const std::optional<Exits::Choice> exit =
-        images_.exits.choose(tid, arch, place.code, notification.instruction_pointer);
-    if (!exit) {
-        return Error(Cause::no_exit, tid);
-    }
     BootCall call;
     call.exit = exit->exit();
     call.args = notification.args;

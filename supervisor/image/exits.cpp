@@ -9,6 +9,17 @@
 namespace clone2
 {
 
+namespace
+{
+
+bool is_unused(std::span<const std::byte> bytes)
+{
+    return std::all_of(bytes.begin(), bytes.end(),
+                       [](std::byte byte) { return byte == std::byte{}; });
+}
+
+} // namespace
+
 RemotePtr first_boot_slot(const Architecture &arch, RemotePtr code)
 {
     return code + align_up(arch.code_size(), arch.boot_slot_size());
@@ -37,7 +48,10 @@ Exits::Choice::~Choice()
 {
     if (all_ != nullptr) {
         const std::lock_guard lock(all_->mutex_);
-        all_->being_written_.erase(exit_);
+        const auto entry = all_->being_written_.find(exit_);
+        if (--entry->second.writers == 0) {
+            all_->being_written_.erase(entry);
+        }
     }
 }
 
@@ -49,34 +63,70 @@ Result<void> Exits::Choice::write(Tracee &tracee) const
     return tracee.poke_text(exit_, missing_);
 }
 
-std::optional<Exits::Choice> Exits::choose(pid_t tid, const Architecture &arch, RemotePtr code,
-                                           std::uint64_t site)
+Result<std::optional<Exits::Choice>> Exits::choose(pid_t tid, const Architecture &arch,
+                                                   RemotePtr code, std::uint64_t site)
 {
     const std::size_t size = arch.exit_size();
     if (size == 0) {
-        return Choice();
+        return std::optional(Choice());
     }
     const RemotePtr first = first_exit(arch, code);
     std::vector<std::byte> bytes(page_end(arch, code).value() - first.value());
     if (!read_exactly(tid, first, bytes)) {
-        return std::nullopt;
+        return Error(Cause::no_exit, tid);
     }
-    const std::lock_guard lock(mutex_);
+    bool others = false;
     // From the end down: the oldest exits come first.
     for (std::size_t at = bytes.size(); at >= size; at -= size) {
         const RemotePtr exit = first + (at - size);
         const std::span<const std::byte> there = std::span(bytes).subspan(at - size, size);
         std::vector<std::byte> wanted = arch.encode_exit(exit, site);
         if (std::equal(there.begin(), there.end(), wanted.begin())) {
-            return Choice(exit);
+            return std::optional(Choice(exit));
         }
-        const bool unused = std::all_of(there.begin(), there.end(),
-                                        [](std::byte byte) { return byte == std::byte{}; });
-        if (unused && being_written_.insert(exit).second) {
-            return Choice(*this, exit, std::move(wanted));
+        const Reserved reserved = reserve(exit, site, is_unused(there));
+        if (reserved == Reserved::yes) {
+            std::optional<Choice> choice(std::in_place, *this, exit, std::move(wanted));
+            // Before it was reserved, somebody else may have written it.
+            return choice->may_be_written(tid) ? std::move(choice) : std::nullopt;
+        }
+        others = others || reserved == Reserved::for_another;
+    }
+    return others ? Result<std::optional<Choice>>(std::nullopt) : Error(Cause::no_exit, tid);
+}
+
+Exits::Reserved Exits::reserve(RemotePtr exit, std::uint64_t site, bool unused)
+{
+    const std::lock_guard lock(mutex_);
+    auto entry = being_written_.find(exit);
+    if (entry == being_written_.end()) {
+        if (!unused) {
+            return Reserved::no;
+        }
+        entry = being_written_.emplace(exit, Writing{site, 0}).first;
+    }
+    if (entry->second.site != site) {
+        return Reserved::for_another;
+    }
+    ++entry->second.writers;
+    return Reserved::yes;
+}
+
+bool Exits::Choice::may_be_written(pid_t tid) const
+{
+    std::vector<std::byte> there(missing_.size());
+    if (!read_exactly(tid, exit_, there)) {
+        return false;
+    }
+    // Another call from the same place may be writing it, in whole words.
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    for (std::size_t at = 0; at < there.size(); at += word) {
+        const auto piece = std::span(there).subspan(at, word);
+        if (!is_unused(piece) && !std::equal(piece.begin(), piece.end(), &missing_[at])) {
+            return false;
         }
     }
-    return std::nullopt;
+    return true;
 }
 
 } // namespace clone2

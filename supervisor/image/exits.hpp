@@ -7,9 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <sys/types.h>
 #include <utility>
 #include <vector>
@@ -49,19 +49,32 @@ public:
         [[nodiscard]] Result<void> write(Tracee &tracee) const;
 
     private:
+        friend class Exits;
+        /// Whether it is still unused, or written for the same place. False also: gone.
+        [[nodiscard]] bool may_be_written(pid_t tid) const;
+
         Exits *all_ = nullptr;
         RemotePtr exit_;
         std::vector<std::byte> missing_;
     };
 
-    /// An exit to `site` for the code at `code`. nullopt: all are in use for other places, or the
-    /// target is gone.
-    [[nodiscard]] std::optional<Choice> choose(pid_t tid, const Architecture &arch, RemotePtr code,
-                                               std::uint64_t site);
+    /// An exit to `site` for the code at `code`. Calls from one place share one. nullopt: not now,
+    /// because those that are left are being written, perhaps in another process. Cause::no_exit:
+    /// all are in use for other places, or the target is gone.
+    [[nodiscard]] Result<std::optional<Choice>> choose(pid_t tid, const Architecture &arch,
+                                                       RemotePtr code, std::uint64_t site);
 
 private:
+    enum class Reserved { yes, for_another, no };
+    /// `unused`: whether it is as far as the target's memory shows.
+    [[nodiscard]] Reserved reserve(RemotePtr exit, std::uint64_t site, bool unused);
+
+    struct Writing {
+        std::uint64_t site;
+        unsigned writers;
+    };
     std::mutex mutex_;
-    std::set<RemotePtr> being_written_; ///< by address alone, see SlotReservations
+    std::map<RemotePtr, Writing> being_written_; ///< by address alone, see SlotReservations
 };
 
 /// `value`, or the next multiple of `to` after it.
