@@ -123,8 +123,14 @@ enum parsed parse_options(char **arguments, char **environment, struct shim_opti
         } else if ((value = value_of("--socket", 0, &arguments))) {
             options->socket = value;
         } else if (*arguments && (value = value_of("--nr", 'n', &arguments))) {
-            options->nr = value;
-            *wrong = parse_calls(value, &options->calls);
+            // All that are given count.
+            static struct text numbers;
+            if (numbers.size) {
+                add(&numbers, ",");
+            }
+            add(&numbers, value);
+            options->nr = numbers.at;
+            *wrong = parse_calls(numbers.at, &options->calls);
             if (*wrong) {
                 return PARSED_WRONG;
             }

@@ -64,7 +64,9 @@ const char *file(const Option & /*option*/, const Value &value, Asked &asked)
 
 const char *numbers(const Option & /*option*/, const Value &value, Asked &asked)
 {
-    const std::optional<CallTable> calls = CallTable::parse(*value);
+    // All that are given count.
+    asked.numbers += (asked.numbers.empty() ? "" : ",") + *value;
+    const std::optional<CallTable> calls = CallTable::parse(asked.numbers);
     asked.options.calls = calls.value_or(CallTable());
     return calls ? nullptr : "a system call number (0..1073741823), [ARCH:]N[=ABI]";
 }
@@ -233,7 +235,8 @@ constexpr std::array table{
            "(default) or "
            "i386. ABI is clone2 "
            "(default), eclone or clone_with_pids, the forms before and after it. Default: 387 of "
-           "each ARCH. Of i386:337, x86_64:300=eclone and i386:338=eclone only those calls are "
+           "each ARCH. The option may be given several times. Of i386:337, x86_64:300=eclone and "
+           "i386:338=eclone only those calls are "
            "taken that can't be recvmmsg or fanotify_init, which have these numbers today"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,

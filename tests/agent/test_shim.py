@@ -131,6 +131,9 @@ class Program(harness.Case):
             result = harness.run([SHIM, "--socket", agent.path, "--nr=337,x86_64:500,387=clone2",
                                   harness.CALL, "-n", nr, "7000"])
             self.expect(result, 0, out="pid 7000")
+            result = harness.run([SHIM, "--socket", agent.path, "--nr=337", "-n", "500,387",
+                                  harness.CALL, "-n", nr, "7000"])
+            self.expect(result, 0, out="pid 7000")
 
     def test_environment_names_the_socket(self):
         agent = Agent(self)
@@ -147,6 +150,7 @@ class Refused(harness.Case):
         for words in ([], ["--"], ["--nosuch", "true"], ["--socket"], ["--nr"], ["--nr", "x", "true"],
                       ["--nr=-1", "true"], ["--nr=46", "true"], ["--nr=1073741824", "true"],
                       ["--nr=387,", "true"], ["--nr=,387", "true"], ["--nr=387,387", "true"],
+                      ["-n387", "-n387", "true"],
                       ["--nr=i386:338", "true"], ["--nr=i386:46", "true"], ["--nr=arm:387", "true"],
                       ["--nr=300", "true"],
                       ["--nr=i386:337=eclone", "true"], ["--nr=387=fork", "true"], ["--nr=387=", "true"], ["--nr=:387", "true"],

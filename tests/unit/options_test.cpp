@@ -127,7 +127,8 @@ TEST_CASE("options: bundles of short ones")
     CHECK(options({"-vn", "337", "p"}).calls.text() == "337");
     CHECK(options({"-qv", "p"}).verbosity == Verbosity::verbose); // the last one counts
     CHECK(options({"-vq", "p"}).verbosity == Verbosity::quiet);
-    CHECK(options({"-n1", "-n2", "p"}).calls.text() == "2");
+    CHECK(options({"-n1", "-n2", "p"}).calls.text() == "1,2"); // each counts
+    CHECK(refused({"-n1", "-n2,1", "p"}));
     CHECK(std::holds_alternative<ShowHelp>(run({"-vh"})));
     CHECK(refused({"-vx", "p"}));
     CHECK(refused({"-nv", "p"})); // "v" is the value
