@@ -67,6 +67,10 @@ clone2_i386_trial_begin:
         mov     ebp, [PARAMETERS + TRIAL_ARGS + 20]
         cmp     dword ptr [PARAMETERS + TRIAL_BY_VDSO], 0
         je      .Lint80
+        mov     eax, -38                /* ENOSYS: there is no vdso */
+        cmp     dword ptr [esp], 0
+        je      .Lmade
+        mov     eax, [PARAMETERS + TRIAL_NUMBER]
         call    [esp]
         jmp     .Lmade
 .Lint80:
