@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""conformance.py shim|bubblewrap|crun-shim|crun-listener|runc-shim: runs the conformance suite, served by
-an agent, in its own pid and mount namespace. The exit status is the suite's."""
+"""conformance.py shim|bubblewrap|crun-shim|crun-listener|runc-shim [--nr=N] [ARG...]: runs the
+conformance suite, with ARGs, served by an agent, in its own pid and mount namespace. The exit status
+is the suite's. --nr is clone2-shim's."""
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ import harness
 
 
 def command(way, directory, socket, suite):
-    program = [suite, *sys.argv[2:], "all"]
+    numbers = [word for word in sys.argv[2:] if word.startswith("--nr=")]
+    program = [suite, *(word for word in sys.argv[2:] if word not in numbers), "all"]
     if way == "shim":
-        return [agents.SHIM, "--socket", socket, "--", *program]
+        return [agents.SHIM, "--socket", socket, *numbers, "--", *program]
     if way == "bubblewrap":
         # As root, so that the suite has the users and namespaces it needs.
         return ["bwrap", "--unshare-pid", "--cap-add", "ALL", "--bind", "/", "/", "--dev-bind",
