@@ -196,9 +196,15 @@ std::string describe(const Outcome &outcome)
         const std::string why = outcome.why.data();
         return errno_name(-*outcome.result) + (why.empty() ? "" : ", " + why);
     }
+    if (outcome.signal == SIGSEGV) {
+        return "SIGSEGV: this kernel has no such calls";
+    }
     if (outcome.signal != 0) {
         return "the call ends its caller with " +
                signal_name(static_cast<unsigned>(outcome.signal));
+    }
+    if (outcome.not_tried == ENOEXEC) {
+        return "not tried, because this kernel executes no such programs (ENOEXEC)";
     }
     return "not tried, because such a program can't be executed here: " +
            errno_name(outcome.not_tried);
