@@ -279,8 +279,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
                     });
 }
 
-Result<void> Executor::write_code(const TextWriter &writer, const Architecture &arch,
-                                  RemotePtr to) const
+Result<void> Executor::write_code(const TextWriter &writer, const Architecture &arch, RemotePtr to)
 {
     const Signature &signature = images_.signature(arch);
     Signature present{};
@@ -289,8 +288,8 @@ Result<void> Executor::write_code(const TextWriter &writer, const Architecture &
     }
     // Since the place was found, another thread of the target, which calls as another architecture,
     // may have booted with it.
-    const std::lock_guard lock(code_mutex_);
-    if (!is_usable(writer.tid(), to, arch, signature)) {
+    const CodeWriters::Entry writing(code_writers_, writer.tid(), arch, to);
+    if (!writing.alone() || !is_usable(writer.tid(), to, arch, signature)) {
         return Error(Cause::no_room, writer.tid());
     }
     // Another thread of the target may boot at the same time and find the signature, so the

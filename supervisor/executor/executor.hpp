@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "executor/seizures.hpp"
 #include "executor/text_writer.hpp"
+#include "image/code_writers.hpp"
 #include "image/images.hpp"
 #include "image/waiting_write.hpp"
 #include "listener/pending_call.hpp"
@@ -16,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
@@ -104,14 +104,14 @@ private:
     Result<void> finish_boot_sparely(const PendingCall &pending, const BootReport &report,
                                      const Order &order);
     /// Writes the code unless it is already there. Cause::no_room: other code is there by now.
-    Result<void> write_code(const TextWriter &writer, const Architecture &arch, RemotePtr to) const;
+    Result<void> write_code(const TextWriter &writer, const Architecture &arch, RemotePtr to);
     [[nodiscard]] SlotCall slot_call(const Order &order, pid_t tid, std::uint32_t index) const;
 
     std::shared_ptr<const Procfs> procfs_;
     Images &images_;
     Waiting waiting_;
     Seizures seizures_;
-    mutable std::mutex code_mutex_; ///< held while code is written
+    CodeWriters code_writers_;
 };
 
 } // namespace clone2
