@@ -6,9 +6,10 @@
 # Installs missing packages, builds, and runs the tests. Ends with the failures, the commands that
 # repeat them, and a line "N passed, N failed, N skipped".
 #   (nothing)    every suite that one build can run
-#   --all        also the sanitizers, clang, the linters, examples in Rust, Java and for Node (800 MB
-#                of packages), and the patched 6.12 kernel in QEMU, which the first run builds; this is
-#                what continuous integration runs
+#   --all        also the sanitizers, clang, the linters, the tarball, the build's options, Debian
+#                packages, examples in Rust, Java and for Node (800 MB of packages), and the patched
+#                6.12 kernel in QEMU, which the first run builds; this is what continuous integration
+#                runs
 #   --kernels    as --all, with kernel and supervisor on 6.12 and 6.1, patched and not
 set -eu
 cd "$(dirname "$0")/.."
@@ -34,10 +35,10 @@ echo "This installs missing packages, builds, and runs every suite once: about 1
 if [ "$kernels" = yes ]; then
     echo "Then sanitizers, clang, linters, and five kernels in QEMU: an hour more, and building the kernels."
 elif [ "$all" = yes ]; then
-    echo "Then sanitizers, clang, linters and a patched kernel: 20 minutes more, 35 where the kernel has"
-    echo "to be built first."
+    echo "Then sanitizers, clang, linters, packages and a patched kernel: 30 minutes more, 45 where the"
+    echo "kernel has to be built first."
 else
-    echo "Sanitizers, clang, linters, kernels, and (unless installed) Rust, Node and Java are left to:"
+    echo "Sanitizers, clang, linters, packages, kernels, and (unless installed) Rust, Node and Java are left to:"
     echo "sh tests/run.sh --all"
 fi
 
@@ -46,7 +47,8 @@ packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1
     gcc-i686-linux-gnu libc6-dev-i386-cross mandoc fish zsh
     bubblewrap apache2-bin crun runc podman netavark catatonit systemd'
 if [ "$all" = yes ]; then
-    packages="$packages clang clang-format clang-tidy debhelper lintian"
+    # Several builds have most of their objects in common.
+    packages="$packages clang clang-format clang-tidy debhelper lintian ccache"
     # Languages whose packages are large, unless they are here already: 70, 410 and 300 MB.
     command -v node >/dev/null || packages="$packages nodejs libnode-dev"
     command -v rustc >/dev/null || packages="$packages rustc"
@@ -145,6 +147,8 @@ if [ "$all" = yes ]; then
     check clang-format sh tests/lint.sh format
     check clang-tidy sh tests/lint.sh tidy --checks=-clang-analyzer-*
 
+    step "the tarball, and the build's options"
+    check builds sh tests/builds.sh build
     step "Debian packages"
     check debian-packages sh examples/packaging/test.sh
 fi

@@ -1,24 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# sh use.sh: installs the packages beside it, tries each of them with the examples that are there,
-# too, and purges them. As root, on a system that may be changed.
+# sh use.sh: installs the packages beside it, tries each of them with the examples and
+# tests/installed.sh, which are there, too, and purges them. As root, on a system that may be changed.
 set -eu
 cd "$(dirname "$0")"
 names='clone2-supervise libclone2-1 libclone2-dev libclone2supervise1 libclone2supervise-dev'
-well='the child had the pids that were asked for'
 
 fail() {
     echo "$*" >&2
     exit 1
-}
-
-# works COMMAND...: it makes clone2_hello succeed.
-works() {
-    "$@" >output 2>&1 || :
-    grep -qF "$well" output || {
-        cat output >&2
-        fail "no clone2: $*"
-    }
 }
 
 # What packages own, and systemd's notes of them.
@@ -38,15 +28,6 @@ for command in clone2-supervise clone2-shim; do
         grep -q "^/usr/share/$place$command" files || fail "nothing for $command in $place"
     done
 done
-while read -r file; do
-    kind=$(readelf -h "$file" 2>/dev/null | sed -n 's/ *Type: *\([A-Z]*\).*/\1/p')
-    case "$kind $file" in
-    *.a | \ *) continue ;; # no program, no shared library
-    EXEC*/clone2-shim) ;;  # static
-    *) readelf -d "$file" | grep -q 'FLAGS.* NOW' || fail "binds its functions late: $file" ;;
-    esac
-    ! readelf -S "$file" | grep -q '\.symtab' || fail "not stripped: $file"
-done <files
 
 units=$(grep '/clone2-supervise\.\(service\|socket\)$' files)
 # shellcheck disable=SC2086 # a list of words
@@ -55,23 +36,8 @@ units=$(grep '/clone2-supervise\.\(service\|socket\)$' files)
 complaints=$(systemd-analyze verify --man=no $units 2>&1) || fail "$complaints"
 [ -z "$complaints" ] || fail "$complaints"
 
-for library in clone2 clone2supervise; do
-    [ "$(pkg-config --modversion $library)" = "$(clone2-supervise --version | sed 's/.* //')" ] ||
-        fail "$library.pc has another version"
-done
-# shellcheck disable=SC2046 # lists of words
-cc clone2_hello.c $(pkg-config --cflags --libs clone2) -o hello
-# shellcheck disable=SC2046
-cc embed.c $(pkg-config --cflags --libs clone2supervise) -o embed
-# shellcheck disable=SC2046
-cc -static embed.c $(pkg-config --static --cflags --libs clone2supervise) -o embed-static
+sh ./installed.sh <files
 
-works clone2-supervise -- ./hello
-works clone2-supervise --pidns -- ./hello
-works clone2-supervise --pidns --preload -- ./hello
-works env LD_PRELOAD=libclone2.so.1 ./hello
-works ./embed ./hello
-works ./embed-static ./hello
 # As its unit starts it; systemd would have made the folder.
 mkdir -p /run/clone2-supervise
 agent=$(sed -n 's/^ExecStart=\(.*\) [$]CLONE2_OPTIONS$/\1/p' \
@@ -83,7 +49,7 @@ until [ -S /run/clone2-supervise/agent.sock ]; do
     [ "$tries" -gt 0 ] || fail "the agent does not listen"
     sleep 0.2
 done
-works clone2-shim -- ./hello
+clone2-shim -- ./hello
 kill $!
 wait $! || fail "the agent ended with $?"
 
