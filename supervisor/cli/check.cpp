@@ -31,7 +31,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <linux/seccomp.h>
 #include <memory>
@@ -43,11 +42,6 @@ namespace clone2::cli
 
 namespace
 {
-
-std::string reason(int err)
-{
-    return std::generic_category().message(err);
-}
 
 /// Runs `probe` in a child, which may change its own state for good. Returns the probe's result,
 /// 0..255, or Cause::child_killed.

@@ -25,7 +25,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 namespace clone2::cli
 {
@@ -34,11 +33,6 @@ namespace
 {
 
 constexpr int finish_timeout_ms = 5000;
-
-std::string reason()
-{
-    return std::strerror(errno);
-}
 
 /// Takes the signal's default action.
 void take_signal(int signal)
@@ -89,7 +83,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
                   std::to_string(preload->number));
     }
     if (const Result<void> needed = try_needed_calls(); !needed) {
-        fail(needed.error().to_string());
+        fail(needed.error().operation + (": " + reason(needed.error().err)));
     }
     if (const std::string refusal = kernel_serves ? "" : clone3_refusal(); !refusal.empty()) {
         fail(refusal + ": no clone2 for PROGRAM");

@@ -80,6 +80,6 @@ int main(int argc, char **argv)
         const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
         return run(cli::parse(arguments), sigxfsz);
     } catch (const std::exception &error) {
-        return usage_error(error.what());
+        return usage_error(cli::reason_of(error));
     }
 }

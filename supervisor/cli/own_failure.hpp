@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cerrno>
+#include <exception>
 #include <string>
 
 namespace clone2::cli
 {
+
+/// What an errno means and, if it is that of a limit, the limit: "Too many open files (ulimit -n is
+/// 8)".
+[[nodiscard]] std::string reason(int err = errno);
+/// An exception's text, and the limit in the same way.
+[[nodiscard]] std::string reason_of(const std::exception &error);
 
 /// A message and the exit status of our own failures.
 constexpr int own_failure = 125;

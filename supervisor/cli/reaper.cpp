@@ -19,9 +19,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <exception>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -30,11 +29,6 @@ namespace clone2::cli
 
 namespace
 {
-
-std::string reason()
-{
-    return std::strerror(errno);
-}
 
 void write_file(const Fd &status, const char *path, const std::string &text)
 {
@@ -344,8 +338,8 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines,
     std::optional<Parent> parent;
     try {
         parent.emplace();
-    } catch (const std::system_error &error) {
-        fail_for(command.messages, error.what());
+    } catch (const std::exception &error) {
+        fail_for(command.messages, reason_of(error));
     }
     parent->lifelines = std::move(lifelines);
     parent->wait_all = options.wait_all;

@@ -225,7 +225,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
             send_value(program, start_failed);
         }
         messages.reset(); // flushes
-        fail(error.what());
+        fail(reason_of(error));
     }
     return 0;
 }

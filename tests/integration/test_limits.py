@@ -5,6 +5,7 @@ import os
 import resource
 
 import harness
+import procs
 
 EPOLL_CREATE1 = 291  # x86-64: of all the processes only the serving process calls it
 MIB = 1 << 20
@@ -64,6 +65,21 @@ class Limits(harness.Case):
     def test_descriptors(self):
         self.series(resource.RLIMIT_NOFILE, range(4, 32))
 
+    def test_descriptors_one_by_one(self):
+        # With 3 the dynamic linker can't open a library.
+        for most in range(3, 21):
+            with self.subTest(descriptors=most):
+                result = self.start(limited(resource.RLIMIT_NOFILE, most))
+                if most == 3 and result.status == 127:
+                    self.assertIn("shared libraries", result.err, result)
+                elif not self.judge(result):
+                    self.assertEqual(result.status, 125, result)
+                    self.assertRegex(result.err, r"^clone2-supervise: \S+\(.*\): Too many open files "
+                                                 rf"\(ulimit -n is {most}\)\n$")
+                    self.assertLess(most, 16, result)
+                self.assertEqual(procs.named("clone2-supervise"), [], result)
+                self.assertEqual(procs.named(procs.SERVE), [], result)
+
     def test_processes(self):
         self.need_root()
         command, program = map(self.public_copy, (harness.SUPERVISE, harness.CALL_STATIC))
@@ -80,7 +96,8 @@ class Limits(harness.Case):
                 self.assertEqual((result.status, result.out), (125, ""), result)
                 # Two processes may each have failed.
                 for line in result.err.splitlines():
-                    self.assertRegex(line, r"(fork|pthread_create\(\)): Resource temporarily")
+                    self.assertRegex(line, r"(fork|pthread_create\(\)): Resource temporarily "
+                                           rf"unavailable \(ulimit -u is {most}; ")
                 failures.append(result.err)
         self.assertTrue([text for text in failures if "pthread_create" in text], failures)
 
