@@ -44,7 +44,7 @@ fi
 
 packages='g++ meson ninja-build pkg-config libseccomp-dev liburing-dev libboost1.81-dev doctest-dev
     nlohmann-json3-dev python3 python3-yaml procps strace gdb perl musl-tools golang-go busybox-static
-    gcc-i686-linux-gnu libc6-dev-i386-cross mandoc fish zsh
+    gcc-i686-linux-gnu libc6-dev-i386-cross mandoc fish zsh uidmap
     bubblewrap apache2-bin crun runc podman netavark catatonit systemd'
 if [ "$all" = yes ]; then
     # Several builds have most of their objects in common.

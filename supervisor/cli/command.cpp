@@ -10,6 +10,7 @@
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/pid_namespace.hpp"
 #include "cli/preload.hpp"
 #include "cli/program.hpp"
 #include "cli/provider.hpp"
@@ -25,6 +26,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <exception>
 
 namespace clone2::cli
 {
@@ -107,6 +109,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     }
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
 
+    const uid_t caller = ::geteuid();
     const pid_t command = ::getpid();
     const pid_t serving = ::fork();
     if (serving < 0) {
@@ -116,6 +119,12 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         command_end.reset();
         job.reset();
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+        bool user_namespace = false;
+        try {
+            user_namespace = enter_shared_user_namespace(options);
+        } catch (const std::exception &error) {
+            fail_for(to_command.messages, reason_of(error));
+        }
         const pid_t reaper = ::fork();
         if (reaper < 0) {
             fail_for(to_command.messages, "fork: " + reason());
@@ -124,13 +133,13 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             serving_end.reset();
             listener_end.reset();
             log = {};
-            reap(options, std::move(to_command), std::move(lifelines),
+            reap(options, std::move(to_command), std::move(lifelines), user_namespace,
                  [&] { run_program(options, filter, preload, program_end, inherited, command); });
         }
         to_command = {};
         program_end.reset();
-        ::_exit(serve(options, kernel_serves, std::move(listener_end), std::move(serving_end),
-                      std::move(log), reaper));
+        ::_exit(serve(options, caller, kernel_serves, std::move(listener_end),
+                      std::move(serving_end), std::move(log), reaper));
     }
     log = {};
     serving_end.reset();

@@ -78,6 +78,22 @@ const char *depth(const Option & /*option*/, const Value &value, Asked &asked)
     return given ? nullptr : "a depth (1..32)";
 }
 
+const char *pid_max(const Option & /*option*/, const Value &value, Asked &asked)
+{
+    const auto given = parse_number<pid_t>(*value, lowest_pid_max, pid_limit);
+    asked.options.pid_max = given.value_or(0);
+    return given ? nullptr : "a limit of pids (301..4194304)";
+}
+
+template <auto Member, pid_t Lowest>
+const char *pid(const Option & /*option*/, const Value &value, Asked &asked)
+{
+    static_assert(Lowest == 1 || Lowest == 2);
+    const auto given = parse_number<pid_t>(*value, Lowest, pid_limit - 1);
+    asked.options.*Member = given.value_or(0);
+    return given ? nullptr : Lowest == 1 ? "a pid (1..4194303)" : "a pid (2..4194303)";
+}
+
 /// Whether `take` accepts each part between commas.
 template <typename Take>
 bool each_of(std::string_view list, Take take)
@@ -177,18 +193,34 @@ const char *at_once(const Option & /*option*/, const Value & /*value*/, Asked &a
 
 // Functions for Option::settle.
 
-std::string log_is_asked(Asked &asked)
+std::string pidns_is_asked(const Option &option, Asked &asked)
+{
+    return asked.options.pidns_depth != 0 ? "" : long_name(option) + " goes with --pidns";
+}
+
+template <auto Member>
+std::string is_below_pid_max(const Option &option, Asked &asked)
+{
+    const Options &options = asked.options;
+    if (options.pid_max != 0 && options.*Member >= options.pid_max) {
+        return long_name(option) + ": " + std::to_string(options.*Member) +
+               " is not below --pid-max=" + std::to_string(options.pid_max);
+    }
+    return pidns_is_asked(option, asked);
+}
+
+std::string log_is_asked(const Option & /*option*/, Asked &asked)
 {
     return asked.options.log ? "" : "--log-format goes with --log";
 }
 
-std::string json_is_of_use(Asked &asked)
+std::string json_is_of_use(const Option & /*option*/, Asked &asked)
 {
     const bool used = asked.mode == checking || asked.options.stats || asked.options.metrics;
     return used ? "" : "--json goes with --stats or --check";
 }
 
-std::string all_calls_may_be_missed(Asked &asked)
+std::string all_calls_may_be_missed(const Option & /*option*/, Asked &asked)
 {
     return !asked.options.log && !asked.options.stats
                ? ""
@@ -197,7 +229,7 @@ std::string all_calls_may_be_missed(Asked &asked)
 }
 
 /// Calls that the kernel or the library makes are not seen.
-std::string needs_supervisor(Asked &asked)
+std::string needs_supervisor(const Option & /*option*/, Asked &asked)
 {
     Options &options = asked.options;
     if (asked.mode == listening) {
@@ -210,7 +242,7 @@ std::string needs_supervisor(Asked &asked)
                              : "";
 }
 
-std::string serves_a_number(Asked &asked)
+std::string serves_a_number(const Option & /*option*/, Asked &asked)
 {
     const bool nothing = asked.mode == listening && asked.options.provider == Provider::kernel &&
                          asked.options.calls.without_standard().calls().empty();
@@ -220,7 +252,7 @@ std::string serves_a_number(Asked &asked)
 }
 
 /// Accepts "--check FEATURE", too, because people type that.
-std::string feature_may_stand_apart(Asked &asked)
+std::string feature_may_stand_apart(const Option & /*option*/, Asked &asked)
 {
     if (!asked.feature && asked.options.program.size() == 1) {
         asked.feature = asked.options.program.front();
@@ -242,6 +274,30 @@ constexpr std::array table{
         0, "pidns", "[=DEPTH]", running, depth,
         "run PROGRAM in DEPTH (default 1) new nested pid namespaces with a new /proc. DEPTH is at "
         "most 32. Without privilege, PROGRAM is also in a new user namespace, as its root"},
+    Option{0, "pid", "N", running, pid<&Options::program_pid, 1>,
+           "with --pidns: give PROGRAM the pid N in the innermost new namespace. The pids after it "
+           "count from there. With 1 PROGRAM is the namespace's init: its children's orphans are "
+           "its own to reap, everything in the namespace ends with it, and signals for which it "
+           "has no handler are ignored, forwarded ones too, except SIGKILL and SIGSTOP",
+           running, is_below_pid_max<&Options::program_pid>},
+    Option{0, "first-pid", "N", running, pid<&Options::first_pid, 2>,
+           "with --pidns: let the pids after PROGRAM's count from N, in the innermost new "
+           "namespace",
+           running, is_below_pid_max<&Options::first_pid>},
+    Option{0, "pid-max", "N", running, pid_max,
+           "with --pidns: keep pids in the innermost new namespace below N. Takes Linux 6.14, "
+           "where each pid namespace has its own pid_max. N is 301 to 4194304",
+           running, pidns_is_asked},
+    Option{0, "map-current-user", nullptr, running, set<&Options::map_current_user, true>,
+           "with --pidns: be the same user and group in the new user namespace, not root. PROGRAM "
+           "still has all capabilities over the new namespaces, since choosing pids takes them. "
+           "With privilege there is no user namespace, and this has no effect",
+           running, pidns_is_asked},
+    Option{0, "map-auto", nullptr, running, set<&Options::map_auto, true>,
+           "with --pidns: also map the user's ranges of /etc/subuid and /etc/subgid. newuidmap(1) "
+           "and newgidmap(1) map the first range of each, to the lowest free ids of the new user "
+           "namespace. With privilege there is no user namespace, and this has no effect",
+           running, pidns_is_asked},
     Option{0, "log", "FILE|-", running | listening, file<&Options::log>,
            "append one line per call to FILE, or write it to stderr. SIGHUP reopens FILE, after a "
            "rename; PROGRAM also gets the signal, unless it is sent to the serving process "

@@ -19,6 +19,10 @@ namespace clone2::cli
 {
 
 constexpr unsigned max_pidns_depth = 32;
+/// The kernel's own limit (PID_MAX_LIMIT): pids are below it.
+constexpr pid_t pid_limit = 1 << 22;
+/// The lowest pid_max that the kernel takes. With very many CPUs it takes only higher ones.
+constexpr pid_t lowest_pid_max = 301;
 
 /// What the wrapper does when PROGRAM dies from a signal.
 enum class ExitStatus { signal, code128 };
@@ -42,6 +46,11 @@ struct BudgetTotals {
 struct Options {
     CallTable calls;          ///< to be given to us
     unsigned pidns_depth = 0; ///< 0: none
+    pid_t program_pid = 0;    ///< in the innermost of them; 1: its init; 0: as it comes
+    pid_t first_pid = 0;      ///< from which the pids after PROGRAM's count; 0: from PROGRAM's
+    pid_t pid_max = 0;        ///< of the innermost of them; 0: the kernel's choice
+    bool map_current_user = false;
+    bool map_auto = false;
     std::optional<std::string> log;
     LogFormat log_format = LogFormat::text;
     Verbosity verbosity = Verbosity::normal;
@@ -121,7 +130,7 @@ struct Option {
     const char *text;
     Mode selects = running; ///< what the command does because of it
     /// Sees all options together: completes them, or returns why this one does not fit.
-    std::string (*settle)(Asked &asked) = nullptr;
+    std::string (*settle)(const Option &option, Asked &asked) = nullptr;
 };
 [[nodiscard]] std::span<const Option> all_options();
 

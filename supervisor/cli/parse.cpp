@@ -96,7 +96,7 @@ std::string split(std::span<const std::string> arguments, std::vector<Given> &gi
 std::string conflict(const Option &option, Asked &asked)
 {
     if ((option.modes & asked.mode) != 0) {
-        return option.settle != nullptr ? option.settle(asked) : "";
+        return option.settle != nullptr ? option.settle(option, asked) : "";
     }
     if (asked.mode == running) {
         return long_name(option) + " goes with " + name_for(option.modes);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/program_owner.hpp"
 
-#include <unistd.h>
-
 #include <utility>
 
 namespace clone2::cli
@@ -11,18 +9,18 @@ namespace clone2::cli
 namespace
 {
 
-agent::Subject caller()
+agent::Subject subject_of(uid_t user)
 {
     agent::Subject subject;
-    subject.uid = ::geteuid();
+    subject.uid = user;
     return subject;
 }
 
 } // namespace
 
-ProgramOwner::ProgramOwner(const Shared &shared, std::vector<Injection> injections,
+ProgramOwner::ProgramOwner(const Shared &shared, uid_t user, std::vector<Injection> injections,
                            Mistakes &mistakes)
-    : JudgedOwner(shared, caller(), "--policy"), injections_(std::move(injections)),
+    : JudgedOwner(shared, subject_of(user), "--policy"), injections_(std::move(injections)),
       mistakes_(mistakes)
 {
 }

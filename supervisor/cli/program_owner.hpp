@@ -18,8 +18,9 @@ namespace clone2::cli
 class ProgramOwner final : public agent::JudgedOwner
 {
 public:
-    /// `mistakes` must outlive it.
-    ProgramOwner(const Shared &shared, std::vector<Injection> injections, Mistakes &mistakes);
+    /// `user`: whose PROGRAM it is. `mistakes` must outlive it.
+    ProgramOwner(const Shared &shared, uid_t user, std::vector<Injection> injections,
+                 Mistakes &mistakes);
 
     [[nodiscard]] std::optional<Refusal> inject() override;
     [[nodiscard]] Unserved not_trapped(const Notification &notification) override;

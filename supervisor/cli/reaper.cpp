@@ -3,15 +3,15 @@
 
 #include "cli/descriptors.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/pid_namespace.hpp"
 #include "cli/signals.hpp"
 #include "cli/stops.hpp"
 #include "cli/title.hpp"
+#include "cli/user_namespace.hpp"
 #include "cli/witness.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -21,6 +21,7 @@
 #include <cerrno>
 #include <exception>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -29,34 +30,6 @@ namespace clone2::cli
 
 namespace
 {
-
-void write_file(const Fd &status, const char *path, const std::string &text)
-{
-    const Fd file{::open(path, O_WRONLY | O_CLOEXEC)};
-    if (!file || ::write(file.get(), text.data(), text.size()) != std::ssize(text)) {
-        fail_for(status, std::string(path) + ": " + reason());
-    }
-}
-
-/// Enters a new mount namespace and, for its children, a new pid namespace. Without privilege it
-/// first enters a new user namespace in which the caller is root.
-void enter_namespaces(const Fd &status)
-{
-    const uid_t uid = ::geteuid();
-    const gid_t gid = ::getegid();
-    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
-        if (errno != EPERM || ::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID) != 0) {
-            fail_for(status, "--pidns: new namespaces: " + reason() +
-                                 " (without privilege, user namespaces must be allowed)");
-        }
-        write_file(status, "/proc/self/uid_map", "0 " + std::to_string(uid) + " 1");
-        write_file(status, "/proc/self/setgroups", "deny");
-        write_file(status, "/proc/self/gid_map", "0 " + std::to_string(gid) + " 1");
-    }
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-        fail_for(status, "--pidns: making mounts private: " + reason());
-    }
-}
 
 ProgramStatus decode(int wait_status)
 {
@@ -300,6 +273,25 @@ void Parent::pass_on_own(const std::vector<SentSignal> &signals)
     }
 }
 
+/// What remains to be done of --pidns in PROGRAM's process.
+void settle_program(const Options &options, bool user_namespace)
+{
+    if (options.program_pid == 1) {
+        // Its parent, outside, keeps the /proc of its own pid namespace.
+        if (::unshare(CLONE_NEWNS) != 0) {
+            throw std::runtime_error("--pid: a new mount namespace: " + reason());
+        }
+        mount_proc();
+        limit_pids(options);
+    }
+    if (options.first_pid != 0) {
+        count_pids_from(options.first_pid, "--first-pid");
+    }
+    if (user_namespace && options.map_current_user) {
+        keep_capabilities();
+    }
+}
+
 } // namespace
 
 void fail_for(const Fd &command, const std::string &message)
@@ -309,34 +301,38 @@ void fail_for(const Fd &command, const std::string &message)
     fail(message);
 }
 
-void reap(const Options &options, ReaperLink command, Lifelines lifelines,
+void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool user_namespace,
           const std::function<void()> &program)
 {
     const unsigned depth = options.pidns_depth;
+    const bool program_is_init = options.program_pid == 1;
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (depth > 0) {
-        enter_namespaces(command.messages);
-    }
-    for (unsigned level = 0; level < depth; ++level) {
-        const pid_t init = ::fork();
-        if (init < 0) {
-            fail_for(command.messages, "--pidns: fork: " + reason());
-        }
-        if (init > 0) {
-            command = {};
-            reap_around(init);
-        }
-        if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
-            fail_for(command.messages,
-                     "--pidns: namespace " + std::to_string(level + 2) + ": " + reason());
-        }
-    }
-    if (depth > 0 &&
-        ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
-        fail_for(command.messages, "--pidns: a new /proc: " + reason());
-    }
     std::optional<Parent> parent;
     try {
+        if (depth > 0) {
+            user_namespace = enter_namespaces(options) || user_namespace;
+        }
+        for (unsigned level = 0; level < depth - (program_is_init ? 1 : 0); ++level) {
+            const pid_t init = ::fork();
+            if (init < 0) {
+                throw std::runtime_error("--pidns: fork: " + reason());
+            }
+            if (init > 0) {
+                command = {};
+                reap_around(init);
+            }
+            if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
+                throw std::runtime_error("--pidns: namespace " + std::to_string(level + 2) + ": " +
+                                         reason());
+            }
+        }
+        if (depth > 0 && !program_is_init) {
+            mount_proc();
+            limit_pids(options);
+            if (options.program_pid != 0) {
+                count_pids_from(options.program_pid, "--pid");
+            }
+        }
         parent.emplace();
     } catch (const std::exception &error) {
         fail_for(command.messages, reason_of(error));
@@ -350,6 +346,11 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines,
     if (child == 0) {
         command = {};
         parent->lifelines = {};
+        try {
+            settle_program(options, user_namespace);
+        } catch (const std::exception &error) {
+            fail(reason_of(error));
+        }
         program();
         ::_exit(own_failure);
     }

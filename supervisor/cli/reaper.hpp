@@ -27,9 +27,10 @@ namespace clone2::cli
 /// `command`: receives news of PROGRAM from the innermost process, and sends signals to forward.
 /// `lifelines`: when one is cut while PROGRAM lives, the parent kills PROGRAM and all of its
 /// processes that may be killed. With --wait-all also after PROGRAM's end.
+/// `user_namespace`: whether this process is in a new one already.
 /// `program`: called in PROGRAM's process; must not return.
 [[noreturn]] void reap(const Options &options, ReaperLink command, Lifelines lifelines,
-                       const std::function<void()> &program);
+                       bool user_namespace, const std::function<void()> &program);
 
 /// Exits with our own failure status and reports it to the command as PROGRAM's status.
 [[noreturn]] void fail_for(const Fd &command, const std::string &message);

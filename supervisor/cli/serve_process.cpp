@@ -148,8 +148,8 @@ void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 
 } // namespace
 
-int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
-          pid_t reaper)
+int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd command,
+          LogFile log, pid_t reaper)
 {
     set_title("clone2-serve");
     // A log written to a pipe without a reader loses lines and must not kill us.
@@ -212,7 +212,7 @@ int serve(const Options &options, bool kernel_serves, Fd program, Fd command, Lo
         Scheduler scheduler(*loop, handler, diagnostics);
         scheduler.add_listener(
             std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
-            std::make_shared<ProgramOwner>(shared, options.injections, mistakes));
+            std::make_shared<ProgramOwner>(shared, user, options.injections, mistakes));
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         scheduler.run(Scheduler::Until::no_listener, [&] {
             send_value(program, finish_request);

@@ -9,10 +9,11 @@ namespace clone2::cli
 
 /// Runs the serving process after it has forked the reaper: takes the listener from `program`,
 /// serves it until the last target is gone, and answers the command's requests on `command`. `log`:
-/// from open_log(); `reaper`: the reaper's pid. `kernel_serves`: the kernel's own clone2 makes the
-/// calls; without a listener, only waits for the end. Returns the process's exit status.
-int serve(const Options &options, bool kernel_serves, Fd program, Fd command, LogFile log,
-          pid_t reaper);
+/// from open_log(); `user`: the command's effective uid; `reaper`: the reaper's pid.
+/// `kernel_serves`: the kernel's own clone2 makes the calls; without a listener, only waits for the
+/// end. Returns the process's exit status.
+int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd command,
+          LogFile log, pid_t reaper);
 
 /// Sent by the command to the serving process: print the final output once.
 constexpr char finish_request = 'F';

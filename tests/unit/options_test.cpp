@@ -381,6 +381,11 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
     };
     const std::array examples{Example{"nr", "=337"},
                               Example{"pidns", ""},
+                              Example{"pid", "=5"},
+                              Example{"first-pid", "=5"},
+                              Example{"pid-max", "=500"},
+                              Example{"map-current-user", ""},
+                              Example{"map-auto", ""},
                               Example{"log", "=f"},
                               Example{"log-format", "=json"},
                               Example{"stats", ""},
@@ -405,7 +410,11 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"dump-slots", "=1"},
                               Example{"help", ""},
                               Example{"version", ""}};
-    const auto takes = [](const Example &example, unsigned mode) {
+    const auto goes_with_pidns = [](const std::string &name) {
+        return name == "pid" || name == "first-pid" || name == "pid-max" ||
+               name.starts_with("map-");
+    };
+    const auto takes = [&](const Example &example, unsigned mode) {
         const std::string name = example.name;
         if (name == "help" || name == "version") {
             return true;
@@ -430,6 +439,9 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
         if (name == "allow-uid" || name == "budget" || name == "metrics") {
             return mode == listening;
         }
+        if (goes_with_pidns(name)) {
+            return mode == running;
+        }
         if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||
             name == "inject" || name == "require" || name == "die-with-parent") {
             return mode == running;
@@ -445,6 +457,9 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
             Words words = way.words;
             if (std::string(example.name) == "log-format") {
                 words.push_back("--log=f");
+            }
+            if (goes_with_pidns(example.name) && way.mode == running) {
+                words.push_back("--pidns");
             }
             if (std::string(example.name) == "json" && way.mode != checking) {
                 words.push_back("--stats");

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+#include "cli/user_namespace.hpp"
+
+#include "base/diagnostics.hpp"
+#include "base/fd.hpp"
+#include "base/users.hpp"
+#include "cli/messages.hpp"
+#include "cli/own_failure.hpp"
+#include "cli/subordinate_ids.hpp"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace clone2::cli
+{
+
+namespace
+{
+
+using Map = std::vector<MappedIds>;
+
+std::string file_text(const char *path)
+{
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const char *path, const std::string &text)
+{
+    const Fd file{::open(path, O_WRONLY | O_CLOEXEC)};
+    if (!file || ::write(file.get(), text.data(), text.size()) != std::ssize(text)) {
+        throw std::runtime_error(std::string(path) + ": " + reason());
+    }
+}
+
+/// As the kernel's files and newuidmap(1) take it.
+std::vector<std::string> words_of(const Map &map)
+{
+    std::vector<std::string> words;
+    for (const MappedIds &ids : map) {
+        for (const std::uint32_t number : {ids.inside, ids.outside, ids.count}) {
+            words.push_back(std::to_string(number));
+        }
+    }
+    return words;
+}
+
+std::string text_of(const Map &map)
+{
+    std::string text;
+    for (const std::string &word : words_of(map)) {
+        text += (text.empty() ? "" : " ") + word;
+    }
+    return text;
+}
+
+/// The caller's first range in `path`.
+MappedIds own_range(const char *path)
+{
+    const uid_t uid = ::geteuid();
+    const std::string name = name_of_user(uid).value_or("");
+    const std::optional<MappedIds> range = subordinate_ids(file_text(path), name, uid);
+    if (!range) {
+        throw std::runtime_error(std::string("--map-auto: ") + path + " has no range for user " +
+                                 (name.empty() ? std::to_string(uid) : name));
+    }
+    return *range;
+}
+
+/// Runs newuidmap(1), or newgidmap(1), for the process `target`. Returns whether it succeeded; it
+/// says itself why not, unless it can't be run.
+bool map_by(const std::string &tool, pid_t target, const Map &map)
+{
+    std::vector<std::string> words{tool, std::to_string(target)};
+    for (std::string &word : words_of(map)) {
+        words.push_back(std::move(word));
+    }
+    std::vector<char *> arguments;
+    arguments.reserve(words.size() + 1);
+    for (std::string &word : words) {
+        arguments.push_back(word.data());
+    }
+    arguments.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::execvp(arguments.front(), arguments.data());
+        Diagnostics::line("--map-auto: " + tool + ": " + reason() + " (package uidmap)");
+        ::_exit(1);
+    }
+    int status = 0;
+    while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return child > 0 && status == 0;
+}
+
+/// A child that stays outside the new user namespace, and has its ids mapped: inside nobody may.
+class Mapper
+{
+public:
+    Mapper(const Map &uids, const Map &gids)
+    {
+        auto [own, other] = make_socket_pair();
+        const pid_t target = ::getpid();
+        child_ = ::fork();
+        if (child_ < 0) {
+            throw std::system_error(errno, std::generic_category(), "--map-auto: fork()");
+        }
+        if (child_ == 0) {
+            own.reset();
+            const bool mapped = receive_value<char>(other) && map_by("newuidmap", target, uids) &&
+                                map_by("newgidmap", target, gids);
+            ::_exit(mapped ? 0 : 1);
+        }
+        socket_ = std::move(own);
+    }
+    Mapper(const Mapper &) = delete;
+    Mapper &operator=(const Mapper &) = delete;
+    ~Mapper()
+    {
+        socket_.reset();
+        (void)wait();
+    }
+
+    void map()
+    {
+        send_value(socket_, char{});
+        if (wait() != 0) {
+            throw std::runtime_error("--map-auto: the ids were not mapped");
+        }
+    }
+
+private:
+    int wait()
+    {
+        int status = 0;
+        const pid_t child = std::exchange(child_, 0);
+        while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+        }
+        return status;
+    }
+
+    Fd socket_;
+    pid_t child_ = 0;
+};
+
+} // namespace
+
+void enter_user_namespace(int flags, const UserMapping &mapping)
+{
+    const bool root = !mapping.current_user;
+    std::optional<MappedIds> uids;
+    std::optional<MappedIds> gids;
+    if (mapping.automatic) {
+        uids = own_range("/etc/subuid");
+        gids = own_range("/etc/subgid");
+    }
+    const Map uid_map = map_ids(::geteuid(), root, uids);
+    const Map gid_map = map_ids(::getegid(), root, gids);
+    std::optional<Mapper> mapper;
+    if (mapping.automatic) {
+        mapper.emplace(uid_map, gid_map);
+    }
+    if (::unshare(CLONE_NEWUSER | flags) != 0) {
+        throw std::runtime_error("--pidns: new namespaces: " + reason() +
+                                 " (without privilege, user namespaces must be allowed)");
+    }
+    if (mapper) {
+        mapper->map();
+        return;
+    }
+    write_file("/proc/self/uid_map", text_of(uid_map));
+    write_file("/proc/self/setgroups", "deny");
+    write_file("/proc/self/gid_map", text_of(gid_map));
+}
+
+void keep_capabilities()
+{
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) {
+        throw std::system_error(errno, std::generic_category(), "capget()");
+    }
+    for (__user_cap_data_struct &set : sets) {
+        set.inheritable = set.permitted;
+    }
+    if (::syscall(SYS_capset, &header, sets.data()) != 0) {
+        throw std::system_error(errno, std::generic_category(), "capset()");
+    }
+    for (unsigned capability = 0; capability < 32 * sets.size(); ++capability) {
+        if ((sets[capability / 32].permitted >> capability % 32 & 1) != 0 &&
+            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) {
+            throw std::system_error(errno, std::generic_category(), "prctl(PR_CAP_AMBIENT)");
+        }
+    }
+}
+
+} // namespace clone2::cli
