@@ -4,6 +4,7 @@
 #include "base/diagnostics.hpp"
 #include "cli/call_audit.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/core_dump.hpp"
 #include "cli/descriptors.hpp"
 #include "cli/job.hpp"
 #include "cli/lifelines.hpp"
@@ -20,7 +21,6 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,10 +57,9 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
         return status->value;
     }
     if (options.exit_status == ExitStatus::signal) {
-        // PROGRAM has already dumped core if it was to; another dump would be of the wrong process.
-        const rlimit none{0, 0};
-        ::setrlimit(RLIMIT_CORE, &none);
-        ::prctl(PR_SET_DUMPABLE, 0);
+        if (!status->dumped_core || !dump_hidden_core()) {
+            dump_no_core();
+        }
         take_signal(status->value);
     }
     return 128 + status->value;

@@ -37,6 +37,7 @@ struct ProgramStatus {
     int value = 0; ///< signal, exit status, or number of the question answered or asked
     /// No process was left behind, so the serving process ends, too.
     bool alone = false;
+    bool dumped_core = false; ///< killed, and its core was dumped
 };
 
 /// From the command to the reaper: a signal for PROGRAM; a question whether the last of `stops`

@@ -40,7 +40,8 @@ ProgramStatus decode(int wait_status)
         return {ProgramStatus::Kind::continued, SIGCONT, false};
     }
     if (WIFSIGNALED(wait_status)) {
-        return {ProgramStatus::Kind::killed, WTERMSIG(wait_status), false};
+        return {ProgramStatus::Kind::killed, WTERMSIG(wait_status), false,
+                WCOREDUMP(wait_status) != 0};
     }
     return {ProgramStatus::Kind::exited, WEXITSTATUS(wait_status), false};
 }

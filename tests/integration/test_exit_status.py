@@ -2,6 +2,8 @@
 """PROGRAM's end is the command's end: exit status, death by a signal, programs that can't start."""
 import ctypes
 import os
+import re
+import shutil
 import signal
 
 import harness
@@ -80,6 +82,48 @@ class DeathBySignal(harness.Case):
                                   "--core=0", "sh", "-c", "kill -SEGV $$"])
         info = os.waitid(os.P_PID, child, os.WEXITED)
         self.assertEqual((info.si_code, info.si_status), (os.CLD_KILLED, signal.SIGSEGV))
+
+    def death_with_core(self, *before):
+        """How the wrapper ends if PROGRAM dumps core, and the files that this leaves."""
+        with open("/proc/sys/kernel/core_pattern") as f:
+            pattern = f.read().strip()
+        self.need("core-files", re.fullmatch(r"[\w.%-]+", pattern), f"cores go to {pattern}")
+        wrapper = self.public_copy(harness.SUPERVISE)
+        cwd = self.path("cwd")
+        os.mkdir(cwd)
+        os.chmod(cwd, 0o777)
+        child = os.fork()
+        if child == 0:
+            os.chdir(cwd)
+            argv = [*before, "prlimit", "--core=unlimited", wrapper, "--", "sh", "-c",
+                    "kill -SEGV $$"]
+            os.execvp(argv[0], argv)
+        return os.waitid(os.P_PID, child, os.WEXITED), cwd
+
+    def test_a_core_dump_is_reported(self):
+        as_nobody = ("setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}",
+                     "--clear-groups")
+        for before in ((), as_nobody):
+            with self.subTest(before=before):
+                if before:
+                    self.need_root()
+                    self.need_command("setpriv")
+                info, cwd = self.death_with_core(*before)
+                self.assertEqual((info.si_code, info.si_status), (os.CLD_DUMPED, signal.SIGSEGV))
+                [core] = os.listdir(cwd)
+                with open(os.path.join(cwd, core), "rb") as f:
+                    self.assertIn(b"kill -SEGV $$", f.read(), "it is the wrapper's core")
+                shutil.rmtree(cwd)
+
+    def test_a_core_dump_that_cannot_be_hidden(self):
+        # No new namespaces: no flag, and PROGRAM's core is not overwritten.
+        info, cwd = self.death_with_core(
+            "unshare", "--user", "--map-root-user", "sh", "-c",
+            "echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"$@\"", "sh")
+        self.assertEqual((info.si_code, info.si_status), (os.CLD_KILLED, signal.SIGSEGV))
+        [core] = os.listdir(cwd)
+        with open(os.path.join(cwd, core), "rb") as f:
+            self.assertIn(b"kill -SEGV $$", f.read(), "it is the wrapper's core")
 
     def test_a_shell_sees_the_signal(self):
         result = harness.run(["sh", "-c", '"$1" -- sh -c "kill -9 \\$\\$"; echo $?', "sh",
