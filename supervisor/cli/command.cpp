@@ -65,6 +65,24 @@ int end_as(const std::optional<ProgramStatus> &status, const Options &options)
     return 128 + status->value;
 }
 
+/// Whether PROGRAM must not run in the place of the wrapper.
+bool needs_wrapper(const Options &options)
+{
+    return options.pidns_depth > 0 || options.die_with_parent || options.wait_all ||
+           options.exit_status == ExitStatus::code128;
+}
+
+/// Becomes PROGRAM.
+[[noreturn]] void run_alone(const Options &options, const std::optional<Preload> &preload,
+                            const struct sigaction &sigxfsz)
+{
+    if (preload && !set_preload(*preload)) {
+        fail("--preload: no memory for the environment");
+    }
+    ::sigaction(SIGXFSZ, &sigxfsz, nullptr);
+    execute(options);
+}
+
 } // namespace
 
 int run_command(const Options &options, const struct sigaction &sigxfsz)
@@ -73,7 +91,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     Lifelines lifelines = options.die_with_parent ? Lifelines::of_this_process() : Lifelines();
     const bool kernel_serves = kernel_makes_calls(options.provider);
     const CallTable trapped = trapped_calls(options, kernel_serves);
-    std::vector<sock_filter> filter; // empty: the kernel makes all calls
+    std::vector<sock_filter> filter; // empty: the kernel makes all calls, or nobody
     if (!trapped.calls().empty()) {
         filter = build_filter(trapped, watched_calls(options, kernel_serves));
     }
@@ -84,10 +102,18 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
                   std::to_string(preload->number));
     }
     if (const Result<void> needed = try_needed_calls(); !needed) {
-        fail(needed.error().operation + (": " + reason(needed.error().err)));
+        if (!options.optional || needs_wrapper(options)) {
+            fail(needed.error().operation + (": " + reason(needed.error().err)));
+        }
+        tell_of_no_service(options, needed.error().to_string());
+        run_alone(options, preload, sigxfsz);
     }
     if (const std::string refusal = kernel_serves ? "" : clone3_refusal(); !refusal.empty()) {
-        fail(refusal + ": no clone2 for PROGRAM");
+        if (!options.optional) {
+            fail(refusal + ": no clone2 for PROGRAM");
+        }
+        tell_of_no_service(options, refusal);
+        filter.clear();
     }
     LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();

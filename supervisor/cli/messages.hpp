@@ -51,9 +51,9 @@ struct ForwardedSignal {
     bool goes_on = false; ///< the command knew that the last of these was over
 };
 
-/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS; without a
-/// listener if the kernel serves.
+/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS.
 struct ListenerOffer {
+    bool unserved = false; ///< there is no listener: the kernel serves, or nobody does
     bool wait_killable = false;
     bool no_new_privs = false;
 };

@@ -228,6 +228,11 @@ std::string all_calls_may_be_missed(const Option & /*option*/, Asked &asked)
                      " would miss the calls that the library serves";
 }
 
+std::string is_not_required(const Option & /*option*/, Asked &asked)
+{
+    return asked.options.require ? "--optional does not go with --require" : "";
+}
+
 /// Calls that the kernel or the library makes are not seen.
 std::string needs_supervisor(const Option & /*option*/, Asked &asked)
 {
@@ -327,6 +332,13 @@ constexpr std::array table{
     Option{0, "require", nullptr, running, set<&Options::require, true>,
            "exit with 125 if a stricter filter, as of a container, refuses a number of --nr. "
            "Without it a warning says so, and PROGRAM runs without clone2"},
+    Option{
+        0, "optional", nullptr, running, set<&Options::optional, true>,
+        "run PROGRAM even where nothing can be served, with a note on stderr. Without it the exit "
+        "status is 125 there. That is where the process already has a seccomp listener, as in a "
+        "tree that another supervisor serves, which it still does; and where the kernel or a "
+        "filter refuses what serving takes",
+        running, is_not_required},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
            "also wait for all processes that PROGRAM leaves behind"},
     Option{0, "die-with-parent", nullptr, running, set<&Options::die_with_parent, true>,

@@ -60,7 +60,8 @@ struct Options {
     bool wait_all = false;
     bool die_with_parent = false;
     bool preload = false;
-    bool require = false; ///< run no PROGRAM for which a filter refuses a number
+    bool require = false;  ///< run no PROGRAM for which a filter refuses a number
+    bool optional = false; ///< run PROGRAM even if nothing can be served
     ExitStatus exit_status = ExitStatus::signal;
     LoopChoice loop = LoopChoice::automatic;
     Provider provider = Provider::automatic;

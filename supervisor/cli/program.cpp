@@ -47,6 +47,11 @@ void take_over_environment(pid_t command)
 
 } // namespace
 
+void tell_of_no_service(const Options &options, const std::string &why)
+{
+    Diagnostics(options.verbosity).warn("PROGRAM runs, but is not served here: " + why);
+}
+
 void run_program(const Options &options, std::span<const sock_filter> filter,
                  const std::optional<Preload> &preload, const Fd &serving,
                  const InheritedSignals &inherited, pid_t command)
@@ -54,24 +59,19 @@ void run_program(const Options &options, std::span<const sock_filter> filter,
     if (preload && !set_preload(*preload)) {
         fail("--preload: no memory for the environment");
     }
-    const std::vector<std::string> &program = options.program;
-    std::vector<char *> arguments;
-    arguments.reserve(program.size() + 1);
-    for (const std::string &argument : program) {
-        arguments.push_back(const_cast<char *>(argument.c_str()));
-    }
-    arguments.push_back(nullptr);
-
     InstalledFilter installed;
     if (!filter.empty()) {
         const Result<InstalledFilter> result = install_filter(filter);
-        if (!result) {
+        if (result) {
+            installed = *result;
+        } else if (options.optional) {
+            tell_of_no_service(options, result.error().to_string());
+        } else {
             fail(result.error().to_string());
         }
-        installed = *result;
     }
     const Fd listener{installed.listener};
-    const ListenerOffer offer{installed.wait_killable, installed.no_new_privs};
+    const ListenerOffer offer{!listener, installed.wait_killable, installed.no_new_privs};
     send_value(serving, offer, listener.get()); // if this fails, no answer comes
     const std::optional<char> answer = receive_value<char>(serving);
     if (!answer) {
@@ -82,6 +82,18 @@ void run_program(const Options &options, std::span<const sock_filter> filter,
     }
     take_over_environment(command);
     restore_signals(inherited);
+    execute(options);
+}
+
+void execute(const Options &options)
+{
+    const std::vector<std::string> &program = options.program;
+    std::vector<char *> arguments;
+    arguments.reserve(program.size() + 1);
+    for (const std::string &argument : program) {
+        arguments.push_back(const_cast<char *>(argument.c_str()));
+    }
+    arguments.push_back(nullptr);
     ::execvp(arguments.front(), arguments.data());
     const int err = errno;
     (void)ignore_file_limit();

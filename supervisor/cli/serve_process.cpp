@@ -178,17 +178,18 @@ int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd
         std::optional<Fd> listener =
             receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
         const CallTable trapped = trapped_calls(options, kernel_serves);
-        const bool steps_aside = trapped.calls().empty();
         if (!listener) {
             return own_failure; // PROGRAM's process has reported why
         }
-        if (!*listener && !steps_aside) { // the kernel drops it if no descriptor is free
+        if (!*listener && !offer.unserved) { // the kernel drops it if no descriptor is free
             throw std::system_error(EMFILE, std::generic_category(), "recvmsg() of the listener");
         }
         // Not earlier: PROGRAM had to be created in the terminal's session.
         ::setsid();
-        if (steps_aside) {
-            tell_of_stepping_aside(options, diagnostics);
+        if (offer.unserved) {
+            if (trapped.calls().empty()) {
+                tell_of_stepping_aside(options, diagnostics);
+            }
             const CommandLink link(*loop, std::move(command), audit, options.log == "-");
             if (!send_value(program, finish_request)) {
                 return own_failure;

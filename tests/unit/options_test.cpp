@@ -393,6 +393,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
                               Example{"metrics", "=m"},
                               Example{"preload", ""},
                               Example{"require", ""},
+                              Example{"optional", ""},
                               Example{"die-with-parent", ""},
                               Example{"wait-all", ""},
                               Example{"exit-status", "=128"},
@@ -439,7 +440,7 @@ TEST_CASE("options: each option has an effect in each mode or is an error")
         if (name == "allow-uid" || name == "budget" || name == "metrics") {
             return mode == listening;
         }
-        if (goes_with_pidns(name)) {
+        if (goes_with_pidns(name) || name == "optional") {
             return mode == running;
         }
         if (name == "pidns" || name == "preload" || name == "wait-all" || name == "exit-status" ||

@@ -45,6 +45,7 @@ TEST_CASE("options: pids of the new pid namespace")
     }
     CHECK(is_refused({"--pidns", "--pid-max=400", "--pid=400", "p"}));
     CHECK(is_refused({"--pidns", "--first-pid=400", "--pid-max=400", "p"}));
+    CHECK(is_refused({"--optional", "--require", "p"}));
 }
 
 TEST_CASE("subordinate ids: the user's first range, by name or by uid")
