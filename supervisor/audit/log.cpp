@@ -2,6 +2,7 @@
 #include "audit/log.hpp"
 
 #include "audit/describe.hpp"
+#include "audit/self_served.hpp"
 #include "base/clock.hpp"
 #include "base/printable.hpp"
 #include "plan/flags.hpp"
@@ -111,6 +112,26 @@ std::string format_json(const CallRecord &record)
     }
     line["us"] = record.latency_us;
     return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string format_self_served(const SelfServed &process, LogFormat format)
+{
+    CallRecord record;
+    record.uid = process.uid;
+    const std::string time = format_time(now_ns(CLOCK_REALTIME));
+    if (format == LogFormat::json) {
+        nlohmann::ordered_json line;
+        line["time"] = time;
+        line["tid"] = process.tid;
+        line["comm"] = process.comm;
+        if (process.uid) {
+            line["uid"] = *process.uid;
+        }
+        line["served_by"] = "libclone2";
+        return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+    }
+    return time + " " + std::to_string(process.tid) + " \"" + printable(process.comm, "\\\"") +
+           "\"" + whose(record) + " serves calls itself, by libclone2: those are not logged here\n";
 }
 
 std::string format_dropped(std::uint64_t dropped, LogFormat format)

@@ -83,6 +83,13 @@ void CallAudit::record(const CallRecord &record)
     }
 }
 
+void CallAudit::record_self_served(const SelfServed &process)
+{
+    if (log_ != nullptr) {
+        log_->write(format_self_served(process, format_));
+    }
+}
+
 void CallAudit::reopen()
 {
     if (!file_) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "audit/log.hpp"
+#include "audit/self_served.hpp"
 #include "audit/stats.hpp"
 #include "base/line_writer.hpp"
 #include "cli/options.hpp"
@@ -35,6 +36,9 @@ public:
     void record(const CallRecord &record) override;
     [[nodiscard]] bool wants_successes() const override { return counts_ || log_; }
     [[nodiscard]] bool wants_details() const override { return log_ != nullptr; }
+
+    /// Libclone2 has announced that it serves this thread's process.
+    void record_self_served(const SelfServed &process);
 
     /// Reopens the log file by name, since the old file may have been renamed.
     void reopen();

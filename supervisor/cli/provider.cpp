@@ -3,6 +3,7 @@
 
 #include "base/kernel_clone2.hpp"
 #include "cli/own_failure.hpp"
+#include "filter/announcements.hpp"
 #include "filter/filter.hpp"
 
 namespace clone2::cli
@@ -27,6 +28,10 @@ std::vector<TrappedCall> watched_calls(const Options &options, bool kernel_serve
     std::vector<TrappedCall> mistaken = mistaken_calls(options.calls);
     if (kernel_serves) {
         std::erase_if(mistaken, is_standard);
+    }
+    if (options.log) {
+        const std::vector<TrappedCall> announcing = announcements();
+        mistaken.insert(mistaken.end(), announcing.begin(), announcing.end());
     }
     return mistaken;
 }

@@ -24,6 +24,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <system_error>
 
 namespace clone2::cli
@@ -137,6 +138,18 @@ void attend(pid_t reaper)
     std::signal(SIGCHLD, SIG_IGN);
 }
 
+SelfServed look_at(const Procfs &procfs, pid_t tid)
+{
+    SelfServed process{tid, procfs.comm(tid), std::nullopt};
+    std::istringstream uids(procfs.status_field(tid, "Uid").value_or(""));
+    uid_t real = 0;
+    uid_t effective = 0;
+    if (uids >> real >> effective) {
+        process.uid = effective;
+    }
+    return process;
+}
+
 /// Runs the loop while the process lives.
 void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 {
@@ -208,8 +221,8 @@ int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd
                          (offer.no_new_privs ? ", no-new-privs set" : "") +
                          (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         const agent::JudgedOwner::Shared shared{audit, diagnostics, policy, procfs, trapped};
-        Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics,
-                          procfs);
+        Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics, procfs,
+                          [&](pid_t tid) { audit.record_self_served(look_at(*procfs, tid)); });
         Scheduler scheduler(*loop, handler, diagnostics);
         scheduler.add_listener(
             std::make_unique<Listener>(std::move(*listener), offer.wait_killable),

@@ -2,10 +2,13 @@
 #include "filter/filter.hpp"
 
 #include "arch/architecture.hpp"
+#include "base/announcement.h"
+#include "filter/announcements.hpp"
 #include "filter/seccomp_filter.h"
 
 #include <seccomp.h>
 
+#include <array>
 #include <cassert>
 #include <cstdlib>
 #include <memory>
@@ -16,8 +19,13 @@ namespace clone2
 namespace
 {
 
+constexpr std::array is_announcement{call_guard{0, GUARD_EQUAL, CLONE2_ANNOUNCEMENT}};
+
 std::span<const call_guard> guards_of(const TrappedCall &call)
 {
+    if (call.abi == nullptr) {
+        return is_announcement;
+    }
     const SharedNumber *const shared = find_shared_number(call);
     return shared != nullptr ? shared->guards : std::span<const call_guard>();
 }
@@ -82,6 +90,16 @@ std::vector<TrappedCall> mistaken_calls(const CallTable &table)
         }
     }
     return mistaken;
+}
+
+std::vector<TrappedCall> announcements()
+{
+    std::vector<TrappedCall> calls;
+    for (const Architecture *const arch : architectures()) {
+        const std::uint32_t token = arch->audit_arch();
+        calls.push_back({token, seccomp_syscall_resolve_name_arch(token, "prctl"), nullptr});
+    }
+    return calls;
 }
 
 std::optional<std::string> number_in_use(const CallTable &table)

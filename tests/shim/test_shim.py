@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """libclone2 linked, preloaded and in trap mode, tested with real tools."""
 import errno
+import json
 import os
 import re
 import shutil
@@ -224,10 +225,37 @@ class Preloaded(harness.Case):
         result = harness.supervise("--log", log, "--", "env", f"LD_PRELOAD={PRELOAD}",
                                    "CLONE2_SHIM=trap", harness.CALL, "-r", "3", "600")
         self.assertEqual(harness.calls(result.out), [600] * 3, result)
-        self.assertEqual(self.read("log"), "")
+        self.assertNotIn("{600", self.read("log"))
         # Without the library the supervisor handles the same call.
         harness.supervise("--log", log, "--", harness.CALL, "600")
         self.assertIn("600", self.read("log"))
+
+    def test_the_log_says_so(self):
+        # One line of each executed program, and none of its calls.
+        trap = ["env", f"LD_PRELOAD={PRELOAD}", "CLONE2_SHIM=trap", harness.CALL, "-r", "3"]
+        for command in (*([program] for program in LINKED), trap):
+            with self.subTest(command=command):
+                name = os.path.basename(command[-3] if command == trap else command[0])[:15]
+                log = self.path("log")
+                self.expect(harness.supervise("--log", log, "--", *command))
+                self.assertRegex(self.read("log"),
+                                 rf'^\S+ \d+ "{re.escape(name)}" uid={os.geteuid()} serves calls '
+                                 r"itself, by libclone2: those are not logged here\n$")
+                os.unlink(log)
+                self.expect(harness.supervise("--log", log, "--log-format=json", "--", *command))
+                line = json.loads(self.read("log"))
+                self.assertEqual((line["comm"], line["uid"], line["served_by"]),
+                                 (name, os.geteuid(), "libclone2"))
+                os.unlink(log)
+
+    def test_an_announcement_changes_nothing(self):
+        # A prctl() that no kernel knows fails as it does without a supervisor.
+        program = ("import ctypes; l = ctypes.CDLL(None, use_errno=True); "
+                   "print(l.prctl(0x32656e73, 0, 0, 0, 0), ctypes.get_errno())")
+        for options in ((), ("--log", self.path("log"))):
+            with self.subTest(options=options):
+                result = harness.supervise(*options, "--", harness.PYTHON, "-S", "-c", program)
+                self.assertEqual(result.out, f"-1 {errno.EINVAL}\n", result)
 
 
 class I386(harness.Case):
