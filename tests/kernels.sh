@@ -77,6 +77,8 @@ if [ "$all" = --all ]; then
         sh tests/differential/compare.sh "$supervise" "$differential" 5000
     row supervised-6.12 'supervisor, `--provider=supervisor` | 6.12 patched' '' \
         "$supervise" --provider=supervisor -- "$conformance" $slow all
+    CLONE2_EINTR=never CLONE2_VIA=int80 CLONE2_ABSENT=$CLONE2_ABSENT,no-mapping row int80-6.12 \
+        'the kernel itself, i386 calls of a 64-bit program | 6.12 patched' '' "$conformance" $slow all
     # By sysenter and by syscall.
     for vendor in GenuineIntel AuthenticAMD; do
         CLONE2_EINTR=never CLONE2_VIA=vdso CLONE2_ABSENT=$CLONE2_ABSENT,bare-instruction row vdso-$vendor \
