@@ -19,8 +19,12 @@ namespace clone2
 namespace
 {
 
-/// A thread that boots the same address space needs some 100 us; try again after this.
-constexpr std::chrono::milliseconds again_after{1};
+/// A thread that boots the same address space needs some 100 us. A postponed call is tried again
+/// after a millisecond for each group of so many of its listener: if hundreds of threads make their
+/// first call at once, trying all of them again takes longer than that.
+constexpr unsigned tried_in_a_millisecond = 8;
+/// The most calls of one listener that may be postponed.
+constexpr unsigned max_postponed = 8192;
 /// A listener is kept if two calls arrive within this time, and for as long after the last.
 constexpr std::chrono::milliseconds soon{20};
 
@@ -84,10 +88,42 @@ void Scheduler::serving(Lock &lock, Run run)
     run();
 }
 
+bool Scheduler::serve_next(Lock &lock)
+{
+    if (!again_.empty() && (again_is_next_ || ready_.empty())) {
+        again_is_next_ = false;
+        serve_again(lock);
+        return true;
+    }
+    if (!ready_.empty()) {
+        again_is_next_ = true;
+        take(lock);
+        return true;
+    }
+    return false;
+}
+
+/// A postponed call holds up no thread, so it doesn't count as one in progress. If it did, the
+/// reports of the threads that it waits for might not be received.
+void Scheduler::postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
+                         const Notification &notification)
+{
+    const std::chrono::milliseconds delay{1 + served->postponed / tried_in_a_millisecond};
+    ++served->postponed;
+    loop_.after(delay, [this, served, notification] {
+        const Lock guard(*this);
+        again_.emplace_back(served, notification).second.postponed = true;
+    });
+    call_is_through(lock, served);
+}
+
 void Scheduler::serve_again(Lock &lock)
 {
     const auto [served, notification] = again_.front();
     again_.pop_front();
+    --served->postponed;
+    ++served->calls;
+    calls_.add(served->owner->user(), 1);
     if (served->listener->still_valid(notification.id)) {
         serve(lock, served, notification);
         arm(served);
@@ -100,7 +136,7 @@ void Scheduler::serve_again(Lock &lock)
 bool Scheduler::may_take(const ServedListener &served)
 {
     const uid_t user = served.owner->user();
-    if (!calls_.fits(user, 1)) {
+    if (!calls_.fits(user, 1) || served.postponed >= max_postponed) {
         return false;
     }
     const std::uint64_t with_it = calls_.of(user) + 1;
@@ -128,7 +164,7 @@ void Scheduler::call_is_through(Lock &lock, const std::shared_ptr<ServedListener
         told_to_wait_.erase(user);
     }
     wake_waiting();
-    if (served->ended && served->calls == 0) {
+    if (served->ended && served->calls + served->postponed == 0) {
         tell_end(lock, served);
     }
 }
@@ -164,7 +200,7 @@ void Scheduler::end(Lock &lock, const std::shared_ptr<ServedListener> &served)
         std::erase(waiting_, served);
     }
     wake_waiting();
-    if (served->calls == 0) {
+    if (served->calls + served->postponed == 0) {
         tell_end(lock, served);
     } // else its last call does
 }
@@ -239,10 +275,7 @@ void Scheduler::serve(Lock &lock, const std::shared_ptr<ServedListener> &served,
     serving(lock, [&] { result = see_through(served, notification); });
     ++served_;
     if (result == CallHandler::Served::later) {
-        loop_.after(again_after, [this, served, notification] {
-            const Lock guard(*this);
-            again_.emplace_back(served, notification).second.postponed = true;
-        });
+        postpone(lock, served, notification);
     } else {
         call_is_through(lock, served);
     }
@@ -317,11 +350,7 @@ std::size_t Scheduler::serve_pending(std::size_t most)
     const std::uint64_t before = served_;
     look(lock, std::numeric_limits<unsigned>::max());
     for (std::size_t taken = 0; taken < most && !stopped_; ++taken) {
-        if (!again_.empty()) {
-            serve_again(lock);
-        } else if (!ready_.empty()) {
-            take(lock);
-        } else {
+        if (!serve_next(lock)) {
             break;
         }
     }

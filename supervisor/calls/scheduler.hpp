@@ -87,7 +87,8 @@ private:
         bool waiting = false;                    ///< in waiting_
         bool kept = false;                       ///< a thread waits on its descriptor
         bool ended = false;
-        unsigned calls = 0;         ///< received but not completed
+        unsigned calls = 0;         ///< received, not completed and not postponed
+        unsigned postponed = 0;     ///< received, to be served again
         std::int64_t called_ns = 0; ///< CLOCK_MONOTONIC at the last one's receipt
         bool calls_follow = false;  ///< that was soon after the one before
     };
@@ -144,6 +145,10 @@ private:
     void serving(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
     void serve_again(Lock &lock);
+    void postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
+                  const Notification &notification);
+    /// Serves what is in again_ or ready_. False: there is nothing.
+    bool serve_next(Lock &lock);
     [[nodiscard]] bool may_take(const ServedListener &served);
     void let_wait(const std::shared_ptr<ServedListener> &served);
     void wake_waiting();
@@ -180,8 +185,9 @@ private:
     std::condition_variable wake_watchdog_;
     std::condition_variable worker_ended_;
     std::deque<std::shared_ptr<ServedListener>> ready_; ///< something to receive, or it seemed so
-    /// To be served again later.
+    /// Postponed calls whose time has come.
     std::deque<std::pair<std::shared_ptr<ServedListener>, Notification>> again_;
+    bool again_is_next_ = false; ///< again_ and ready_ take turns
     std::deque<std::shared_ptr<ServedListener>> listeners_;
     Budget calls_;                                        ///< in progress, by user
     std::deque<std::shared_ptr<ServedListener>> waiting_; ///< until one of calls_ completes

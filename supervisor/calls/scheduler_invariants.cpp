@@ -21,7 +21,9 @@ void Scheduler::check_invariants() const
         }
     };
     const bool at_work = running_ && !stopped_;
-    const bool wakes = calls_.used() > 0 || !ready_.empty() || stopped_;
+    const bool postponed = std::any_of(listeners_.begin(), listeners_.end(),
+                                       [](const auto &one) { return one->postponed > 0; });
+    const bool wakes = calls_.used() > 0 || postponed || !ready_.empty() || stopped_;
     const std::uint64_t busy = std::uint64_t{serving_} + parked_ + keeping_ + (leading_ ? 1 : 0);
     const auto flagged = [this](bool ServedListener::*flag) {
         return static_cast<std::size_t>(std::count_if(listeners_.begin(), listeners_.end(),
@@ -37,7 +39,7 @@ void Scheduler::check_invariants() const
     must(!finished_ || (stopped_ && until_ == Until::no_listener), "only the want of listeners is taken back");
     must(looked_ <= served_, "calls since the last look are counted: else none is ever due");
     must(ending_ <= serving_, "telling an owner of an end may be held up as a call may");
-    must(serving_ - ending_ + again_.size() <= calls_.used(), "each call under way counts as its user's");
+    must(serving_ - ending_ <= calls_.used(), "each call under way counts as its user's");
     must(waiting_.empty() || wakes, "who waits is woken by a call's end, or by who was woken before");
     must(flagged(&ServedListener::ready) == ready_.size(), "in ready_ is what is flagged so, once, and has not ended");
     must(flagged(&ServedListener::kept) == keeping_, "each keeper has a listener of its own, which does not end meanwhile");
@@ -49,7 +51,7 @@ void Scheduler::check_invariants() const
         must(one->waiting && !one->ended, "what is flagged otherwise is put into waiting_ twice");
     }
     for (const auto &[one, notification] : again_) {
-        must(one->calls > 0, "a call to be served again is under way: its listener has not ended");
+        must(one->postponed > 0, "a call to be served again is postponed: its listener's end is not reported");
     }
     for (const auto &one : listeners_) {
         const bool seen = one->armed || one->ready || one->waiting || one->kept || stopped_;
@@ -74,10 +76,11 @@ void Scheduler::fail_invariant(const char *reason) const
         static_cast<unsigned long long>(looked_), leading_, watching_, running_, stopped_,
         finished_);
     for (const auto &one : listeners_) {
-        std::fprintf(stderr,
-                     "  listener %d: armed %d ready %d waiting %d kept %d ended %d calls %u\n",
-                     one->listener->fd(), one->armed, one->ready, one->waiting, one->kept,
-                     one->ended, one->calls);
+        std::fprintf(
+            stderr,
+            "  listener %d: armed %d ready %d waiting %d kept %d ended %d calls %u postponed %u\n",
+            one->listener->fd(), one->armed, one->ready, one->waiting, one->kept, one->ended,
+            one->calls, one->postponed);
     }
     std::abort();
 }

@@ -70,10 +70,8 @@ void Scheduler::work(bool may_end)
     while (!stopped_) {
         if (!leading_ && served_ - looked_ > calls_between_looks) {
             look(lock, handlers_in_look);
-        } else if (!again_.empty()) {
-            serve_again(lock);
-        } else if (!ready_.empty()) {
-            take(lock);
+        } else if (serve_next(lock)) {
+            continue;
         } else if (!leading_) {
             lead(lock);
         } else if (may_end && parked_ >= max_parked) {
