@@ -144,6 +144,31 @@ int main(int argc, char **argv)
 }
 """
 
+# eclone by the number of fanotify_init, by a program of 32 bits: the end of I386.
+ECLONE32 = r"""
+int main(void)
+{
+    static struct {
+        uint64_t flags_high, child_stack, child_stack_size, parent_tid, child_tid;
+        uint32_t nr_pids, reserved0;
+    } eclone = {.nr_pids = 1};
+    const long child = call(338, 17, (long)&eclone, 48, (long)pid_pointer, 0, 0);
+    if (child == 0)
+        _exit(5);
+    expect("eclone", child, 7100);
+    reap(child);
+    /* fanotify_init(flags, event_f_flags), whatever is in the third register */
+    for (long third = 0; third <= 48; third += 48) {
+        const long fd = call(338, 0, 02000000 /* O_CLOEXEC */, third, 0, 0, 0);
+        expect("fanotify_init", fd >= 0 || fd == -EPERM || fd == -EMFILE, 1);
+    }
+    expect("a wrong flag", call(338, 0x7ff00000, 0, 48, 0, 0, 0), geteuid() == 0 ? -EINVAL : -EPERM);
+    (void)args;
+    puts("ok");
+    return 0;
+}
+"""
+
 # i386 calls of a program of 64 bits. CLONE_SETTLS has i386's meaning: a struct user_desc in esi.
 INT80 = r"""
 #define _GNU_SOURCE
@@ -235,11 +260,11 @@ class Numbers(harness.Case):
                 run = harness.supervise("--nr", numbers, "--", "true")
                 self.expect(run, 125, err="is the system call")
 
-    def program32(self):
+    def program32(self, text=I386):
         self.need_command("i686-linux-gnu-gcc")
         source, program = self.path("p.c"), self.path("p")
         with open(source, "w") as f:
-            f.write(I386)
+            f.write(text)
         subprocess.run(["i686-linux-gnu-gcc", "-O1", "-static", "-no-pie", "-fno-pic", "-o",
                         program, source], check=True)
         return program
@@ -249,6 +274,10 @@ class Numbers(harness.Case):
         for nr in ("387", "337"):
             run = harness.supervise("--nr", f"387,i386:{nr}", "--", program, nr)
             self.expect(run, 0, out="ok\n")
+
+    def test_eclone_beside_fanotify_init_on_i386(self):
+        program = self.program32(I386[:I386.index("int main(")] + ECLONE32)
+        self.expect(harness.supervise("--nr", "i386:338=eclone", "--", program), 0, out="ok\n")
 
     def test_int80_of_64_bit_program(self):
         self.need_command("gcc")
