@@ -54,6 +54,19 @@ bool allowed(const std::vector<PidRange> &ranges, pid_t pid)
     });
 }
 
+/// ": outside 7000..7999,8080", or nothing.
+std::string limits_of(const std::vector<PidRange> &ranges)
+{
+    std::string text;
+    for (const PidRange &range : ranges) {
+        text += (text.empty() ? ": outside " : ",") + std::to_string(range.first);
+        if (range.last != range.first) {
+            text += ".." + std::to_string(range.last);
+        }
+    }
+    return text;
+}
+
 std::optional<std::string> refusal(const Rule &rule, const Request &request)
 {
     if (rule.deny) {
@@ -68,7 +81,7 @@ std::optional<std::string> refusal(const Rule &rule, const Request &request)
     if (rule.pids) {
         for (const pid_t pid : request.asked()) {
             if (pid != 0 && !allowed(*rule.pids, pid)) {
-                return "pid " + std::to_string(pid) + " not allowed";
+                return "pid " + std::to_string(pid) + " not allowed" + limits_of(*rule.pids);
             }
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "pids/culprit.hpp"
 
+#include "base/kernel_limits.hpp"
 #include "pids/pid_users.hpp"
 
 #include <cstddef>
@@ -44,13 +45,16 @@ std::string pid_in_use(const Procfs &procfs, const TargetNamespaces &target, uns
 std::string pid_out_of_range(const TargetNamespaces &target, unsigned extra,
                              std::span<const pid_t> set_tid)
 {
-    const pid_t highest = read_pid_max() - 1;
+    const pid_t highest_here = read_pid_max() - 1;
     for (std::size_t i = extra; i < set_tid.size(); ++i) {
         const std::size_t at = i - extra;
         const pid_t pid = set_tid[i];
         if (pid == 0 || at > target.level) {
             continue;
         }
+        // Each namespace may have a limit of its own (6.14), and only ours can be read.
+        const bool ours = at + 1 == target.chain.size();
+        const pid_t highest = ours ? highest_here : static_cast<pid_t>(highest_pid - 1);
         if (pid < 0 || pid > highest) {
             return name_of(target, at, pid) + " is out of range (1.." + std::to_string(highest) +
                    ")";

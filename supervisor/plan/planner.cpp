@@ -3,6 +3,7 @@
 
 #include "plan/flags.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <linux/sched.h>
 
@@ -18,15 +19,23 @@ constexpr std::uint64_t new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_N
 /// Those of the upper half that clone2 does not know.
 constexpr std::uint64_t unknown_flags = ~0ULL << 32U & ~CLONE_CLEAR_SIGHAND;
 
-std::string kernel_refused(const CloneCall &call, std::uint32_t nr_pids, int err)
+/// Some are asked for.
+pid_t highest_asked(const CloneCall &call)
+{
+    return *std::max_element(call.set_tid, call.set_tid + call.set_tid_size);
+}
+
+std::string kernel_refused(const CloneCall &call, int err)
 {
     const std::string name = call.plain ? "clone" : "clone3";
     switch (err) {
     case EINVAL: {
         const std::string conflict = conflict_of_flags(call.flags);
         return !conflict.empty() ? conflict
-               : nr_pids > 0     ? "flags or pids out of range (see clone(2))"
-                                 : "flags (see clone(2))";
+               : call.set_tid_size > 0
+                   ? "flags (see clone(2)), or a pid not below its namespace's pid_max: " +
+                         std::to_string(highest_asked(call)) + " is the highest"
+                   : "flags (see clone(2))";
     }
     case EPERM:
         if ((call.flags & new_namespaces) != 0) {
@@ -53,7 +62,8 @@ std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint64_
     case PLAN_INTO_CGROUP:
         return "CLONE_INTO_CGROUP needs a field that clone_struct lacks";
     case PLAN_BEYOND_NESTING:
-        return std::to_string(nr_pids) + " pids, more than pid namespaces can nest";
+        return std::to_string(nr_pids) + " pids, more than pid namespaces can nest (" +
+               std::to_string(max_pids) + ")";
     case PLAN_BEYOND_LEVEL:
         return std::to_string(nr_pids) + " pids for " + std::to_string(level + 1) +
                " nested pid namespaces";
@@ -72,7 +82,7 @@ std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint64_
     case PLAN_NO_REASON:
         break;
     }
-    return kernel_refused(call, nr_pids, refusal.err);
+    return kernel_refused(call, refusal.err);
 }
 
 } // namespace

@@ -35,7 +35,7 @@ class Policy(harness.Case):
         self.assertEqual([target.call(pid) for pid in (6999, 7010, 1)], [PERM] * 3)
         self.assertGreater(target.call(0), 0)
         self.assertGreater(target.call(), 0)
-        agent.says("pid 6999 not allowed (rule 1 of the policy)")
+        agent.says("pid 6999 not allowed: outside 7000..7009,7777 (rule 1 of the policy)")
 
     def test_flags(self):
         agent = self.agent({"flags": ["CLONE_NEWUTS"]})

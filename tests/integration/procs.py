@@ -123,3 +123,8 @@ def end_all(seconds=20):
 
 def rss_kib(pid):
     return int(status(pid)["VmRSS"].split()[0])
+
+
+def own_pid_max():
+    """Whether each pid namespace has its own pid_max."""
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 14)

@@ -133,6 +133,24 @@ class Json(harness.Case):
             self.assertEqual(record["why"], f"pid {pid} at level {record['level']} is out of range "
                                             f"(1..{highest})")
 
+    def test_pid_max_of_each_namespace(self):
+        # Since 6.14 each has its own: one pid is not judged by another namespace's.
+        self.need("pidns-pid-max", procs.own_pid_max(), "one pid_max for all (Linux 6.14)")
+        def set_pid_max(text):
+            with open("/proc/sys/kernel/pid_max", "w") as f:
+                f.write(text)
+
+        with open("/proc/sys/kernel/pid_max") as f:
+            self.addCleanup(set_pid_max, f.read())
+        set_pid_max("5000")
+        record, _ = self.one("-f", hex(0x800 | 17), "6000", options=["--pidns"], name="flags")
+        self.assertEqual(record["why"], "CLONE_SIGHAND needs CLONE_VM")
+        record, _ = self.one("6000", "6001", options=["--pidns"], name="outer")
+        self.assertEqual(record["why"], f"pid 6000 at level {record['level'] - 1} is out of range "
+                                        "(1..4999)")
+        record, _ = self.one("4000", "400", options=["--pidns", "--pid-max=400"], name="inner")
+        self.assertIn("pid_max: 4000 is the highest", record["why"])
+
     def test_flags_that_exclude_each_other(self):
         record, printed = self.one("-f", hex(0x10000 | 0x100), "7000")
         self.assertEqual(printed, "EINVAL")

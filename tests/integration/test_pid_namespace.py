@@ -11,11 +11,6 @@ AS_NOBODY = ("setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}"
 OLD_KERNEL = ("setarch", "--uname-2.6")
 
 
-def own_pid_max():
-    """Whether each pid namespace has its own pid_max."""
-    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 14)
-
-
 class Pids(harness.Case):
     def pids(self, *options, script="echo $$; /bin/sh -c 'echo $$'; /bin/sh -c 'echo $$'"):
         result = self.expect(harness.supervise("--pidns", *options, "--", "/bin/sh", "-c", script))
@@ -54,7 +49,7 @@ class Pids(harness.Case):
                 self.assertEqual(harness.calls(result.out), [7000] * 3, result)
 
     def test_pid_max(self):
-        self.need("pidns-pid-max", own_pid_max(), "one pid_max for all (Linux 6.14)")
+        self.need("pidns-pid-max", procs.own_pid_max(), "one pid_max for all (Linux 6.14)")
         with open("/proc/sys/kernel/pid_max") as f:
             outside = f.read()
         for options in (("--pid-max=400",), ("--pid-max=400", "--pid=399"),

@@ -20,7 +20,8 @@ class Policy(harness.Case):
         for pid, want in (("7000", 7000), ("7002", "EPERM")):
             result = harness.supervise(*options, "--", harness.CALL, pid)
             self.assertEqual(harness.calls(result.out), [want], result)
-        self.assertIn("refused with EPERM: pid 7002 not allowed (rule 1 of the policy)", result.err)
+        self.assertIn("refused with EPERM: pid 7002 not allowed: outside 7000..7001 (rule 1 of the "
+                      "policy)", result.err)
 
     def test_the_caller(self):
         options = self.policy({"match": {"uid": os.geteuid(), "container": "web"}, "deny": "no"},
