@@ -21,6 +21,10 @@ namespace
 
 /// How long write() waits for its own line.
 constexpr std::chrono::milliseconds patience{20};
+/// After a line, a thread that need not write at once looks for the next one after this time,
+/// without being woken, and so many times before it really sleeps.
+constexpr std::chrono::microseconds nap{200};
+constexpr int max_naps = 50;
 constexpr std::chrono::seconds time_to_flush{3};
 
 /// What could not be written, and why.
@@ -63,6 +67,7 @@ struct LineWriter::State {
     std::uint64_t added = 0; ///< items so far
     std::uint64_t done = 0;
     bool ended = false;
+    bool naps = false; ///< the thread looks for lines by itself
     const Options options;
 
     // Used by the thread only.
@@ -75,9 +80,23 @@ struct LineWriter::State {
     void add(Item item)
     {
         bytes += item.line.size();
+        const bool can_wait = naps && !item.task;
         waiting.push_back(std::move(item));
         ++added;
-        wake.notify_one();
+        if (!can_wait) {
+            wake.notify_one();
+        }
+    }
+    /// For the thread, with the lock held. Returns when there is an item, or at the end.
+    void wait_for_item(std::unique_lock<std::mutex> &lock)
+    {
+        const auto is_over = [this] { return !waiting.empty() || ended; };
+        naps = !options.at_once_in_bursts && done != 0;
+        for (int i = 0; naps && i < max_naps && !is_over(); ++i) {
+            wake.wait_for(lock, nap);
+        }
+        naps = false;
+        wake.wait(lock, is_over);
     }
     /// Reports the dropped lines once their number is final.
     void add_dropped_line()
@@ -131,9 +150,9 @@ void LineWriter::write(std::string line)
         return;
     }
     state_->add_dropped_line();
-    const bool idle = state_->added == state_->done;
+    const bool waits = state_->added == state_->done && !state_->naps;
     state_->add({std::move(line), {}});
-    if (idle) {
+    if (waits) {
         const std::uint64_t mine = state_->added;
         state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });
     }
@@ -160,6 +179,7 @@ void LineWriter::reopen(std::function<Fd()> open)
 void LineWriter::flush()
 {
     std::unique_lock lock(state_->mutex);
+    state_->wake.notify_one();
     state_->advance.wait_for(lock, time_to_flush, [&] { return state_->done == state_->added; });
 }
 
@@ -167,7 +187,7 @@ void LineWriter::run(const std::shared_ptr<State> &state)
 {
     std::unique_lock lock(state->mutex);
     for (;;) {
-        state->wake.wait(lock, [&] { return !state->waiting.empty() || state->ended; });
+        state->wait_for_item(lock);
         if (state->ended) {
             return;
         }
