@@ -86,10 +86,9 @@ std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
     if (details_asked()) {
         details = handler_.details_of(tid);
     }
-    const std::optional<TargetNamespaces> &seen = details.namespaces;
     asked.comm = details.comm.c_str();
-    asked.level = seen ? static_cast<int>(seen->level) : -1;
-    asked.uid = seen ? static_cast<std::int64_t>(seen->uid) : -1;
+    asked.level = details.level ? static_cast<int>(*details.level) : -1;
+    asked.uid = details.uid ? static_cast<std::int64_t>(*details.uid) : -1;
     std::array<char, CLONE2_REASON_SIZE> reason{};
     int err = call(callbacks_, callbacks_.options.policy, &asked, reason.data());
     if (err == 0) {

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -64,6 +65,22 @@ std::optional<std::string> status_value(const std::string &status, const char *f
     return status.substr(begin, end - begin);
 }
 
+std::string comm_in_status(const std::string &status)
+{
+    constexpr std::string_view label = "Name:\t";
+    std::string comm;
+    if (status.compare(0, label.size(), label) != 0) {
+        return comm;
+    }
+    // The kernel writes a newline as "\n" and a backslash as two.
+    for (std::size_t i = label.size(); i < status.size() && status[i] != '\n'; ++i) {
+        const bool escaped = status[i] == '\\' && i + 1 < status.size();
+        i += escaped ? 1 : 0;
+        comm += escaped && status[i] == 'n' ? '\n' : status[i];
+    }
+    return comm;
+}
+
 Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
 {
     if (root_ && shows_own_namespace(root_.get())) {
@@ -84,6 +101,14 @@ Result<Fd> Procfs::open(pid_t tid, const char *name, int flags) const
         return last_error("open(/proc)", tid);
     }
     return fd;
+}
+
+std::uint64_t Procfs::inode(pid_t tid, const char *name) const
+{
+    const std::string path = std::to_string(tid) + "/" + name;
+    struct stat status {
+    };
+    return ::fstatat(root_.get(), path.c_str(), &status, 0) == 0 ? status.st_ino : 0;
 }
 
 std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) const

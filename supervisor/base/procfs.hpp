@@ -5,6 +5,7 @@
 #include "base/remote_ptr.hpp"
 #include "base/result.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,9 @@ namespace clone2
 /// The value of the line "field:" in the text of a status file, without leading blanks. nullopt: no
 /// such line. Thread-safe.
 [[nodiscard]] std::optional<std::string> status_value(const std::string &status, const char *field);
+
+/// The command name in the text of a status file, as raw bytes. Thread-safe.
+[[nodiscard]] std::string comm_in_status(const std::string &status);
 
 /// The /proc of the supervisor's own pid namespace, held open as a directory.
 ///
@@ -30,6 +34,8 @@ public:
 
     /// openat() of "TID/name" with O_CLOEXEC.
     [[nodiscard]] Result<Fd> open(pid_t tid, const char *name, int flags) const;
+    /// The inode number of what "TID/name" refers to, such as a namespace; 0 if the target is gone.
+    [[nodiscard]] std::uint64_t inode(pid_t tid, const char *name) const;
     /// The whole (small) file "TID/name"; nullopt if the target is gone.
     [[nodiscard]] std::optional<std::string> read_if_alive(pid_t tid, const char *name) const;
     /// The value of the "field:" line in TID/status, without leading blanks.

@@ -439,9 +439,18 @@ std::string CallHandler::caller_name(pid_t tid, const ListenerOwner &owner) cons
 CallHandler::CallerDetails CallHandler::details_of(pid_t tid) const
 {
     CallerDetails details;
-    details.comm = procfs_->comm(tid);
-    if (auto target = inspector_.inspect(tid)) {
-        details.namespaces = std::move(*target);
+    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
+    if (!status) {
+        return details;
+    }
+    details.comm = comm_in_status(*status);
+    if (inspector_.creates_in_ours(tid)) {
+        details.level = inspector_.own_level();
+        details.uid = euid_in_status(*status);
+    } else if (auto target = inspector_.inspect(tid)) {
+        details.level = target->level;
+        details.uid = target->uid;
+        details.below = std::move(*target);
     }
     return details;
 }
@@ -454,13 +463,12 @@ void CallHandler::audit(const Call &call, CallRecord record)
         CallerDetails details = details_of(record.tid);
         record.comm = std::move(details.comm);
         record.peer = call.owner.peer();
-        if (const auto &target = details.namespaces) {
-            record.level = target->level;
-            record.uid = target->uid;
-            if (record.result > 0) {
-                record.child_here =
-                    pid_here(*procfs_, record.tid, *target, static_cast<pid_t>(record.result));
-            }
+        record.level = details.level;
+        record.uid = details.uid;
+        if (record.result > 0 && details.level) {
+            const auto pid = static_cast<pid_t>(record.result);
+            record.child_here =
+                details.below ? pid_here(*procfs_, record.tid, *details.below, pid) : pid;
         }
         if (!record.peer.empty()) {
             record.uid = call.owner.user();

@@ -62,9 +62,11 @@ bool capable_over(const Credentials &target, std::shared_ptr<Fd> owner)
     return false;
 }
 
-std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
+} // namespace
+
+std::optional<uid_t> euid_in_status(const std::string &status)
 {
-    const std::optional<std::string> uids = procfs.status_field(tid, "Uid");
+    const std::optional<std::string> uids = status_value(status, "Uid");
     if (!uids) {
         return std::nullopt;
     }
@@ -78,8 +80,6 @@ std::optional<uid_t> effective_uid(const Procfs &procfs, pid_t tid)
     }
     return euid;
 }
-
-} // namespace
 
 Facts TargetNamespaces::facts(std::uint32_t nr_pids) const
 {
@@ -110,7 +110,8 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
 {
     Credentials target;
     target.capable = (effective_capabilities(tid) & PID_CAPABILITIES) != 0;
-    const std::optional<uid_t> euid = effective_uid(*procfs_, tid);
+    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
+    const std::optional<uid_t> euid = status ? euid_in_status(*status) : std::nullopt;
     if (!euid) {
         return Error{"read(/proc/status)", tid, ESRCH};
     }

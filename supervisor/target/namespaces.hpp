@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 /// Finds out what only the target's /proc files show: the pid namespaces of its next child, and the
@@ -15,6 +17,9 @@
 
 namespace clone2
 {
+
+/// The effective uid in the text of a status file, in our user namespace. Thread-safe.
+[[nodiscard]] std::optional<uid_t> euid_in_status(const std::string &status);
 
 /// One pid namespace on the path from the child's up to the supervisor's own.
 struct PidNamespace {
@@ -45,6 +50,12 @@ public:
 
     /// Returns an Error with target_gone() if the target has died.
     [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid) const;
+    /// Whether the target's next child is to be in the supervisor's own pid namespace, not in one
+    /// below. One system call. False also if the target is gone.
+    [[nodiscard]] bool creates_in_ours(pid_t tid) const
+    {
+        return own_pidns_ != 0 && procfs_->inode(tid, "ns/pid_for_children") == own_pidns_;
+    }
     /// The supervisor's own absolute nesting level.
     [[nodiscard]] unsigned own_level() const { return own_level_; }
 

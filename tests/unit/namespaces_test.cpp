@@ -45,6 +45,7 @@ TargetNamespaces look_at(pid_t pid)
 {
     auto seen = inspector().inspect(pid);
     REQUIRE(seen.has_value());
+    CHECK(inspector().creates_in_ours(pid) == (seen->chain.size() == 1));
     return std::move(*seen);
 }
 
@@ -196,6 +197,7 @@ TEST_CASE("NamespaceInspector: a dead target is reported as gone")
     const auto seen = inspector().inspect(dead_pid());
     REQUIRE(seen.has_error());
     CHECK(seen.error().target_gone());
+    CHECK_FALSE(inspector().creates_in_ours(dead_pid()));
 }
 
 TEST_CASE("nesting_level: one more in a nested namespace")

@@ -42,6 +42,20 @@ TEST_CASE("Procfs: files of a live process")
     CHECK(missing.error().err == ENOENT);
 }
 
+TEST_CASE("Procfs: the command name in a status file is unescaped")
+{
+    const std::string before = procfs()->comm(getpid());
+    for (const char *const name : {"plain", "a\nb", "a\\nb\\", "tab\t\x1b\"", "\\", ""}) {
+        REQUIRE(prctl(PR_SET_NAME, name) == 0);
+        const auto status = procfs()->read_if_alive(getpid(), "status");
+        REQUIRE(status.has_value());
+        CHECK(comm_in_status(*status) == name);
+    }
+    REQUIRE(prctl(PR_SET_NAME, before.c_str()) == 0);
+    CHECK(comm_in_status("").empty());
+    CHECK(comm_in_status("Name:\tx\\") == "x\\"); // torn
+}
+
 TEST_CASE("Procfs: a dead process has none")
 {
     const pid_t dead = dead_pid();
@@ -51,6 +65,7 @@ TEST_CASE("Procfs: a dead process has none")
     CHECK_FALSE(procfs()->read_if_alive(dead, "status").has_value());
     CHECK_FALSE(procfs()->status_field(dead, "Pid").has_value());
     CHECK(procfs()->comm(dead).empty());
+    CHECK(procfs()->inode(dead, "ns/pid") == 0);
     const auto pids = procfs()->pids();
     CHECK(std::count(pids.begin(), pids.end(), dead) == 0);
 }
