@@ -42,6 +42,16 @@ def prepare_pod_mounts():
         subprocess.run(["umount", "-l", "/sys/fs/cgroup/unified"], check=True)
 
 
+def remove_cgroups():
+    """Removes what Podman has left empty. For when all its processes have ended."""
+    for path in sorted(glob.glob("/sys/fs/cgroup/**/libpod_parent/**/", recursive=True),
+                       reverse=True):
+        try:
+            os.rmdir(path)
+        except OSError:  # in use
+            pass
+
+
 class Podman:
     """Podman with crun and storage of its own, and images that are made here."""
 
@@ -65,25 +75,15 @@ tmp_dir = "{directory}/tmp"
             ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)[1]))]
         with open(case.path("containers.conf"), "w") as file:
             file.write(self.CONFIG.format(limits=", ".join(limits), directory=case.tmp))
-        self.before = set(self.cgroups())
         case.addCleanup(self.end)
         self.image(self.IMAGE, {})
         # Whether this machine can run any container is not our matter.
         result = self.run("run", "--rm", self.IMAGE, "true")
         case.need("podman", result.status == 0, result.err)
 
-    @staticmethod
-    def cgroups():
-        return glob.glob("/sys/fs/cgroup/**/libpod_parent/**/", recursive=True)
-
     def end(self):
         self.run("pod", "rm", "--all", "--force", "--time", "0")
         self.run("rm", "--all", "--force", "--time", "0")
-        for path in sorted(set(self.cgroups()) - self.before, reverse=True):
-            try:
-                os.rmdir(path)
-            except OSError:  # in use
-                pass
         subprocess.run(["umount", "--recursive", "--lazy", self.case.path("storage")], check=False,
                        stderr=subprocess.DEVNULL)
 

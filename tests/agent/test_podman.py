@@ -16,6 +16,7 @@ CALL = ("--cap-add", "CHECKPOINT_RESTORE", "-v", f"{harness.CALL_STATIC}:/call:r
 
 class Case(harness.Case):
     def setUp(self):
+        self.addCleanup(containers.remove_cgroups)  # the last of all
         super().setUp()
         for command in ("podman", "crun"):
             self.need_command(command)
