@@ -272,8 +272,8 @@ constexpr std::array table{
            "(default) or "
            "i386. ABI is clone2 "
            "(default), eclone or clone_with_pids, the forms before and after it. Default: 387 of "
-           "each ARCH. The option may be given several times. Of i386:337, x86_64:300=eclone and "
-           "i386:338=eclone only those calls are "
+           "each ARCH. The option may be given several times. Of i386:337, x86_64:299, "
+           "x86_64:300=eclone and i386:338=eclone only those calls are "
            "taken that can't be recvmmsg or fanotify_init, which have these numbers today"},
     Option{
         0, "pidns", "[=DEPTH]", running, depth,

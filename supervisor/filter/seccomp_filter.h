@@ -67,11 +67,18 @@ static inline void filter_if_call(struct sock_fprog *program, uint32_t audit_arc
     filter_if_equal(program, (uint32_t)number, 0, rest);
 }
 
-enum { FILTER_GUARD_STEPS = 4 };
+enum { FILTER_GUARD_STEPS = 5 };
 
 static inline unsigned filter_guard_steps(const struct call_guard *guard)
 {
-    return guard->is == GUARD_EQUAL ? 2 : FILTER_GUARD_STEPS;
+    switch (guard->is) {
+    case GUARD_EQUAL:
+        return 2;
+    case GUARD_ADDRESS:
+        return FILTER_GUARD_STEPS;
+    default:
+        return 4;
+    }
 }
 
 /* Continues with the next instruction if the guard holds; else it skips `rest` instructions. */
@@ -80,7 +87,12 @@ static inline void filter_guard(struct sock_fprog *program, const struct call_gu
 {
     const size_t argument =
         offsetof(struct seccomp_data, args) + guard->argument * sizeof(uint64_t);
-    if (guard->is != GUARD_EQUAL) {
+    if (guard->is == GUARD_ADDRESS) {
+        filter_load_at(program, argument + 4);
+        filter_if_equal(program, 0, 1, 0);
+        /* The largest user addresses have 56 bits. */
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, 1U << 24, rest + 2, 2);
+    } else if (guard->is != GUARD_EQUAL) {
         filter_load_at(program, argument + 4);
         filter_if_equal(program, 0, 0, guard->is == GUARD_AT_LEAST ? 2 : rest + 2);
     }
@@ -94,6 +106,9 @@ static inline void filter_guard(struct sock_fprog *program, const struct call_gu
         break;
     case GUARD_EQUAL:
         filter_if_equal(program, guard->value, 0, rest);
+        break;
+    case GUARD_ADDRESS:
+        filter_add(program, BPF_JMP | BPF_JGE | BPF_K, 1U << 31, rest, 0);
         break;
     }
 }

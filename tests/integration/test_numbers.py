@@ -40,6 +40,30 @@ for third in (0, 48):
 print('ok')
 """
 
+# clone2 by the number of recvmmsg, by a program of 64 bits.
+CLONE2 = """
+import ctypes, errno, os, socket
+libc = ctypes.PyDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+args = (ctypes.c_uint64 * 5)(17, 0, 1, 0, 0)
+pid = libc.syscall(299, args, (ctypes.c_int * 1)(7100))
+if pid == 0:
+    os._exit(5)
+assert pid == 7100, (pid, ctypes.get_errno())
+assert os.waitpid(pid, 0)[1] == 5 << 8
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+one.send(b'hi')
+text = ctypes.create_string_buffer(2)
+piece = (ctypes.c_uint64 * 2)(ctypes.addressof(text), 2)
+message = (ctypes.c_uint64 * 8)(0, 0, ctypes.addressof(piece), 1)
+assert libc.syscall(299, other.fileno(), message, 1, 0, None) == 1
+assert text.raw == b'hi'
+for wrong in (ctypes.c_long(-1), ctypes.c_uint(0xffffffff), 1 << 20):
+    assert libc.syscall(299, wrong, message, 1, 0, None) == -1
+    assert ctypes.get_errno() == errno.EBADF, wrong
+print('ok')
+"""
+
 # The calls given as NUMBER:ARGUMENT..., each made twice; what they return.
 CALLS = """
 import ctypes, errno, sys
@@ -253,6 +277,12 @@ class Numbers(harness.Case):
     def test_eclone_beside_fanotify_init(self):
         run = harness.supervise("--nr", "300=eclone", "--", harness.PYTHON, "-c", ECLONE)
         self.expect(run, 0, out="ok\n")
+
+    def test_clone2_beside_recvmmsg_of_64_bits(self):
+        for numbers in ("299", "387,i386:337,x86_64:299=clone2"):
+            with self.subTest(numbers):
+                run = harness.supervise("--nr", numbers, "--", harness.PYTHON, "-c", CLONE2)
+                self.expect(run, 0, out="ok\n")
 
     def test_number_of_another_call(self):
         for numbers in ("300", "x86_64:300=clone2", "x86_64:39=eclone", "i386:338=clone2"):

@@ -139,12 +139,12 @@ TEST_CASE("mistaken_calls: numbers that a user expects to be served, and that ar
         }
         return found;
     };
-    CHECK(texts("387,i386:387") == " i386:337 i386:338 300 337 338 x32:387");
-    CHECK(texts("387") == " i386:387 i386:337 i386:338 300 337 338 x32:387");
-    CHECK(texts("500") == " 387 i386:387 i386:337 i386:338 300 i386:500 337 338 x32:500");
+    CHECK(texts("387,i386:387") == " i386:337 i386:338 299 300 337 338 x32:387");
+    CHECK(texts("387") == " i386:387 i386:337 i386:338 299 300 337 338 x32:387");
+    CHECK(texts("500") == " 387 i386:387 i386:337 i386:338 299 300 i386:500 337 338 x32:500");
     // 300 is fstatat64 of i386, and 520 execve of x32.
     CHECK(texts("387,i386:387,300=eclone,i386:337,i386:338=eclone,520") ==
-          " 337 338 i386:520 x32:387");
+          " 299 337 338 i386:520 x32:387");
 }
 
 TEST_CASE("build_filter: mistaken calls, but no other call by their numbers")
@@ -161,6 +161,7 @@ TEST_CASE("build_filter: mistaken calls, but no other call by their numbers")
     for (const Case &each : std::initializer_list<Case>{
              {AUDIT_ARCH_X86_64, x32 | 387, true},
              {AUDIT_ARCH_X86_64, 337, true},
+             {AUDIT_ARCH_X86_64, 299, false},
              {AUDIT_ARCH_X86_64, 300, false},
              {AUDIT_ARCH_I386, 337, false},
              {AUDIT_ARCH_I386, 338, false},
@@ -172,7 +173,7 @@ TEST_CASE("build_filter: mistaken calls, but no other call by their numbers")
               (each.always ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW));
     }
     // Without a look at the arguments.
-    for (const std::uint32_t nr : {39U, 299U, 386U, 388U, x32 | 39U, x32 | 337U}) {
+    for (const std::uint32_t nr : {39U, 298U, 386U, 388U, x32 | 39U, x32 | 337U}) {
         CHECK(run(program, AUDIT_ARCH_X86_64, nr) == SECCOMP_RET_ALLOW);
         CHECK(run(program, AUDIT_ARCH_I386, nr) == SECCOMP_RET_ALLOW);
     }
@@ -214,6 +215,21 @@ TEST_CASE("build_filter: a number that belongs to another call, too, is trapped 
            {{0xffffe000, 0, 0}, false},
            {{0xffffffff, 0, 0}, false}});
     check("i386:337=clone_with_pids", AUDIT_ARCH_I386, 337, {{{0, 0, 0}, true}});
+    for (const char *const calls : {"299", "299=clone2,500", "387,x86_64:299,500"}) {
+        check(calls, AUDIT_ARCH_X86_64, 299,
+              {{{0, 0x7ffd00000000, 0}, false},
+               {{1048576, 0, 0}, false},
+               {{0x3fffff, 0, 0}, false},
+               {{0x400000, 0, 0}, true},
+               {{0x7fffffff, 0, 0}, true},
+               {{0x80000000, 0, 0}, false},
+               {{0xffffffff, 0, 0}, false}, // -1
+               {{0x100000000, 0, 0}, true}, // the lower half alone is small
+               {{0x7ffdffffffff, 0, 0}, true},
+               {{0xffffffffffffff, 0, 0}, true},
+               {{0x100000000000000, 0, 0}, false},
+               {{0xffffffffffffffff, 0, 0}, false}}); // -1
+    }
     for (const char *const calls : {"300=eclone", "387,300=eclone,500"}) {
         check(calls, AUDIT_ARCH_X86_64, 300,
               {{{0, 0x80000, 48}, false},
@@ -228,6 +244,7 @@ TEST_CASE("build_filter: a number that belongs to another call, too, is trapped 
           {{{0, 0x8000, 48}, false}, {{0, 0xffffd000, 48}, true}});
     CHECK(number_in_use(*CallTable::parse("i386:337,300=eclone")) == std::nullopt);
     CHECK(number_in_use(by(300)).has_value());
+    CHECK_FALSE(number_in_use(by(299)).has_value());
     CHECK(number_in_use(*CallTable::parse("i386:338")).has_value());
     CHECK(warnings_of(*CallTable::parse("i386:337,300=eclone")).empty());
     const auto warnings = warnings_of(*CallTable::parse("387,i386:337=clone_with_pids"));
