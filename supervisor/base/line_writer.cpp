@@ -21,10 +21,6 @@ namespace
 
 /// How long write() waits for its own line.
 constexpr std::chrono::milliseconds patience{20};
-/// After a line, a thread that need not write at once looks for the next one after this time,
-/// without being woken, and so many times before it really sleeps.
-constexpr std::chrono::microseconds nap{200};
-constexpr int max_naps = 50;
 constexpr std::chrono::seconds time_to_flush{3};
 
 /// What could not be written, and why.
@@ -67,7 +63,6 @@ struct LineWriter::State {
     std::uint64_t added = 0; ///< items so far
     std::uint64_t done = 0;
     bool ended = false;
-    bool naps = false; ///< the thread looks for lines by itself
     const Options options;
 
     // Used by the thread only.
@@ -80,23 +75,9 @@ struct LineWriter::State {
     void add(Item item)
     {
         bytes += item.line.size();
-        const bool can_wait = naps && !item.task;
         waiting.push_back(std::move(item));
         ++added;
-        if (!can_wait) {
-            wake.notify_one();
-        }
-    }
-    /// For the thread, with the lock held. Returns when there is an item, or at the end.
-    void wait_for_item(std::unique_lock<std::mutex> &lock)
-    {
-        const auto is_over = [this] { return !waiting.empty() || ended; };
-        naps = !options.at_once_in_bursts && done != 0;
-        for (int i = 0; naps && i < max_naps && !is_over(); ++i) {
-            wake.wait_for(lock, nap);
-        }
-        naps = false;
-        wake.wait(lock, is_over);
+        wake.notify_one();
     }
     /// Reports the dropped lines once their number is final.
     void add_dropped_line()
@@ -150,9 +131,9 @@ void LineWriter::write(std::string line)
         return;
     }
     state_->add_dropped_line();
-    const bool waits = state_->added == state_->done && !state_->naps;
+    const bool idle = state_->added == state_->done;
     state_->add({std::move(line), {}});
-    if (waits) {
+    if (idle) {
         const std::uint64_t mine = state_->added;
         state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });
     }
@@ -179,7 +160,6 @@ void LineWriter::reopen(std::function<Fd()> open)
 void LineWriter::flush()
 {
     std::unique_lock lock(state_->mutex);
-    state_->wake.notify_one();
     state_->advance.wait_for(lock, time_to_flush, [&] { return state_->done == state_->added; });
 }
 
@@ -187,7 +167,7 @@ void LineWriter::run(const std::shared_ptr<State> &state)
 {
     std::unique_lock lock(state->mutex);
     for (;;) {
-        state->wait_for_item(lock);
+        state->wake.wait(lock, [&] { return !state->waiting.empty() || state->ended; });
         if (state->ended) {
             return;
         }

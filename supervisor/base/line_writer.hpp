@@ -19,7 +19,8 @@ namespace clone2
 /// it whole. Thread-safe.
 ///
 /// The queue is limited in bytes. Lines beyond the limit are dropped and counted; once there is
-/// room again, a line says how many.
+/// room again, a line says how many. Normally nothing is queued: write() returns when its line is
+/// in the file, so a crash loses none.
 class LineWriter
 {
 public:
@@ -30,12 +31,6 @@ public:
         /// empty.
         std::function<void(int err)> failed;
         std::size_t max_waiting = std::size_t{1} << 20; ///< bytes
-        /// When write() returns, its line is in the file, unless lines are already queued or the
-        /// file takes none for 20 ms. So a crash loses none, and readers of stderr see our messages
-        /// before what the program writes next. If false, this holds only for the first line after
-        /// a pause of 10 ms. Those that follow are written some 0.2 ms after write() has returned,
-        /// which saves two context switches each.
-        bool at_once_in_bursts = true;
     };
 
     /// Takes ownership of `file`. Throws std::system_error if no thread can be created.
@@ -48,7 +43,7 @@ public:
     /// abandoned.
     ~LineWriter();
 
-    /// See Options::at_once_in_bursts.
+    /// Waits (briefly) for the line to be written if the queue was empty, else does not wait.
     void write(std::string line);
     /// Runs `task` on the thread after the lines queued so far; never, if the thread hangs.
     void then(std::function<void()> task);

@@ -69,9 +69,7 @@ CallAudit::CallAudit(const Options &options, LogFile log, QueuedDiagnostics &dia
         diagnostics_.warn(std::string("the log can't be written: lines are lost: ") +
                           std::strerror(err));
     };
-    LineWriter::Options how{dropped_line, failed};
-    how.at_once_in_bursts = false; // the caller waits
-    log_ = &file_.emplace(std::move(log.fd), std::move(how));
+    log_ = &file_.emplace(std::move(log.fd), LineWriter::Options{dropped_line, failed});
 }
 
 void CallAudit::record(const CallRecord &record)
@@ -121,14 +119,7 @@ void CallAudit::finish(std::function<void()> then)
     if (stats_asked_ && !finished_.exchange(true)) {
         print();
     }
-    const auto after_messages = [&messages = diagnostics_.lines(), then = std::move(then)] {
-        messages.then(then);
-    };
-    if (file_) {
-        file_->then(after_messages);
-    } else {
-        after_messages();
-    }
+    diagnostics_.lines().then(std::move(then));
 }
 
 void CallAudit::flush()

@@ -48,7 +48,7 @@ public:
     /// The counters as Prometheus reads them.
     [[nodiscard]] std::string prometheus() const { return stats_.prometheus(); }
 
-    /// Prints the final output once. Runs `then` when that and all lines so far are written.
+    /// Prints the final output once, then runs `then`.
     void finish(std::function<void()> then = [] {});
 
     /// Waits until everything is written, but a few seconds at most.

@@ -189,7 +189,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         std::signal(SIGCHLD, SIG_DFL); // the kernel forgets the usage of what it reaps itself
         while (receive_value<char>(command_end)) {
         }
-    } else if ((options.stats || options.log) && send_value(command_end, finish_request)) {
+    } else if (options.stats && send_value(command_end, finish_request)) {
         pollfd polled{command_end.get(), POLLIN, 0};
         (void)::poll(&polled, 1, finish_timeout_ms);
     }

@@ -5,7 +5,6 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +12,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <future>
 #include <string>
@@ -95,27 +93,6 @@ TEST_CASE("LineWriter: normally a line is in the file when write() returns")
         REQUIRE(fstat(file.get(), &status) == 0);
         CHECK(status.st_size == 5 * lines);
     }
-}
-
-TEST_CASE("LineWriter: lines of a burst are written soon, whether the thread naps or sleeps")
-{
-    Pipe pipe = make_pipe();
-    LineWriter::Options asked = options();
-    asked.at_once_in_bursts = false;
-    LineWriter writer(std::move(pipe.write), asked);
-    for (int round = 0; round < 3; ++round) {
-        writer.write("one\n");
-        writer.write("two\n");
-        CHECK(read_lines(pipe.read, 2) == "one\ntwo\n");
-        writer.write("at once\n"); // the thread naps
-        CHECK(read_lines(pipe.read, 1) == "at once\n");
-        std::this_thread::sleep_for(std::chrono::milliseconds(50)); // longer than all of its naps
-    }
-    writer.write("last\n");
-    writer.flush();
-    int waiting = 0;
-    REQUIRE(ioctl(pipe.read.get(), FIONREAD, &waiting) == 0);
-    CHECK(waiting == 5);
 }
 
 TEST_CASE("LineWriter: a pipe without a reader blocks no caller, and dropped lines are counted")
