@@ -447,7 +447,7 @@ CallHandler::CallerDetails CallHandler::details_of(pid_t tid) const
     if (inspector_.creates_in_ours(tid)) {
         details.level = inspector_.own_level();
         details.uid = euid_in_status(*status);
-    } else if (auto target = inspector_.inspect(tid)) {
+    } else if (auto target = inspector_.inspect(tid, *status)) {
         details.level = target->level;
         details.uid = target->uid;
         details.below = std::move(*target);

@@ -108,10 +108,15 @@ NamespaceInspector::NamespaceInspector(std::shared_ptr<const Procfs> procfs)
 
 Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
 {
+    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
+    return inspect(tid, status.value_or(""));
+}
+
+Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid, const std::string &status) const
+{
     Credentials target;
     target.capable = (effective_capabilities(tid) & PID_CAPABILITIES) != 0;
-    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
-    const std::optional<uid_t> euid = status ? euid_in_status(*status) : std::nullopt;
+    const std::optional<uid_t> euid = euid_in_status(status);
     if (!euid) {
         return Error{"read(/proc/status)", tid, ESRCH};
     }

@@ -50,6 +50,8 @@ public:
 
     /// Returns an Error with target_gone() if the target has died.
     [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid) const;
+    /// The same with the text of its status file, read just before.
+    [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid, const std::string &status) const;
     /// Whether the target's next child is to be in the supervisor's own pid namespace, not in one
     /// below. One system call. False also if the target is gone.
     [[nodiscard]] bool creates_in_ours(pid_t tid) const
