@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/procfs.hpp"
 
+#include "base/pid_list.hpp"
 #include "base/printable.hpp"
 
 #include <dirent.h>
@@ -23,18 +24,20 @@ namespace clone2
 namespace
 {
 
-/// Whether the procfs at `root` shows our own pid namespace.
-bool shows_own_namespace(int root)
+std::optional<std::string> read_all(const Fd &file)
 {
-    std::array<char, 32> link{};
-    const ssize_t n = ::readlinkat(root, "self", link.data(), link.size());
-    if (n < 0 && errno != ENOENT) { // ENOENT: this procfs does not show our pid namespace
-        throw std::system_error(errno, std::generic_category(), "readlink(/proc/self)");
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        const ssize_t n = ::read(file.get(), buffer.data(), buffer.size());
+        if (n < 0) {
+            return std::nullopt;
+        }
+        if (n == 0) {
+            return text;
+        }
+        text.append(buffer.data(), static_cast<std::size_t>(n));
     }
-    if (n <= 0) {
-        return false;
-    }
-    return std::string_view(link.data(), static_cast<std::size_t>(n)) == std::to_string(::getpid());
 }
 
 /// Mounts a procfs that is attached nowhere (5.2; needs CAP_SYS_ADMIN).
@@ -65,6 +68,18 @@ std::optional<std::string> status_value(const std::string &status, const char *f
     return status.substr(begin, end - begin);
 }
 
+bool shows_own_pids(int root)
+{
+    const Fd file{::openat(root, "self/status", O_RDONLY | O_CLOEXEC)};
+    if (!file) {
+        return false; // this procfs does not show our pid namespace
+    }
+    const std::optional<std::string> status = read_all(file);
+    // Without pid namespaces there is no such line.
+    const std::optional<std::string> pids = status ? status_value(*status, "NSpid") : std::nullopt;
+    return status && (!pids || pid_list(*pids).size() == 1);
+}
+
 std::string comm_in_status(const std::string &status)
 {
     constexpr std::string_view label = "Name:\t";
@@ -83,11 +98,11 @@ std::string comm_in_status(const std::string &status)
 
 Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
 {
-    if (root_ && shows_own_namespace(root_.get())) {
+    if (root_ && shows_own_pids(root_.get())) {
         return;
     }
     root_ = mount_private_procfs();
-    if (!root_ || !shows_own_namespace(root_.get())) {
+    if (!root_ || !shows_own_pids(root_.get())) {
         throw std::system_error(ENOENT, std::generic_category(),
                                 "/proc does not show this pid namespace and none could be mounted");
     }
@@ -114,21 +129,7 @@ std::uint64_t Procfs::inode(pid_t tid, const char *name) const
 std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) const
 {
     const Result<Fd> fd = open(tid, name, O_RDONLY);
-    if (!fd) {
-        return std::nullopt;
-    }
-    std::string text;
-    std::array<char, 4096> buffer{};
-    for (;;) {
-        const ssize_t n = ::read(fd->get(), buffer.data(), buffer.size());
-        if (n < 0) {
-            return std::nullopt;
-        }
-        if (n == 0) {
-            return text;
-        }
-        text.append(buffer.data(), static_cast<std::size_t>(n));
-    }
+    return fd ? read_all(*fd) : std::nullopt;
 }
 
 std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) const

@@ -17,6 +17,10 @@ namespace clone2
 /// such line. Thread-safe.
 [[nodiscard]] std::optional<std::string> status_value(const std::string &status, const char *field);
 
+/// Whether the procfs at `root` has the pids of our own pid namespace. That its /proc/self has our
+/// pid is no proof: in another namespace it may be the same by chance. Thread-safe.
+[[nodiscard]] bool shows_own_pids(int root);
+
 /// The command name in the text of a status file, as raw bytes. Thread-safe.
 [[nodiscard]] std::string comm_in_status(const std::string &status);
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cli/lifelines.hpp"
 
+#include "base/procfs.hpp"
+
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -56,10 +59,17 @@ bool Lifelines::cut() const
     return ::poll(look.data(), look.size(), 0) > 0;
 }
 
-void kill_children()
+void kill_children(pid_t program)
 {
     if (::getpid() == 1) {
         ::kill(-1, SIGKILL);
+        return;
+    }
+    if (program > 0) {
+        ::kill(program, SIGKILL);
+    }
+    const Fd proc{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!proc || !shows_own_pids(proc.get())) {
         return;
     }
     std::ifstream children("/proc/thread-self/children");

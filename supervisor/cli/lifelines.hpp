@@ -36,7 +36,8 @@ private:
 /// Sends SIGKILL to all children of this process, or, from the init of a pid namespace, to all
 /// processes in the namespace. Only of its own children can a process know that their pids are
 /// still theirs. If this process is a subreaper, descendants become its children as their parents
-/// die: call it again whenever a child has ended.
-void kill_children();
+/// die: call it again whenever a child has ended. Where /proc shows another pid namespace, only
+/// `program` is known, a child, or 0 if it has ended.
+void kill_children(pid_t program);
 
 } // namespace clone2::cli

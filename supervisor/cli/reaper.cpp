@@ -184,7 +184,7 @@ void Parent::kill_if_cut()
         lifelines = {};
     }
     if (cut_) {
-        kill_children();
+        kill_children(child_);
     }
 }
 
@@ -327,8 +327,10 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
                                          reason());
             }
         }
-        if (depth > 0 && !program_is_init) {
+        if (depth > (program_is_init ? 1U : 0U)) { // we are an init
             mount_proc();
+        }
+        if (depth > 0 && !program_is_init) {
             limit_pids(options);
             if (options.program_pid != 0) {
                 count_pids_from(options.program_pid, "--pid");

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cli/stops.hpp"
 
-#include <unistd.h>
+#include "base/fd.hpp"
+#include "base/procfs.hpp"
+
+#include <fcntl.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -17,23 +19,14 @@ namespace clone2::cli
 namespace
 {
 
-/// From a thread's stat file. State 0: no such thread.
-struct ThreadState {
-    char state = 0;
-    pid_t parent = 0;
-};
-
-ThreadState read_state(const std::filesystem::path &thread)
+/// The state letter in a thread's stat file; 0: there is no such thread.
+char read_state(const std::filesystem::path &thread)
 {
     std::ifstream file(thread / "stat");
     const std::string text{std::istreambuf_iterator<char>(file), {}};
-    // "4711 (comm) S 4710 ...": comm may contain any bytes.
-    ThreadState read;
-    const std::size_t name_end = text.rfind(')');
-    if (name_end != std::string::npos) {
-        std::istringstream(text.substr(name_end + 1)) >> read.state >> read.parent;
-    }
-    return read;
+    // "4711 (comm) S ...": comm may contain any bytes.
+    const std::size_t name_end = text.rfind(") ");
+    return name_end == std::string::npos || name_end + 2 >= text.size() ? '\0' : text[name_end + 2];
 }
 
 } // namespace
@@ -78,19 +71,20 @@ void Stops::end()
 
 bool may_be_stopped(pid_t child)
 {
-    const std::filesystem::path process = std::filesystem::path("/proc") / std::to_string(child);
-    if (read_state(process).parent != ::getpid()) {
+    const Fd root{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!root || !shows_own_pids(root.get())) {
         return true;
     }
-    std::error_code error; // a thread may end at any time, then the list is short
-    for (std::filesystem::directory_iterator thread(process / "task", error), none;
-         !error && thread != none; thread.increment(error)) {
-        const char state = read_state(thread->path()).state;
+    const auto tasks = std::filesystem::path("/proc") / std::to_string(child) / "task";
+    std::error_code error;
+    for (std::filesystem::directory_iterator thread(tasks, error), none; !error && thread != none;
+         thread.increment(error)) {
+        const char state = read_state(thread->path());
         if (state == 'T' || state == 't') {
             return true;
         }
     }
-    return false;
+    return static_cast<bool>(error);
 }
 
 } // namespace clone2::cli

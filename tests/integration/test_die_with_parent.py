@@ -73,6 +73,24 @@ class DieWithParent(harness.Case):
     def test_wrapper_is_killed(self):
         self.each_way("wrapper")
 
+    def test_proc_of_another_namespace(self):
+        # The numbers there are those of other processes. PROGRAM's pid is known.
+        self.need_command("unshare")
+        for options in ((), ("--pidns", "--pid=1"), ("--pidns=2", "--pid=1")):
+            with self.subTest(options=options):
+                outside = self.start("unshare", "-p", "-f", "--kill-child", "sh", "-c",
+                                     '"$@"; exec sleep 1000', "sh", harness.SUPERVISE,
+                                     "--die-with-parent", *options, "--", "cat", "/dev/zero",
+                                     stdout=open("/dev/null", "w"))
+                program = self.wait(lambda: procs.named("cat"), "PROGRAM")[0]
+                os.kill(procs.named(procs.COMMAND)[0].pid, signal.SIGKILL)
+                self.wait(lambda: not procs.alive(program.pid), "PROGRAM's end")
+                self.wait(lambda: self.sleepers(), "the shell to go on: nobody else was killed")
+                outside.kill()
+                outside.wait()
+                outside.stderr.close()
+                self.all_end()
+
     def test_parent_exits(self):
         # Its end is what counts, not how.
         script = f'"$@" & while [ ! -e {self.path("begun")} ]; do sleep 0.01; done'

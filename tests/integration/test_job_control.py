@@ -83,6 +83,20 @@ class Jobs(terminal.Case):
     def going_on(self, *pids):
         self.wait(lambda: all(procs.get(pid).state == "S" for pid in pids), "all of it to continue")
 
+    def test_stop_under_the_proc_of_another_namespace(self):
+        # The reaper's pids must not be looked up in a /proc that is another namespace's. An init
+        # is stopped from outside only.
+        for options in ("--pidns=2 --pid=1", "--pidns=3 --pid=1", "--pidns=2"):
+            with self.subTest(options):
+                t = terminal.shell(self)
+                t.send(f"$S {options} -- sleep 1000\n")
+                sleep = self.program("sleep")
+                self.handed_on(t.foreground())
+                os.kill(sleep.pid, signal.SIGSTOP)
+                t.expect("Stopped")
+                os.kill(sleep.pid, signal.SIGKILL)
+                self.ended(t, 137)
+
     def test_stop_at_once_after_foreground(self):
         # The wrapper forwards the shell's SIGCONT. Forwarded late, it must not undo the next stop.
         _, job, sleep, reaper = self.stopped_job()
