@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <exception>
@@ -36,16 +37,26 @@ std::string directory_of_cores()
     return certain ? directory + (slash == 0 ? "/" : "") : "|";
 }
 
-/// Whether cores now go to a file system of our own.
+dev_t device_of(const char *path)
+{
+    struct stat status {
+    };
+    return ::stat(path, &status) == 0 ? status.st_dev : 0;
+}
+
+/// Whether cores now go to a file system of our own. A mount over "/" does not change where our own
+/// paths begin.
 bool hide_directory(std::string directory)
 {
     const bool current = directory.empty();
+    const dev_t before = device_of(current ? "." : directory.c_str());
     if (current) {
         directory = "/proc"; // it surely exists, and nothing needs it any more
     }
     return ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            ::mount("none", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=1m") == 0 &&
-           (!current || ::chdir(directory.c_str()) == 0);
+           (!current || ::chdir(directory.c_str()) == 0) &&
+           device_of(current ? "." : directory.c_str()) != before;
 }
 
 } // namespace
@@ -64,7 +75,9 @@ bool dump_hidden_core()
         const std::string directory = directory_of_cores();
         // Only the headers, no memory.
         const Fd filter{::open("/proc/self/coredump_filter", O_WRONLY | O_CLOEXEC)};
-        if (directory != "|" && filter && ::write(filter.get(), "0", 1) == 1) {
+        // Otherwise the kernel uses the first process's directories.
+        const bool ordinary = ::prctl(PR_GET_DUMPABLE) == 1;
+        if (directory != "|" && ordinary && filter && ::write(filter.get(), "0", 1) == 1) {
             if (::unshare(CLONE_NEWNS) != 0) {
                 enter_user_namespace(CLONE_NEWNS, {true, false});
             }
