@@ -101,7 +101,11 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             .info("preloading " + preload->library + " for number " +
                   std::to_string(preload->number));
     }
-    if (const Result<void> needed = try_needed_calls(); !needed) {
+    Result<void> needed = try_needed_calls();
+    if (needed && options.optional) {
+        needed = try_event_loop(options.loop);
+    }
+    if (!needed) {
         if (!options.optional || needs_wrapper(options)) {
             fail(needed.error().operation + (": " + reason(needed.error().err)));
         }
@@ -115,6 +119,12 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         tell_of_no_service(options, refusal);
         filter.clear();
     }
+    if (options.optional && !filter.empty()) {
+        if (const Result<void> tried = try_filter(filter); !tried) {
+            tell_of_no_service(options, tried.error().to_string());
+            filter.clear();
+        }
+    }
     LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
@@ -123,7 +133,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // a lambda can't capture a structured binding
     const InheritedSignals inherited = take_over_signals(sigxfsz);
-    for (const std::string &refusal : refused_numbers(trapped)) {
+    for (const std::string &refusal :
+         filter.empty() ? std::vector<std::string>() : refused_numbers(trapped)) {
         if (options.require) {
             fail(refusal);
         }

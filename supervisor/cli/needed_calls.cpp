@@ -2,6 +2,8 @@
 #include "cli/needed_calls.hpp"
 
 #include "base/fd.hpp"
+#include "cli/messages.hpp"
+#include "filter/filter.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -16,9 +18,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <linux/futex.h>
+#include <memory>
+#include <optional>
+#include <system_error>
 
 namespace clone2::cli
 {
@@ -119,6 +125,39 @@ Result<void> try_needed_calls()
     try_threads(tries);
     try_waiting(tries);
     return tries.outcome();
+}
+
+Result<void> try_event_loop(LoopChoice choice)
+{
+    try {
+        const std::unique_ptr<EventLoop> loop = make_event_loop(choice);
+        loop->after(std::chrono::milliseconds(0), [] {});
+        loop->run_one();
+    } catch (const std::system_error &error) {
+        return Error{"an event loop", 0, error.code().value()};
+    }
+    return {};
+}
+
+Result<void> try_filter(std::span<const sock_filter> filter)
+{
+    auto [here, there] = make_socket_pair();
+    const pid_t child = ::fork();
+    if (child < 0) {
+        return last_error("fork()");
+    }
+    if (child == 0) {
+        const Result<InstalledFilter> installed = install_filter(filter);
+        // Its strings are valid in both processes.
+        ::_exit(send_value(there, installed ? Error{} : installed.error()) ? 0 : 1);
+    }
+    there.reset();
+    const std::optional<Error> failure = receive_value<Error>(here);
+    ::waitpid(child, nullptr, 0);
+    if (!failure) {
+        return Error(Cause::child_killed);
+    }
+    return failure->err == 0 ? Result<void>() : *failure;
 }
 
 } // namespace clone2::cli

@@ -242,9 +242,10 @@ std::string needs_supervisor(const Option & /*option*/, Asked &asked)
     }
     const bool kernel = options.provider == Provider::kernel;
     options.provider = Provider::supervisor;
-    return kernel            ? "--policy and --inject do not go with --provider=kernel"
-           : options.preload ? "--policy and --inject do not go with --preload"
-                             : "";
+    return kernel             ? "--policy and --inject do not go with --provider=kernel"
+           : options.preload  ? "--policy and --inject do not go with --preload"
+           : options.optional ? "--policy and --inject do not go with --optional"
+                              : "";
 }
 
 std::string serves_a_number(const Option & /*option*/, Asked &asked)
@@ -301,7 +302,8 @@ constexpr std::array table{
     Option{0, "map-auto", nullptr, running, set<&Options::map_auto, true>,
            "with --pidns: also map the user's ranges of /etc/subuid and /etc/subgid. newuidmap(1) "
            "and newgidmap(1) map the first range of each, to the lowest free ids of the new user "
-           "namespace. With privilege there is no user namespace, and this has no effect",
+           "namespace. With privilege there is no user namespace, and this has no effect. Uids in "
+           "the log are those of the new user namespace",
            running, pidns_is_asked},
     Option{0, "log", "FILE|-", running | listening, file<&Options::log>,
            "append one line per call to FILE, or write it to stderr. SIGHUP reopens FILE, after a "

@@ -34,6 +34,20 @@ class Optional(harness.Case):
                 else:
                     self.expect_note(result, "libclone2 works there")
 
+    def test_no_new_privs_only_with_a_filter(self):
+        # An ordinary user's filter needs it; without the filter, sudo must still work.
+        self.need_root()
+        self.need_command("setpriv")
+        user = ["setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}",
+                "--clear-groups"]
+        look = ["grep", "NoNewPrivs", "/proc/self/status"]
+        supervise = self.public_copy(harness.SUPERVISE)
+        served = harness.run([*user, supervise, "--", *look])
+        self.expect(served, 0, out="NoNewPrivs:\t1\n")
+        in_tree = harness.supervise("--", *user, supervise, "--optional", "--", *look)
+        self.assertEqual(in_tree.out, "NoNewPrivs:\t0\n", in_tree)
+        self.expect_note(in_tree, "libclone2 works there")
+
     def test_no_notification(self):
         rule = f"{SECCOMP}:1&{NEW_LISTENER}={errno.EINVAL}"
         self.expect(self.without(rule, "--", "true"), 125, err="no seccomp user notification")
@@ -43,7 +57,10 @@ class Optional(harness.Case):
         self.assertEqual(harness.calls(result.out), ["ENOSYS"], result)
 
     def test_forbidden_by_a_filter(self):
-        for name, number in (("seccomp", SECCOMP), ("clone3", CLONE3), ("socketpair", SOCKETPAIR)):
+        for name, number in (("seccomp", SECCOMP), ("clone3", CLONE3), ("socketpair", SOCKETPAIR),
+                             ("event loop", refused.CALLS["epoll_create1"]),
+                             ("event loop", refused.CALLS["epoll_ctl"]),
+                             ("event loop", refused.CALLS["epoll_wait"])):
             for err in (errno.EPERM, errno.ENOSYS):
                 with self.subTest(call=name, err=err):
                     rule = f"{number}={err}"
