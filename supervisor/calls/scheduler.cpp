@@ -23,7 +23,7 @@ namespace
 /// after a millisecond for each group of so many of its listener: if hundreds of threads make their
 /// first call at once, trying all of them again takes longer than that.
 constexpr unsigned tried_in_a_millisecond = 8;
-/// The most calls of one listener that may be postponed.
+/// The most calls of one listener that may be postponed; more get EAGAIN.
 constexpr unsigned max_postponed = 8192;
 /// A listener is kept if two calls arrive within this time, and for as long after the last.
 constexpr std::chrono::milliseconds soon{20};
@@ -108,23 +108,40 @@ bool Scheduler::serve_next(Lock &lock)
 void Scheduler::postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
                          const Notification &notification)
 {
+    if (served->postponed < max_postponed) {
+        try_later(served, notification);
+        ++served->postponed;
+    } else {
+        (void)PendingCall{*served->listener, notification}.answer(-EAGAIN);
+    }
+    call_is_through(lock, served);
+}
+
+/// Does not count it.
+void Scheduler::try_later(const std::shared_ptr<ServedListener> &served,
+                          const Notification &notification)
+{
     const std::chrono::milliseconds delay{1 + served->postponed / tried_in_a_millisecond};
-    ++served->postponed;
     loop_.after(delay, [this, served, notification] {
         const Lock guard(*this);
         again_.emplace_back(served, notification).second.postponed = true;
     });
-    call_is_through(lock, served);
 }
 
 void Scheduler::serve_again(Lock &lock)
 {
     const auto [served, notification] = again_.front();
     again_.pop_front();
+    const bool waits = served->listener->still_valid(notification.id);
+    // It may be held up now: its arguments' memory can have become unreadable.
+    if (waits && !has_room(*served)) {
+        try_later(served, notification);
+        return;
+    }
     --served->postponed;
     ++served->calls;
     calls_.add(served->owner->user(), 1);
-    if (served->listener->still_valid(notification.id)) {
+    if (waits) {
         serve(lock, served, notification);
         arm(served);
     } else {
@@ -133,10 +150,10 @@ void Scheduler::serve_again(Lock &lock)
 }
 
 /// A listener may take as much of its user's share as stays free there.
-bool Scheduler::may_take(const ServedListener &served)
+bool Scheduler::has_room(const ServedListener &served)
 {
     const uid_t user = served.owner->user();
-    if (!calls_.fits(user, 1) || served.postponed >= max_postponed) {
+    if (!calls_.fits(user, 1)) {
         return false;
     }
     const std::uint64_t with_it = calls_.of(user) + 1;
@@ -179,7 +196,7 @@ void Scheduler::wake_waiting()
         if (looked_at.contains(its_user)) {
             return false;
         }
-        if (!may_take(*one)) {
+        if (!has_room(*one)) {
             if (!calls_.fits(its_user, 1)) {
                 looked_at.insert(its_user);
             }
@@ -225,7 +242,7 @@ void Scheduler::take(Lock &lock)
 /// Serves the listener's next call. False: there was none, or others go first.
 bool Scheduler::take_from(Lock &lock, const std::shared_ptr<ServedListener> &served, Seen seen)
 {
-    if (!may_take(*served)) {
+    if (!has_room(*served)) {
         let_wait(served); // the end of a call makes it ready
         return false;
     }

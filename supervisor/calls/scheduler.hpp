@@ -144,12 +144,13 @@ private:
     template <typename Run>
     void serving(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
+    void try_later(const std::shared_ptr<ServedListener> &served, const Notification &notification);
     void serve_again(Lock &lock);
     void postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
                   const Notification &notification);
     /// Serves what is in again_ or ready_. False: there is nothing.
     bool serve_next(Lock &lock);
-    [[nodiscard]] bool may_take(const ServedListener &served);
+    [[nodiscard]] bool has_room(const ServedListener &served);
     void let_wait(const std::shared_ptr<ServedListener> &served);
     void wake_waiting();
     void call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served);
