@@ -4,6 +4,7 @@
 #include "image/slot_users.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace clone2
 {
@@ -11,25 +12,28 @@ namespace clone2
 CodeWriters::Entry::Entry(CodeWriters &all, pid_t tid, const Architecture &arch, RemotePtr place)
     : all_(all), tid_(tid), arch_(arch), place_(place)
 {
-    const std::lock_guard lock(all_.mutex_);
-    alone_ = std::none_of(all_.writers_.begin(), all_.writers_.end(), [&](const Entry *other) {
-        if (other->place_ != place_ || &other->arch_ == &arch_) {
-            return false;
+    std::vector<pid_t> others;
+    {
+        const std::lock_guard lock(all_.mutex_);
+        for (const Entry *const other : all_.writers_) {
+            if (other->place_ == place_ && &other->arch_ != &arch_) {
+                others.push_back(other->tid_);
+            }
         }
-        const Result<bool> shared = share_memory(tid_, other->tid_);
-        return !shared || *shared;
-    });
-    if (alone_) {
         self_ = all_.writers_.insert(all_.writers_.end(), this);
     }
+    // Without the lock: a process that executes a program decides how long this takes. Only the
+    // later of two yields, so one of them writes.
+    alone_ = std::none_of(others.begin(), others.end(), [&](pid_t other) {
+        const Result<bool> shared = share_memory(tid_, other);
+        return !shared || *shared;
+    });
 }
 
 CodeWriters::Entry::~Entry()
 {
-    if (alone_) {
-        const std::lock_guard lock(all_.mutex_);
-        all_.writers_.erase(self_);
-    }
+    const std::lock_guard lock(all_.mutex_);
+    all_.writers_.erase(self_);
 }
 
 } // namespace clone2

@@ -43,7 +43,7 @@ public:
 
 private:
     std::mutex mutex_;
-    std::list<const Entry *> writers_; ///< those that are alone
+    std::list<const Entry *> writers_; ///< also those that are not alone, in order
 };
 
 } // namespace clone2

@@ -10,25 +10,63 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <map>
 #include <set>
 
 namespace clone2
 {
 
+namespace
+{
+
+bool is_in(std::span<const RemotePtr> slots, RemotePtr slot)
+{
+    return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
+
+} // namespace
+
 std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> slots,
                                           std::uint64_t page_size)
 {
-    const std::lock_guard lock(mutex_);
+    // A process that executes a program decides how long kcmp() takes, so it is called without the
+    // lock. New users may come in between; in the end those not asked are taken for sharers.
+    constexpr int max_rounds = 16;
+    std::map<pid_t, Result<bool>> shares;
+    for (int round = 1;; ++round) {
+        std::set<pid_t> unknown;
+        {
+            const std::lock_guard lock(mutex_);
+            for (const User &user : users_) {
+                if (is_in(slots, user.slot) && !shares.contains(user.tid)) {
+                    unknown.insert(user.tid);
+                }
+            }
+            if (unknown.empty() || round == max_rounds) {
+                return choose(tid, slots, page_size, shares);
+            }
+        }
+        for (const pid_t other : unknown) {
+            shares.emplace(other, share_memory(tid, other));
+        }
+    }
+}
+
+std::optional<RemotePtr> SlotUsers::choose(pid_t tid, std::span<const RemotePtr> slots,
+                                           std::uint64_t page_size,
+                                           const std::map<pid_t, Result<bool>> &shares)
+{
     std::set<RemotePtr> taken;
     std::erase_if(users_, [&](const User &user) {
-        if (std::find(slots.begin(), slots.end(), user.slot) == slots.end()) {
+        if (!is_in(slots, user.slot)) {
             // On another page: the caller was another program then.
             const bool other_program =
                 user.tid == tid && !slots.empty() &&
                 user.slot.value() / page_size != slots.front().value() / page_size;
             return other_program || (::kill(user.tid, 0) != 0 && errno == ESRCH);
         }
-        const Result<bool> shared = share_memory(tid, user.tid);
+        const auto asked = shares.find(user.tid);
+        const Result<bool> shared = asked != shares.end() ? asked->second : Result<bool>(true);
         if (!shared && shared.error().err == ESRCH) {
             return true;
         }
@@ -44,7 +82,7 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
         }
     }
     const auto own = std::find_if(users_.begin(), users_.end(), [&](const User &user) {
-        return user.tid == tid && std::find(slots.begin(), slots.end(), user.slot) != slots.end();
+        return user.tid == tid && is_in(slots, user.slot);
     });
     if (own == users_.end()) {
         return std::nullopt;

@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -37,6 +38,11 @@ private:
         pid_t tid = 0;
         RemotePtr slot;
     };
+    /// With the lock held. `shares`: whether these threads share the caller's memory.
+    std::optional<RemotePtr> choose(pid_t tid, std::span<const RemotePtr> slots,
+                                    std::uint64_t page_size,
+                                    const std::map<pid_t, Result<bool>> &shares);
+
     std::mutex mutex_;
     std::vector<User> users_; ///< oldest first
 };
