@@ -18,6 +18,20 @@ bool is_unused(std::span<const std::byte> bytes)
                        [](std::byte byte) { return byte == std::byte{}; });
 }
 
+/// Whether an exit with these bytes is unused, or somebody is writing what is wanted, in whole
+/// words.
+bool may_become(std::span<const std::byte> there, std::span<const std::byte> wanted)
+{
+    constexpr std::size_t word = sizeof(std::uint64_t);
+    for (std::size_t at = 0; at < there.size(); at += word) {
+        const auto piece = there.subspan(at, word);
+        if (!is_unused(piece) && !std::equal(piece.begin(), piece.end(), &wanted[at])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 } // namespace
 
 RemotePtr first_boot_slot(const Architecture &arch, RemotePtr code)
@@ -75,16 +89,19 @@ Result<std::optional<Exits::Choice>> Exits::choose(pid_t tid, const Architecture
     if (!read_exactly(tid, first, bytes)) {
         return Error(Cause::no_exit, tid);
     }
-    bool others = false;
+    const std::span<const std::byte> all(bytes);
     // From the end down: the oldest exits come first.
     for (std::size_t at = bytes.size(); at >= size; at -= size) {
-        const RemotePtr exit = first + (at - size);
-        const std::span<const std::byte> there = std::span(bytes).subspan(at - size, size);
-        std::vector<std::byte> wanted = arch.encode_exit(exit, site);
-        if (std::equal(there.begin(), there.end(), wanted.begin())) {
-            return std::optional(Choice(exit));
+        const std::vector<std::byte> wanted = arch.encode_exit(first + (at - size), site);
+        if (std::equal(wanted.begin(), wanted.end(), &bytes[at - size])) {
+            return std::optional(Choice(first + (at - size)));
         }
-        const Reserved reserved = reserve(exit, site, is_unused(there));
+    }
+    bool others = false;
+    for (std::size_t at = bytes.size(); at >= size; at -= size) {
+        const RemotePtr exit = first + (at - size);
+        std::vector<std::byte> wanted = arch.encode_exit(exit, site);
+        const Reserved reserved = reserve(exit, site, all.subspan(at - size, size), wanted);
         if (reserved == Reserved::yes) {
             std::optional<Choice> choice(std::in_place, *this, exit, std::move(wanted));
             // Before it was reserved, somebody else may have written it.
@@ -95,14 +112,16 @@ Result<std::optional<Exits::Choice>> Exits::choose(pid_t tid, const Architecture
     return others ? Result<std::optional<Choice>>(std::nullopt) : Error(Cause::no_exit, tid);
 }
 
-Exits::Reserved Exits::reserve(RemotePtr exit, std::uint64_t site, bool unused)
+Exits::Reserved Exits::reserve(RemotePtr exit, std::uint64_t site, std::span<const std::byte> there,
+                               std::span<const std::byte> wanted)
 {
     const std::lock_guard lock(mutex_);
     auto entry = being_written_.find(exit);
+    // One that is being written may be so in another process, and this one's be in use.
+    if (entry == being_written_.end() ? !is_unused(there) : !may_become(there, wanted)) {
+        return Reserved::no;
+    }
     if (entry == being_written_.end()) {
-        if (!unused) {
-            return Reserved::no;
-        }
         entry = being_written_.emplace(exit, Writing{site, 0}).first;
     }
     if (entry->second.site != site) {
@@ -118,15 +137,7 @@ bool Exits::Choice::may_be_written(pid_t tid) const
     if (!read_exactly(tid, exit_, there)) {
         return false;
     }
-    // Another call from the same place may be writing it, in whole words.
-    constexpr std::size_t word = sizeof(std::uint64_t);
-    for (std::size_t at = 0; at < there.size(); at += word) {
-        const auto piece = std::span(there).subspan(at, word);
-        if (!is_unused(piece) && !std::equal(piece.begin(), piece.end(), &missing_[at])) {
-            return false;
-        }
-    }
-    return true;
+    return may_become(there, missing_);
 }
 
 } // namespace clone2

@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <sys/types.h>
 #include <utility>
 #include <vector>
@@ -66,8 +67,10 @@ public:
 
 private:
     enum class Reserved { yes, for_another, no };
-    /// `unused`: whether it is as far as the target's memory shows.
-    [[nodiscard]] Reserved reserve(RemotePtr exit, std::uint64_t site, bool unused);
+    /// `there`: its bytes in the target's memory.
+    [[nodiscard]] Reserved reserve(RemotePtr exit, std::uint64_t site,
+                                   std::span<const std::byte> there,
+                                   std::span<const std::byte> wanted);
 
     struct Writing {
         std::uint64_t site;

@@ -98,3 +98,26 @@ TEST_CASE("Exits: when all are in use for other places, there is none")
     CHECK(none.error().cause == Cause::no_exit);
     CHECK(page.choose(site)->has_value());
 }
+
+TEST_CASE("Exits: an exit that another process writes keeps nobody from others")
+{
+    // The two have the same addresses and exits of their own; reservations go by address.
+    Page page;
+    const auto held = page.choose(site);
+    REQUIRE(held->has_value());
+    const RemotePtr first = (*held)->exit();
+    const RemotePtr second = first - i386.exit_size();
+
+    // Here it is in use for another place, and nothing is written yet for this one.
+    write(first, site + 1);
+    const auto another = page.choose(site);
+    REQUIRE(another->has_value());
+    CHECK((*another)->exit() == second);
+
+    // Here the exit exists, behind one that is reserved for the same place.
+    write(second, site);
+    std::memset(reinterpret_cast<void *>(first.value()), 0, i386.exit_size());
+    const auto own = page.choose(site);
+    REQUIRE(own->has_value());
+    CHECK((*own)->exit() == second);
+}
