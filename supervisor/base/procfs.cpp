@@ -80,6 +80,19 @@ bool shows_own_pids(int root)
     return status && (!pids || pid_list(*pids).size() == 1);
 }
 
+bool proc_shows_own_pids()
+{
+    const Fd root{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    return root && shows_own_pids(root.get());
+}
+
+char state_in_stat(const std::string &stat)
+{
+    // "4711 (comm) S ...": comm may contain any bytes.
+    const std::size_t end = stat.rfind(") ");
+    return end == std::string::npos || end + 2 >= stat.size() ? '\0' : stat[end + 2];
+}
+
 std::string comm_in_status(const std::string &status)
 {
     constexpr std::string_view label = "Name:\t";
@@ -140,10 +153,7 @@ std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) co
 
 char Procfs::state(pid_t tid) const
 {
-    // "4711 (comm) S ...": comm may contain any bytes.
-    const std::optional<std::string> stat = read_if_alive(tid, "stat");
-    const std::size_t end = stat ? stat->rfind(") ") : std::string::npos;
-    return end == std::string::npos || end + 2 >= stat->size() ? '\0' : (*stat)[end + 2];
+    return state_in_stat(read_if_alive(tid, "stat").value_or(""));
 }
 
 std::vector<pid_t> Procfs::pids() const

@@ -21,6 +21,13 @@ namespace clone2
 /// pid is no proof: in another namespace it may be the same by chance. Thread-safe.
 [[nodiscard]] bool shows_own_pids(int root);
 
+/// Whether /proc itself does. False also if there is none. Thread-safe.
+[[nodiscard]] bool proc_shows_own_pids();
+
+/// The state letter in the text of a thread's stat file (proc(5): "S", "D", "R" ...); 0: there is
+/// none. Thread-safe.
+[[nodiscard]] char state_in_stat(const std::string &stat);
+
 /// The command name in the text of a status file, as raw bytes. Thread-safe.
 [[nodiscard]] std::string comm_in_status(const std::string &status);
 

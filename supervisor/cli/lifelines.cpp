@@ -3,7 +3,6 @@
 
 #include "base/procfs.hpp"
 
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,8 +67,7 @@ void kill_children(pid_t program)
     if (program > 0) {
         ::kill(program, SIGKILL);
     }
-    const Fd proc{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!proc || !shows_own_pids(proc.get())) {
+    if (!proc_shows_own_pids()) {
         return;
     }
     std::ifstream children("/proc/thread-self/children");

@@ -24,7 +24,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <system_error>
 
 namespace clone2::cli
@@ -140,14 +139,8 @@ void attend(pid_t reaper)
 
 SelfServed look_at(const Procfs &procfs, pid_t tid)
 {
-    SelfServed process{tid, procfs.comm(tid), std::nullopt};
-    std::istringstream uids(procfs.status_field(tid, "Uid").value_or(""));
-    uid_t real = 0;
-    uid_t effective = 0;
-    if (uids >> real >> effective) {
-        process.uid = effective;
-    }
-    return process;
+    const std::string status = procfs.read_if_alive(tid, "status").value_or("");
+    return {tid, comm_in_status(status), euid_in_status(status)};
 }
 
 /// Runs the loop while the process lives.

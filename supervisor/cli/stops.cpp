@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/stops.hpp"
 
-#include "base/fd.hpp"
 #include "base/procfs.hpp"
-
-#include <fcntl.h>
 
 #include <filesystem>
 #include <fstream>
@@ -19,14 +16,10 @@ namespace clone2::cli
 namespace
 {
 
-/// The state letter in a thread's stat file; 0: there is no such thread.
 char read_state(const std::filesystem::path &thread)
 {
     std::ifstream file(thread / "stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    // "4711 (comm) S ...": comm may contain any bytes.
-    const std::size_t name_end = text.rfind(") ");
-    return name_end == std::string::npos || name_end + 2 >= text.size() ? '\0' : text[name_end + 2];
+    return state_in_stat({std::istreambuf_iterator<char>(file), {}});
 }
 
 } // namespace
@@ -71,8 +64,7 @@ void Stops::end()
 
 bool may_be_stopped(pid_t child)
 {
-    const Fd root{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (!root || !shows_own_pids(root.get())) {
+    if (!proc_shows_own_pids()) {
         return true;
     }
     const auto tasks = std::filesystem::path("/proc") / std::to_string(child) / "task";
