@@ -20,6 +20,12 @@
 
 enum { CALLS = 200, FIRST_PID = 7000 };
 
+/* Room for the code of the second kind of call: nearly all of the text's last page. */
+__asm__(".pushsection .text_end, \"ax\", @progbits\n"
+        ".balign 4096\n"
+        "ud2\n"
+        ".popsection");
+
 /* What one call points to, below 4 GiB. */
 struct data {
     struct clone_struct args;
