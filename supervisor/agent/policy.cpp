@@ -13,15 +13,6 @@ namespace
 
 constexpr std::uint64_t exit_signal_bits = 0xff;
 
-std::string names_of(std::uint64_t flags)
-{
-    std::string names;
-    for (const std::string &name : flag_names(flags)) {
-        names += (names.empty() ? "" : "|") + name;
-    }
-    return names;
-}
-
 bool text_matches(const std::string &pattern, const std::string &text)
 {
     if (pattern.ends_with('*')) {
@@ -54,17 +45,17 @@ bool allowed(const std::vector<PidRange> &ranges, pid_t pid)
     });
 }
 
-/// ": outside 7000..7999,8080", or nothing.
+/// "outside 7000..7999,8080".
 std::string limits_of(const std::vector<PidRange> &ranges)
 {
     std::string text;
     for (const PidRange &range : ranges) {
-        text += (text.empty() ? ": outside " : ",") + std::to_string(range.first);
+        text += (text.empty() ? "outside " : ",") + std::to_string(range.first);
         if (range.last != range.first) {
             text += ".." + std::to_string(range.last);
         }
     }
-    return text;
+    return text.empty() ? "no pids are" : text;
 }
 
 std::optional<std::string> refusal(const Rule &rule, const Request &request)
@@ -75,13 +66,14 @@ std::optional<std::string> refusal(const Rule &rule, const Request &request)
     if (rule.flags) {
         const std::uint64_t beyond = request.flags & ~exit_signal_bits & ~*rule.flags;
         if (beyond != 0) {
-            return names_of(beyond) + " not allowed";
+            return describe_flags(beyond) + " not allowed: " +
+                   (*rule.flags == 0 ? "no flags are" : "only " + describe_flags(*rule.flags));
         }
     }
     if (rule.pids) {
         for (const pid_t pid : request.asked()) {
             if (pid != 0 && !allowed(*rule.pids, pid)) {
-                return "pid " + std::to_string(pid) + " not allowed" + limits_of(*rule.pids);
+                return "pid " + std::to_string(pid) + " not allowed: " + limits_of(*rule.pids);
             }
         }
     }

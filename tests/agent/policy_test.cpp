@@ -78,7 +78,8 @@ TEST_CASE("policy: pids in every namespace asked for, ranges are inclusive")
     const Policy none = good(R"({"rules":[{"pids":[]}]})");
     CHECK(allows(none, {}, asking({0})));
     CHECK_FALSE(allows(none, {}, asking({1})));
-    CHECK(none.judge({}, asking({1})).refusal == "pid 1 not allowed (rule 1 of the policy)");
+    CHECK(none.judge({}, asking({1})).refusal ==
+          "pid 1 not allowed: no pids are (rule 1 of the policy)");
 }
 
 TEST_CASE("policy: flags; the exit signal is not one")
@@ -86,9 +87,14 @@ TEST_CASE("policy: flags; the exit signal is not one")
     const Policy policy = good(R"({"rules":[{"flags":["CLONE_VM","CLONE_VFORK"]}]})");
     CHECK(allows(policy, {}, asking({})));
     CHECK(allows(policy, {}, asking({}, CLONE_VM | CLONE_VFORK)));
-    CHECK(policy.judge({}, asking({}, CLONE_VM | CLONE_NEWPID | CLONE_NEWUTS)).refusal ==
-          "CLONE_NEWUTS|CLONE_NEWPID not allowed (rule 1 of the policy)");
+    CHECK(
+        policy.judge({}, asking({}, CLONE_VM | CLONE_NEWPID | CLONE_NEWUTS)).refusal ==
+        "CLONE_NEWUTS|CLONE_NEWPID not allowed: only CLONE_VM|CLONE_VFORK (rule 1 of the policy)");
     CHECK_FALSE(allows(policy, {}, asking({}, 1ULL << 40)));
+    const Policy none = good(R"({"rules":[{"flags":[]}]})");
+    CHECK(allows(none, {}, asking({})));
+    CHECK(none.judge({}, asking({}, CLONE_VM)).refusal ==
+          "CLONE_VM not allowed: no flags are (rule 1 of the policy)");
 }
 
 TEST_CASE("policy: which callers match")

@@ -42,7 +42,7 @@ class Policy(harness.Case):
         target = self.target(agent)
         self.assertEqual(target.call(7000, flags=CLONE_NEWUTS), 7000)
         self.assertEqual(target.call(7001, flags=CLONE_NEWUTS | CLONE_NEWPID), PERM)
-        agent.says("CLONE_NEWPID not allowed")
+        agent.says("CLONE_NEWPID not allowed: only CLONE_NEWUTS (rule 1 of the policy)")
 
     def test_first_match_wins(self):
         agent = self.agent({"match": {"container": "web-*"}, "pids": [[7000, 7009]]},
