@@ -31,6 +31,9 @@ public:
     CallHandler(const std::shared_ptr<const Procfs> &procfs, Diagnostics &diagnostics,
                 std::optional<TrappedCall> kernel_call = std::nullopt,
                 Waiting waiting = Waiting::alone);
+    CallHandler(const CallHandler &) = delete;
+    CallHandler &operator=(const CallHandler &) = delete;
+    virtual ~CallHandler() = default;
 
     enum class Served {
         yes,  ///< answered, or the target is gone
@@ -39,8 +42,9 @@ public:
 
     /// Handles one notification completely, on the calling thread. May block while the target can't
     /// run (frozen) or its memory can't be read (userfaultfd, FUSE). When this returns `yes`, the
-    /// notification has been answered or the target is gone. `owner`: the listener's.
-    [[nodiscard]] Served serve(const PendingCall &pending, ListenerOwner &owner);
+    /// notification has been answered or the target is gone. `owner`: the listener's. Virtual for
+    /// tests of who calls this.
+    [[nodiscard]] virtual Served serve(const PendingCall &pending, ListenerOwner &owner);
 
     /// Closes what is open of callers. To be called when a listener has ended.
     void forget_callers() { images_.code_check.forget_all(); }

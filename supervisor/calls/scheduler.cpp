@@ -23,8 +23,6 @@ namespace
 /// after a millisecond for each group of so many of its listener: if hundreds of threads make their
 /// first call at once, trying all of them again takes longer than that.
 constexpr unsigned tried_in_a_millisecond = 8;
-/// The most calls of one listener that may be postponed; more get EAGAIN.
-constexpr unsigned max_postponed = 8192;
 /// A listener is kept if two calls arrive within this time, and for as long after the last.
 constexpr std::chrono::milliseconds soon{20};
 
@@ -108,7 +106,7 @@ bool Scheduler::serve_next(Lock &lock)
 void Scheduler::postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
                          const Notification &notification)
 {
-    if (served->postponed < max_postponed) {
+    if (served->postponed < max_postponed_) {
         try_later(served, notification);
         ++served->postponed;
     } else {

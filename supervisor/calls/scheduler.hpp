@@ -38,10 +38,13 @@ class Scheduler
 {
 public:
     static constexpr std::uint64_t default_calls = 1024;
-    /// `calls`: how many may be in progress at once, at least 4.
+    static constexpr std::uint64_t default_postponed = 8192;
+    /// `calls`: how many may be in progress at once, at least 4. `postponed`: how many of one
+    /// listener may be postponed; more get EAGAIN.
     Scheduler(EventLoop &loop, CallHandler &handler, Diagnostics &diagnostics,
-              std::uint64_t calls = default_calls)
-        : loop_(loop), handler_(handler), diagnostics_(diagnostics), calls_(calls)
+              std::uint64_t calls = default_calls, std::uint64_t postponed = default_postponed)
+        : loop_(loop), handler_(handler), diagnostics_(diagnostics), max_postponed_(postponed),
+          calls_(calls)
     {
     }
 
@@ -180,6 +183,7 @@ private:
     EventLoop &loop_;
     CallHandler &handler_;
     Diagnostics &diagnostics_;
+    const std::uint64_t max_postponed_;
 
     std::mutex mutex_; ///< protects all below
     std::condition_variable wake_worker_;
