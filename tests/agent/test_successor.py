@@ -30,7 +30,7 @@ def vm_size(pid):
 
 
 def children(pid):
-    return [p.pid for p in procs.everything() if p.ppid == pid and p.state not in "ZX"]
+    return [p.pid for p in procs.everything() if p.ppid == pid and not p.ended]
 
 
 def threads_of(pids):

@@ -44,7 +44,7 @@ def _environment(p):
 
 def members(mark):
     """The live processes whose environment has this mark."""
-    return [p for p in procs.everything() if p.state not in "ZX" and mark in _environment(p)]
+    return [p for p in procs.everything() if not p.ended and mark in _environment(p)]
 
 
 def is_target(p):

@@ -18,6 +18,9 @@ class Proc:
         self.flags = int(rest[6])
         self.ppid, self.pgrp, self.session, _, self.tpgid = map(int, rest[1:6])
         self.ticks = int(rest[11]) + int(rest[12])  # utime + stime
+        # A leader that has ended is a zombie until all other threads have ended. They keep its
+        # descriptors open.
+        self.ended = self.state == "X" or self.state == "Z" and int(rest[17]) <= 1
 
     def __repr__(self):
         return (f"{self.pid:6} {self.ppid:6} {self.pgrp:6} {self.session:6} {self.state} "
@@ -51,8 +54,8 @@ def table():
 
 
 def named(comm):
-    """The live (non-zombie) processes with this name."""
-    return [p for p in everything() if p.comm == comm and p.state not in "ZX"]
+    """The processes with this name that have not ended."""
+    return [p for p in everything() if p.comm == comm and not p.ended]
 
 
 def ancestors(pid):
@@ -73,7 +76,7 @@ def status(pid):
 
 def alive(pid):
     p = get(pid)
-    return bool(p) and p.state not in "ZX"
+    return bool(p) and not p.ended
 
 
 def is_exiting(pid):

@@ -26,7 +26,7 @@ PARENT = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
 
 class DieWithParent(harness.Case):
     def sleepers(self):
-        return [p for p in procs.named("sleep") if p.state != "Z"]
+        return procs.named("sleep")
 
     def running(self):
         return [p for p in self.sleepers() if p.state != "T"]
@@ -54,7 +54,7 @@ class DieWithParent(harness.Case):
             fifo.write("word\n")
 
     def all_end(self):
-        self.wait(lambda: not [p for p in procs.everything() if p.state not in "ZX" and
+        self.wait(lambda: not [p for p in procs.everything() if not p.ended and
                                p.comm in ("sleep", "sh", procs.SERVE, procs.REAP, procs.COMMAND)],
                   "the end of all")
 
@@ -115,7 +115,7 @@ class DieWithParent(harness.Case):
         reaper = procs.named(procs.REAP)[0].pid
         # The reaper leaves the job when it has seen that.
         self.wait(lambda: procs.get(reaper).session == reaper, "the reaper to notice")
-        self.assertEqual(len(self.running()), SLEEPERS + 1)  # and PROGRAM's last
+        self.wait(lambda: len(self.running()) == SLEEPERS + 1, "the tree and PROGRAM's last")
 
     def test_what_program_leaves_behind_lives_on(self):
         parent, _ = self.start_tree("--die-with-parent", end=self.held_end())

@@ -40,6 +40,7 @@ class Pids(harness.Case):
                 child.terminate() if first != 1 else child.kill()
                 os.kill(pid, signal.SIGKILL)
                 self.finish(child)
+                self.wait(lambda: not procs.alive(pid), "PROGRAM's end")
 
     def test_calls_are_served(self):
         for options in (("--pid=1",), ("--pid=300",), ("--first-pid=300",)):

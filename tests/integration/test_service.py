@@ -198,7 +198,7 @@ class Leftover(harness.Case):
     def test_nothing_stays_behind(self):
         for program in (["true"], [harness.CALL, "-r", "3"], ["sh", "-c", "kill -9 $$"]):
             harness.supervise("--", *program)
-            self.wait(lambda: [p.comm for p in procs.everything() if p.state not in "ZX"
+            self.wait(lambda: [p.comm for p in procs.everything() if not p.ended
                                and p.comm.startswith("clone2")] == [], "all gone")
 
     def test_program_ends_while_a_child_calls(self):
