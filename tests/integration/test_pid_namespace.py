@@ -37,7 +37,6 @@ class Pids(harness.Case):
                 self.assertEqual(len(inside), 2)
                 self.assertNotEqual(inside[0], str(first))
                 self.assertEqual(inside[1], str(first))
-                child.terminate() if first != 1 else child.kill()
                 os.kill(pid, signal.SIGKILL)
                 self.finish(child)
                 self.wait(lambda: not procs.alive(pid), "PROGRAM's end")
