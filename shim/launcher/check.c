@@ -99,10 +99,15 @@ static void check_number(struct check *check, const struct facts *facts,
 {
     const int nr = call->number;
     static struct text found;
-    const long seen =
-        facts->listener < 0 ? PROBE_FAILED : probe_call(facts->listener, nr, call->shared);
-    if (seen == PROBE_FAILED) {
+    if (facts->listener < 0) {
         feature(check, "number", 0, OPTIONAL, "unknown", "see notification");
+        return;
+    }
+    const long seen = probe_call(facts->listener, nr, call->shared);
+    if (seen == PROBE_FAILED) {
+        feature(check, "number", 0, OPTIONAL,
+                with_number(&found, "system call ", nr, " can't be tried"),
+                "no child process can make the call and be waited for");
         return;
     }
     if (!is_refused(seen)) {

@@ -44,9 +44,11 @@ static int answer(long listener, long child_ended)
     if (!(polled[0].revents & POLLIN)) {
         return 1;
     }
+    memset(&received, 0, sizeof received); // NOTIF_RECV accepts nothing else
     if (raw_call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_RECV, &received) < 0) {
         return 0;
     }
+    memset(&sent, 0, sizeof sent);
     sent.response.id = received.notif.id;
     sent.response.error = -PROBE_REACHED;
     return raw_call(SYS_ioctl, listener, SECCOMP_IOCTL_NOTIF_SEND, &sent) >= 0;

@@ -304,6 +304,20 @@ class Check(harness.Case):
                 self.expect(self.check("-n500", "number", before=self.refusing(f"387={how}")), 0,
                             out="500 reaches our filter")
 
+    def test_each_number(self):
+        result = self.check("-n", "400,401,402", "number", before=self.refusing("401=1"))
+        self.expect(result, 1)
+        self.assertEqual([line.split(":")[0].split(maxsplit=2)[1:]
+                          for line in result.out.splitlines()],
+                         [["yes", "system call 400 reaches our filter"],
+                          ["no", "system call 401 is refused by another filter, with EPERM"],
+                          ["yes", "system call 402 reaches our filter"]])
+
+    def test_a_number_that_cannot_be_tried(self):
+        # The call is made in a child, so without clone() there is none.
+        self.expect(self.check("number", before=self.refusing("56=11")), 1,
+                    out="system call 387 can't be tried: no child process")
+
     def test_clone3(self):
         for how, text in (("1", "gives EPERM"), ("38", "gives ENOSYS"), ("kill", "signal 31")):
             with self.subTest(how=how):
