@@ -46,10 +46,10 @@ struct clone_struct {
 /*
  * Creates a child as fork() does. It returns twice: the child's pid in the parent, 0 in the child.
  *
- * pids[args->nr_pids - 1] is the child's pid in the caller's own pid namespace; the entries before
- * it are its pids in the ancestor namespaces, oldest first. A pid is 1 to pid_max - 1 of its
- * namespace, or 0 for the next free one. With nr_pids 0, pids is not read and no privilege is
- * needed.
+ * pids[args->nr_pids - 1] is the child's pid in its own pid namespace, usually the caller's; the
+ * entries before it are its pids in the ancestor namespaces, oldest first. A pid is at least 1 and
+ * below pid_max of its namespace, or 0 for the next free one. With nr_pids 0, pids is not read and
+ * no privilege is needed.
  *
  * On failure it returns -1 and sets errno; no child was created and no other memory was changed:
  *   EFAULT  args or pids can't be read

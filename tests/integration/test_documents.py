@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The manual pages are well formed and true; the completions load and complete."""
 import glob
+import json
 import os
 import pty
 import re
@@ -57,11 +58,24 @@ class Manuals(harness.Case):
         with tempfile.TemporaryDirectory() as folder:
             source, program = os.path.join(folder, "thread.c"), os.path.join(folder, "thread")
             with open(source, "w", encoding="utf-8") as file:
-                file.write("#define _GNU_SOURCE\n" + programs[0])
+                file.write(programs[0])
             self.expect(harness.run(["cc", "-Wall", "-Werror", "-I", os.path.join(ROOT, "shim"),
                                      source, ARCHIVE, "-o", program]))
             for _ in range(20):
                 self.assertEqual(self.expect(harness.run([program])).out, "hello\n")
+
+    def test_members_of_the_log(self):
+        self.need_root()
+        script = (f"{harness.CALL} 77; {harness.CALL} 1; "
+                  f"LD_PRELOAD={harness.PRELOAD} CLONE2_SHIM=trap {harness.CALL} 77")
+        harness.supervise("--pidns", "--log", self.path("log"), "--log-format", "json", "--", "sh",
+                          "-c", script)
+        members = {member for line in self.read("log").splitlines() for member in json.loads(line)}
+        self.assertLessEqual({"result", "child_here", "why", "served_by"}, members)
+        described = set()
+        for names in re.findall(r"(?m)^\.It Li ([a-z_ ,]+)$", text_of("clone2-supervise.1")):
+            described.update(names.split(" , "))
+        self.assertEqual(members - described, set())
 
 
 class Completions(harness.Case):
