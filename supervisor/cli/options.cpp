@@ -421,12 +421,13 @@ constexpr std::array table{
            "each slot in use with its owner and its call. The process is only read, and not "
            "stopped. Takes the right to trace it",
            dumping},
-    Option{'h', "help", nullptr, any_mode, at_once<ShowHelp>, "this text"},
-    Option{'V', "version", nullptr, any_mode, at_once<ShowVersion>, "the version"},
+    Option{'h', "help", nullptr, any_mode, at_once<ShowHelp>, "print the options"},
+    Option{'V', "version", nullptr, any_mode, at_once<ShowVersion>, "print the version"},
 };
 
 constexpr std::array exits{
     ExitText{"0", "an agent ended on request; --check, --print-bpf, --dump-slots succeeded"},
+    ExitText{"1", "--check: FEATURE, or what is required, is missing"},
     ExitText{"125", "clone2-supervise itself failed"},
     ExitText{"126", "PROGRAM can't be executed"},
     ExitText{"127", "PROGRAM was not found"},
