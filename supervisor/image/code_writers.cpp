@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "image/code_writers.hpp"
 
-#include "image/slot_users.hpp"
-
 #include <algorithm>
 #include <vector>
 
@@ -25,7 +23,7 @@ CodeWriters::Entry::Entry(CodeWriters &all, pid_t tid, const Architecture &arch,
     // Without the lock: a process that executes a program decides how long this takes. Only the
     // later of two yields, so one of them writes.
     alone_ = std::none_of(others.begin(), others.end(), [&](pid_t other) {
-        const Result<bool> shared = share_memory(tid_, other);
+        const Result<bool> shared = all_.shares_memory_(tid_, other);
         return !shared || *shared;
     });
 }

@@ -3,10 +3,12 @@
 
 #include "arch/architecture.hpp"
 #include "base/remote_ptr.hpp"
+#include "image/slot_users.hpp"
 
 #include <list>
 #include <mutex>
 #include <sys/types.h>
+#include <utility>
 
 namespace clone2
 {
@@ -17,6 +19,8 @@ namespace clone2
 class CodeWriters
 {
 public:
+    explicit CodeWriters(SharesMemory shares = share_memory) : shares_memory_(std::move(shares)) {}
+
     /// A writer of this architecture's code to `place` in the memory of `tid`, until destruction.
     /// Create it before looking whether the place is still unused.
     class Entry
@@ -42,6 +46,7 @@ public:
     };
 
 private:
+    const SharesMemory shares_memory_;
     std::mutex mutex_;
     std::list<const Entry *> writers_; ///< also those that are not alone, in order
 };

@@ -47,7 +47,7 @@ std::optional<RemotePtr> SlotUsers::begin(pid_t tid, std::span<const RemotePtr> 
             }
         }
         for (const pid_t other : unknown) {
-            shares.emplace(other, share_memory(tid, other));
+            shares.emplace(other, shares_memory_(tid, other));
         }
     }
 }

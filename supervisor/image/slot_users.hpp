@@ -5,15 +5,22 @@
 #include "base/result.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <sys/types.h>
+#include <utility>
 #include <vector>
 
 namespace clone2
 {
+
+/// Whether two threads share their memory (kcmp(2)). ESRCH if one is gone.
+[[nodiscard]] Result<bool> share_memory(pid_t one, pid_t other);
+/// share_memory(), or what a test has in its place.
+using SharesMemory = std::function<Result<bool>(pid_t one, pid_t other)>;
 
 /// Records which threads use which of a code place's slots (boot slots or spare slots).
 /// Thread-safe.
@@ -25,6 +32,8 @@ namespace clone2
 class SlotUsers
 {
 public:
+    explicit SlotUsers(SharesMemory shares = share_memory) : shares_memory_(std::move(shares)) {}
+
     /// Assigns to `tid` one of `slots` that no other thread in the same address space uses.
     /// nullopt: other threads use all of them. `page_size`: a program's slots are all within one
     /// page of this size.
@@ -43,6 +52,7 @@ private:
                                     std::uint64_t page_size,
                                     const std::map<pid_t, Result<bool>> &shares);
 
+    const SharesMemory shares_memory_;
     std::mutex mutex_;
     std::vector<User> users_; ///< oldest first
 };
@@ -53,8 +63,5 @@ private:
 /// have interrupted their use.
 [[nodiscard]] std::vector<RemotePtr> unowned_slots(pid_t tid, std::span<const RemotePtr> slots,
                                                    std::uint64_t owner_offset);
-
-/// Whether two threads share their memory (kcmp(2)). ESRCH if one is gone.
-[[nodiscard]] Result<bool> share_memory(pid_t one, pid_t other);
 
 } // namespace clone2

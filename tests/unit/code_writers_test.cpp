@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "arch/int80/int80.hpp"
 #include "arch/x86_64/x86_64.hpp"
+#include "held_comparison.hpp"
 #include "image/code_writers.hpp"
 #include "support.hpp"
 
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include <optional>
+#include <thread>
 
 using namespace clone2;
 using namespace clone2::test;
@@ -29,4 +31,22 @@ TEST_CASE("CodeWriters: one code at a time in one place of one memory")
     CHECK(CodeWriters::Entry(all, other->pid(), int80, place).alone());
     first.reset();
     CHECK(CodeWriters::Entry(all, ::getpid(), int80, place).alone());
+}
+
+TEST_CASE("CodeWriters: a thread that takes long to be compared keeps no other waiting")
+{
+    constexpr RemotePtr place{0x7ffff7fc1a20};
+    constexpr pid_t first = 1;
+    constexpr pid_t slow = 2;
+    constexpr pid_t other = 3;
+    HeldComparison comparison(slow);
+    CodeWriters all(comparison.function());
+    const CodeWriters::Entry writing(all, first, x86_64, place);
+    bool alone = false;
+    std::thread late([&] { alone = CodeWriters::Entry(all, slow, int80, place).alone(); });
+    comparison.wait_until_held();
+    CHECK(CodeWriters::Entry(all, other, int80, place).alone());
+    comparison.release();
+    late.join();
+    CHECK(alone);
 }

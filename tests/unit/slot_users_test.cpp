@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "held_comparison.hpp"
 #include "image/slot_users.hpp"
 #include "support.hpp"
 
@@ -7,7 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <optional>
 #include <span>
+#include <thread>
 #include <vector>
 
 using namespace clone2;
@@ -85,6 +88,24 @@ TEST_CASE("SlotUsers: threads of one address space never get each other's slot")
     CHECK_FALSE(users.begin(two.tid(), slots, page_size));
     three.end();
     CHECK(users.begin(two.tid(), slots, page_size) == second);
+}
+
+TEST_CASE("SlotUsers: a thread that takes long to be compared keeps no other waiting")
+{
+    constexpr pid_t first = 1;
+    constexpr pid_t slow = 2;
+    constexpr pid_t other = 3;
+    HeldComparison comparison(slow);
+    SlotUsers users(comparison.function());
+    CHECK(users.begin(first, slots, page_size) == slots[0]);
+    std::optional<RemotePtr> its;
+    std::thread late([&] { its = users.begin(slow, slots, page_size); });
+    comparison.wait_until_held();
+    CHECK(users.begin(other, slots, page_size) == slots[0]);
+    users.end(other, slots[0]);
+    comparison.release();
+    late.join();
+    CHECK(its == slots[0]);
 }
 
 TEST_CASE("SlotUsers: a thread may use several at once, and reuses its own if none is free")
