@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cerrno>
 #include <cstddef>
 #include <ctime>
@@ -295,13 +296,18 @@ Result<void> Executor::write_code(const TextWriter &writer, const Architecture &
     // Another thread of the target may boot at the same time and find the signature, so the
     // signature's first word is written last, after everything that it vouches for. The first part
     // of the code that is written is the first word of the call's entry: find_code_place()
-    // recognises the code by it.
+    // recognises the code by it. The area's address stays as it is: that thread may have an area by
+    // now, and if there is none, it is 0.
     const std::vector<std::byte> code = arch.make_code(signature);
     const std::span<const std::byte> bytes(code);
     constexpr std::size_t word = sizeof signature[0];
     const std::size_t entry = arch.call_entry();
+    assert(entry == sizeof(CodeHeader));
     const std::array<std::pair<std::size_t, std::size_t>, 4> parts{
-        {{entry, entry + word}, {entry + word, bytes.size()}, {word, entry}, {0, word}}};
+        {{entry, entry + word},
+         {entry + word, bytes.size()},
+         {word, offsetof(CodeHeader, area)},
+         {0, word}}};
     for (const auto &[begin, end] : parts) {
         if (auto written = writer.write(to + begin, bytes.subspan(begin, end - begin)); !written) {
             return written;
