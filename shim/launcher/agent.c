@@ -31,18 +31,41 @@ long move_up(long fd)
     return higher;
 }
 
-long connect_agent(const char *path, const char **call)
+static struct unreached not_connected(long err)
 {
-    *call = "connect: ";
+    struct unreached why = {"connect: ", UNKNOWN_WHETHER_ANY};
+    switch (err) {
+    case ENOENT:
+    case ECONNREFUSED:
+        why.means = NO_AGENT;
+        break;
+    case ENOTDIR:
+    case ELOOP:
+    case ENAMETOOLONG:
+    case EPROTOTYPE:
+        why.means = WRONG_PATH;
+        break;
+    case EACCES:
+        why.means = NOT_ALLOWED;
+        break;
+    default:
+        break;
+    }
+    return why;
+}
+
+long connect_agent(const char *path, struct unreached *why)
+{
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t length = length_of(path);
     if (length >= sizeof address.sun_path) {
+        *why = not_connected(ENAMETOOLONG);
         return -ENAMETOOLONG;
     }
     memcpy(address.sun_path, path, length);
     const long fd = move_up(raw_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC));
     if (fd < 0) {
-        *call = "socket: ";
+        *why = (struct unreached){"socket: ", UNKNOWN_WHETHER_ANY};
         return fd;
     }
     long result;
@@ -51,6 +74,7 @@ long connect_agent(const char *path, const char **call)
     } while (result == -EINTR);
     if (result < 0) {
         close_fd(fd);
+        *why = not_connected(-result);
         return result;
     }
     // Don't wait forever for an agent that hangs.
@@ -59,7 +83,7 @@ long connect_agent(const char *path, const char **call)
     return fd;
 }
 
-static void compose(struct text *message, const char *nr, const struct text *refusal)
+static void compose(struct text *message, const char *nr, const struct text *refusals)
 {
     const long pid = raw_call(SYS_getpid);
     message->size = 0;
@@ -70,9 +94,9 @@ static void compose(struct text *message, const char *nr, const struct text *ref
     add(message, "\",\"state\":{\"ociVersion\":\"1.0.2\",\"id\":\"clone2-shim\","
                  "\"status\":\"creating\",\"pid\":");
     add_number(message, pid);
-    if (refusal->size) {
+    if (refusals->size) {
         add(message, ",\"annotations\":{\"clone2-shim.refused\":\"");
-        add(message, refusal->at);
+        add(message, refusals->at);
         add(message, "\"}");
     }
     add(message, ",\"bundle\":\"/\"}}");
@@ -116,11 +140,11 @@ static long receive_line(long socket, struct text *line)
     return 1;
 }
 
-int hand_over(long socket, long listener, const char *nr, const struct text *refusal,
+int hand_over(long socket, long listener, const char *nr, const struct text *refusals,
               struct text *answer)
 {
     static struct text message; // too large for a small stack
-    compose(&message, nr, refusal);
+    compose(&message, nr, refusals);
     const long sent = send_message(socket, listener, &message);
     // If sending failed because the agent has closed the connection, it may have said why. If it
     // failed otherwise, the agent still waits for the message and will not answer.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "calls.h"
 
-#include "text.h"
-
 enum { HIGHEST_NR = 0x3fffffff }; // above it x32 begins
 
 static const char *const abis[] = {"clone2", "eclone", "clone_with_pids"};
@@ -43,6 +41,9 @@ static const struct shared_number *find_shared(unsigned audit_arch, long nr, con
     return NULL;
 }
 
+static const char not_a_number[] = "is not a system call number";
+
+// What is wrong with this one; NULL: nothing.
 static const char *parse_call(const char *text, struct shim_calls *calls)
 {
     char word[32];
@@ -53,36 +54,36 @@ static const char *parse_call(const char *text, struct shim_calls *calls)
             arch++;
         }
         if (!arch->name) {
-            return "no architecture that is served";
+            return "is for no architecture that is served";
         }
         text = rest;
     }
     rest = split(text, '=', word);
     if (rest && !is_abi(rest)) {
-        return "no form of the call: clone2, eclone, clone_with_pids";
+        return "names no form of the call: clone2, eclone, clone_with_pids";
     }
     const long nr = number_in(word, HIGHEST_NR);
     if (nr < 0) {
-        return "not a system call number";
+        return not_a_number;
     }
     const struct shared_number *const shared =
         find_shared(arch->audit_arch, nr, rest ? rest : abis[0]);
     if (!shared && arch->number_is_taken(nr)) {
-        return "this number belongs to another system call";
+        return "is the number of another system call";
     }
     for (unsigned i = 0; i < calls->count; i++) {
         if (calls->at[i].audit_arch == arch->audit_arch && calls->at[i].number == (int)nr) {
-            return "the same number twice";
+            return "is there twice";
         }
     }
     if (calls->count == MOST_CALLS) {
-        return "too many numbers";
+        return "is one number too many";
     }
     calls->at[calls->count++] = (struct shim_call){arch->audit_arch, (int)nr, shared};
     return NULL;
 }
 
-const char *parse_calls(const char *text, struct shim_calls *calls)
+int parse_calls(const char *text, struct shim_calls *calls, struct text *wrong)
 {
     calls->count = 0;
     do {
@@ -93,14 +94,18 @@ const char *parse_calls(const char *text, struct shim_calls *calls)
             size++;
         }
         call[size] = 0;
-        const char *const wrong = parse_call(call, calls);
-        if (wrong) {
-            return wrong;
-        }
+        const char *why = parse_call(call, calls);
         text += size;
-        if (*text && *text != ',') {
-            return "not a system call number";
+        if (!why && *text && *text != ',') {
+            why = not_a_number;
+        }
+        if (why) {
+            add(wrong, "--nr: '");
+            add(wrong, call);
+            add(wrong, "' ");
+            add(wrong, why);
+            return 0;
         }
     } while (*text++);
-    return NULL;
+    return 1;
 }

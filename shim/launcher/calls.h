@@ -3,6 +3,8 @@
 #ifndef SHIM_CALLS_H
 #define SHIM_CALLS_H
 
+#include "text.h"
+
 #include "abi/shared_numbers.h"
 
 enum { MOST_CALLS = 16 };
@@ -18,8 +20,8 @@ struct shim_calls {
     struct shim_call at[MOST_CALLS];
 };
 
-// NULL: done. Otherwise says what is wrong with the text.
-const char *parse_calls(const char *text, struct shim_calls *calls);
+// 0: `wrong` says what is wrong with the text.
+int parse_calls(const char *text, struct shim_calls *calls, struct text *wrong);
 
 // An architecture whose programs the agent serves.
 struct served_arch {

@@ -117,11 +117,7 @@ static void check_number(struct check *check, const struct facts *facts,
         return;
     }
     (void)with_number(&found, "system call ", nr, " is refused by another filter, with ");
-    if (seen < 0) {
-        add_outcome(&found, seen);
-    } else {
-        add_error_name(&found, seen);
-    }
+    add_outcome(&found, seen);
     feature(check, "number", 0, REQUIRED, found.at,
             "the sandbox's or container's seccomp profile comes first: it must allow this number");
 }
@@ -201,25 +197,36 @@ static void check_native(struct check *check, const struct facts *facts)
     }
 }
 
+static void no_agent(struct check *check, const struct unreached *why, long err)
+{
+    static const char *const consequences[] = {
+        [NO_AGENT] = "clone2-shim needs an agent (clone2-supervise --listen)",
+        [WRONG_PATH] = "clone2-shim needs an agent (clone2-supervise --listen)",
+        [NOT_ALLOWED] = "if an agent listens there, it must allow this user (--allow-uid)",
+        [UNKNOWN_WHETHER_ANY] = "it could not be found out whether an agent is there",
+    };
+    static struct text found;
+    const int unknown = why->means == UNKNOWN_WHETHER_ANY;
+    add(&found, unknown ? "can't connect to " : "none at ");
+    add(&found, check->options->socket);
+    add(&found, " (");
+    add(&found, unknown ? why->call : "");
+    add_error_name(&found, err);
+    add(&found, ")");
+    feature(check, "agent", 0, REQUIRED, found.at, consequences[why->means]);
+}
+
 static void check_agent(struct check *check)
 {
     static struct text found;
     static struct text answer;
-    const char *call;
-    const long socket = connect_agent(check->options->socket, &call);
-    found.size = 0;
+    struct unreached why;
+    const long socket = connect_agent(check->options->socket, &why);
     if (socket < 0) {
-        add(&found, "none at ");
-        add(&found, check->options->socket);
-        add(&found, " (");
-        add_error_name(&found, -socket);
-        add(&found, ")");
-        feature(check, "agent", 0, REQUIRED, found.at,
-                socket == -EACCES
-                    ? "if an agent listens there, it must allow this user (--allow-uid)"
-                    : "clone2-shim needs an agent (clone2-supervise --listen)");
+        no_agent(check, &why, -socket);
         return;
     }
+    found.size = 0;
     if (ask_agent(socket, &answer) == 0) {
         add(&found, "an agent accepts connections at ");
         add(&found, check->options->socket);

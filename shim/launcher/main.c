@@ -41,11 +41,16 @@ static void say_error(const char *before, const char *what, const char *call, lo
     say(before, what, after.at);
 }
 
-static const char *advice_for_socket(long err)
+static void say_unreached(const char *path, const struct unreached *why, long err)
 {
-    return err == EACCES ? " (if an agent listens there, it must allow this user: --allow-uid)"
-                         : " (start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the "
-                           "path)";
+    static const char *const advice[] = {
+        [NO_AGENT] = " (start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the path)",
+        [WRONG_PATH] = " (--socket or $CLONE2_SOCKET set the path)",
+        [NOT_ALLOWED] = " (if an agent listens there, it must allow this user: --allow-uid)",
+        [UNKNOWN_WHETHER_ANY] = "",
+    };
+    say_error(why->means == UNKNOWN_WHETHER_ANY ? "can't connect to " : "no agent at ", path,
+              why->call, err, advice[why->means]);
 }
 
 static void warn_of_others(const struct shim_calls *calls)
@@ -68,13 +73,13 @@ static int get_clone2(const struct shim_options *options)
 {
     static struct text answer;
     // First, so that nothing has changed if there is no agent.
-    const char *call;
-    const long socket = connect_agent(options->socket, &call);
+    struct unreached why;
+    const long socket = connect_agent(options->socket, &why);
     if (socket < 0) {
-        say_error("no agent at ", options->socket, call, -socket, advice_for_socket(-socket));
+        say_unreached(options->socket, &why, -socket);
         return -1;
     }
-    static struct text refusal;
+    static struct text refusals;
     const int not_alone = under_a_filter();
     struct installed_filter installed;
     const long listener = move_up(install_listener(&options->calls, &installed));
@@ -84,25 +89,28 @@ static int get_clone2(const struct shim_options *options)
         close_fd(socket);
         return -1;
     }
-    for (unsigned i = 0; not_alone && i < options->calls.count && !refusal.size; i++) {
-        if (options->calls.at[i].audit_arch == NATIVE_AUDIT_ARCH) {
-            const long seen =
-                probe_call(listener, options->calls.at[i].number, options->calls.at[i].shared);
+    for (unsigned i = 0; not_alone && i < options->calls.count; i++) {
+        const struct shim_call *const one = &options->calls.at[i];
+        if (one->audit_arch == NATIVE_AUDIT_ARCH) {
+            const long seen = probe_call(listener, one->number, one->shared);
             if (is_refused(seen)) {
-                add_outcome(&refusal, seen);
+                add(&refusals, refusals.size ? ", " : "");
+                add_number(&refusals, one->number);
+                add(&refusals, " with ");
+                add_outcome(&refusals, seen);
             }
         }
     }
     warn_of_others(&options->calls);
-    const int result = hand_over(socket, listener, options->nr, &refusal, &answer);
+    const int result = hand_over(socket, listener, options->nr, &refusals, &answer);
     // From now on only the agent holds it; when the agent ends, calls fail with ENOSYS.
     close_fd(listener);
     close_fd(socket);
     if (result != 0) {
         say("the agent refused: ", answer.at, "");
-    } else if (refusal.size) {
-        say("a stricter filter of this sandbox refuses clone2's number: ", refusal.at,
-            " (its profile must allow the number)");
+    } else if (refusals.size) {
+        say("a stricter filter of this sandbox refuses clone2's number: ", refusals.at,
+            " (its profile must allow it)");
         return options->require ? -1 : 0;
     }
     return result;
@@ -114,10 +122,9 @@ void shim_main(long *stack)
     char **const argv = (char **)(stack + 1);
     char **const environment = argv + argc + 1;
     struct shim_options options;
-    const char *wrong = NULL;
-    const char *word = NULL;
+    static struct text wrong;
     // With argc 0, argv has only its NULL.
-    switch (parse_options(argc > 0 ? argv + 1 : argv, environment, &options, &wrong, &word)) {
+    switch (parse_options(argc > 0 ? argv + 1 : argv, environment, &options, &wrong)) {
     case PARSED_HELP:
         end(print(1, help_text) ? 0 : OWN_FAILURE);
     case PARSED_VERSION:
@@ -125,7 +132,7 @@ void shim_main(long *stack)
     case PARSED_CHECK:
         end(run_check(&options));
     case PARSED_WRONG:
-        say(word ? word : "", word ? ": " : "", wrong);
+        say(wrong.at, "", "");
         end(OWN_FAILURE);
     case PARSED_RUN:
         break;

@@ -3,6 +3,7 @@
 #define SHIM_OPTIONS_H
 
 #include "calls.h"
+#include "text.h"
 
 struct shim_options {
     const char *socket;
@@ -17,10 +18,10 @@ struct shim_options {
 
 enum parsed { PARSED_RUN, PARSED_HELP, PARSED_VERSION, PARSED_CHECK, PARSED_WRONG };
 
-// Options end at the first word that is not one, or after "--". On error, `*wrong` says what is
-// wrong, and `*word` with which word.
+// Options end at the first word that is not one, or after "--". On error, `wrong` says what is
+// wrong.
 enum parsed parse_options(char **arguments, char **environment, struct shim_options *options,
-                          const char **wrong, const char **word);
+                          struct text *wrong);
 
 // The value of a variable; NULL: not set.
 const char *variable(char **environment, const char *name);

@@ -62,7 +62,7 @@ long probe_call(long listener, long nr, const struct shared_number *shared)
     }
     // A child that could not be waited for would stay PROGRAM's.
     int status = 0;
-    int ends[2];
+    int ends[2] = {-1, -1};
     if (raw_call(SYS_wait4, raw_call(SYS_getpid), &status, WNOHANG, NULL) != -ECHILD ||
         raw_call(SYS_pipe2, ends, O_CLOEXEC) < 0) {
         return PROBE_FAILED;
@@ -101,10 +101,12 @@ int is_refused(long seen)
 
 void add_outcome(struct text *text, long seen)
 {
-    if (seen < 0) {
+    if (seen >= 0) {
+        add_error_name(text, seen);
+    } else if (seen == -SIGSYS) { // a filter sends no other signal
+        add(text, "SIGSYS");
+    } else {
         add(text, "signal ");
         add_number(text, -seen);
-    } else {
-        add_error(text, seen);
     }
 }

@@ -25,7 +25,7 @@ long probe_call(long listener, long nr, const struct shared_number *shared);
 // Whether a stricter filter keeps a call from our listener, given what probe_call() returned.
 int is_refused(long seen);
 
-// Adds "Operation not permitted", or "signal 31".
+// Adds "EPERM", or "SIGSYS".
 void add_outcome(struct text *text, long seen);
 
 #endif

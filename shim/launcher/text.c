@@ -38,6 +38,15 @@ int equal(const char *a, const char *b)
     return *a == *b;
 }
 
+int starts_with(const char *text, const char *begin)
+{
+    while (*begin && *text == *begin) {
+        text++;
+        begin++;
+    }
+    return !*begin;
+}
+
 int has_slash(const char *text)
 {
     for (; *text; text++) {

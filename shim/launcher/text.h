@@ -11,6 +11,7 @@ void *memset(void *to, int byte, size_t size);
 
 size_t length_of(const char *text);
 int equal(const char *a, const char *b);
+int starts_with(const char *text, const char *begin);
 int has_slash(const char *text);
 // The decimal number that the whole text is; -1: it is not one from 0 to `highest`.
 long number_in(const char *text, long highest);

@@ -123,7 +123,7 @@ class Program(harness.Case):
         for refused, status in (("500=1", 0), ("300=1", 125)):
             run = harness.run([harness.REFUSE, refused, "--", SHIM, "--socket", agent.path,
                                "--nr=300=eclone", "--require", "true"])
-            self.expect(run, status, err="Operation not permitted" if status else "")
+            self.expect(run, status, err="300 with EPERM" if status else "")
 
     def test_several_numbers(self):
         agent = Agent(self)
@@ -163,6 +163,29 @@ class Refused(harness.Case):
             self.expect(result, 125, err="clone2-shim: ")
             self.assertEqual(result.err.count("\n"), 1, result)
 
+    def test_what_was_wrong(self):
+        for words, text in ((["--sockt", "x"],
+                             "unknown option '--sockt'; did you mean --socket? (see --help)"),
+                            (["--vers=x"],
+                             "unknown option '--vers'; did you mean --version? (see --help)"),
+                            (["--nosuchoption"], "unknown option '--nosuchoption' (see --help)"),
+                            (["-x"], "unknown option '-x' (see --help)"),
+                            (["-n"], "option '--nr' needs a value (see --help)"),
+                            (["--optional=1"], "option '--optional' takes no value"),
+                            (["--require", "--optional", "true"],
+                             "--optional does not go with --require"),
+                            (["-n", "387,i386:1"],
+                             "--nr: 'i386:1' is the number of another system call"),
+                            (["-n387,x,388"], "--nr: 'x' is not a system call number"),
+                            (["-n387", "-n388,387"], "--nr: '387' is there twice"),
+                            (["--nr=387=fork"], "--nr: '387=fork' names no form of the call: "
+                                                "clone2, eclone, clone_with_pids"),
+                            (["--nr=arm:387"], "--nr: 'arm:387' is for no architecture that is "
+                                               "served")):
+            with self.subTest(words):
+                self.assertEqual(self.expect(self.shim(*words), 125).err,
+                                 f"clone2-shim: {text}\n")
+
     def test_help_and_version(self):
         for words in (["--help"], ["-h"], ["-n", "337", "-h"]):
             self.expect(self.shim(*words), 0, out="Usage: clone2-shim")
@@ -185,16 +208,34 @@ class Refused(harness.Case):
                 self.expect(harness.run([*as_nobody, agent.path, "true"], cwd="/"), 125, err=text)
 
     def test_no_agent(self):
-        for path, text in ((self.path("nosuch"), "No such file"), ("/" + "x" * 200, "too long"),
-                           (self.stale(), "Connection refused")):
+        start = "(start clone2-supervise --listen; --socket or $CLONE2_SOCKET set the path)"
+        for path, text in ((self.path("nosuch"), f"No such file or directory {start}"),
+                           (self.stale(), f"Connection refused {start}"),
+                           ("/" + "x" * 200, "too long (--socket or"),
+                           (self.stale() + "/x", "Not a directory (--socket or")):
             result = self.shim("--socket", path, "echo", "ran")
-            self.expect(result, 125, err=text)
-            self.assertIn("clone2-supervise --listen", result.err)
+            self.expect(result, 125, err=f"clone2-shim: no agent at {path}: connect: ")
+            self.assertIn(text, result.err)
             self.assertEqual(result.out, "")
             result = self.shim("--optional", "--socket", path, "echo", "ran")
             self.expect(result, 0, out="ran", err="without clone2")
 
+    def test_no_way_to_ask_for_an_agent(self):
+        # Nobody knows whether one is there, so there is nothing to advise.
+        agent = Agent(self)
+        for before, why in ((["prlimit", "--nofile=3"], "socket: Too many open files"),
+                            (harness.refusing("41=1"), "socket: Operation not permitted"),
+                            (harness.refusing("41=13"), "socket: Permission denied"),
+                            (harness.refusing("42=1"), "connect: Operation not permitted")):
+            with self.subTest(why):
+                result = harness.run([*before, SHIM, "--socket", agent.path, "echo", "ran"])
+                self.expect(result, 125)
+                self.assertEqual(result.err,
+                                 f"clone2-shim: can't connect to {agent.path}: {why}\n")
+
     def stale(self):
+        if os.path.exists(self.path("stale")):
+            return self.path("stale")
         with socket.socket(socket.AF_UNIX) as stale:
             stale.bind(self.path("stale"))
         return self.path("stale")
@@ -253,10 +294,6 @@ class Check(harness.Case):
         return harness.run([*before, SHIM, "--check", *words], **kw)
 
     @staticmethod
-    def refusing(*rules):
-        return [harness.REFUSE, *rules, "--"]
-
-    @staticmethod
     def found(line):
         """The words of a line without the consequence."""
         return line.split(": ")[0].split()
@@ -276,7 +313,7 @@ class Check(harness.Case):
     def test_the_same_words(self):
         # Whoever reads both finds the same features found; consequences differ.
         agent = Agent(self)
-        for before in ([], self.refusing("387=1"), self.refusing("387=38"), self.refusing("435=38"),
+        for before in ([], harness.refusing("387=1"), harness.refusing("387=38"), harness.refusing("435=38"),
                        ["setpriv", "--bounding-set=-all,+checkpoint_restore"],
                        ["setpriv", "--bounding-set=-all"],
                        ["setpriv", "--no-new-privs"],
@@ -297,15 +334,15 @@ class Check(harness.Case):
 
     def test_number(self):
         agent = Agent(self)
-        for how, text in (("1", "EPERM"), ("38", "ENOSYS"), ("kill", "signal 31")):
+        for how, text in (("1", "EPERM"), ("38", "ENOSYS"), ("kill", "SIGSYS")):
             with self.subTest(how=how):
-                result = self.check("--socket", agent.path, before=self.refusing(f"387={how}"))
+                result = self.check("--socket", agent.path, before=harness.refusing(f"387={how}"))
                 self.expect(result, 1, out=f"387 is refused by another filter, with {text}: ")
-                self.expect(self.check("-n500", "number", before=self.refusing(f"387={how}")), 0,
+                self.expect(self.check("-n500", "number", before=harness.refusing(f"387={how}")), 0,
                             out="500 reaches our filter")
 
     def test_each_number(self):
-        result = self.check("-n", "400,401,402", "number", before=self.refusing("401=1"))
+        result = self.check("-n", "400,401,402", "number", before=harness.refusing("401=1"))
         self.expect(result, 1)
         self.assertEqual([line.split(":")[0].split(maxsplit=2)[1:]
                           for line in result.out.splitlines()],
@@ -315,13 +352,13 @@ class Check(harness.Case):
 
     def test_a_number_that_cannot_be_tried(self):
         # The call is made in a child, so without clone() there is none.
-        self.expect(self.check("number", before=self.refusing("56=11")), 1,
+        self.expect(self.check("number", before=harness.refusing("56=11")), 1,
                     out="system call 387 can't be tried: no child process")
 
     def test_clone3(self):
-        for how, text in (("1", "gives EPERM"), ("38", "gives ENOSYS"), ("kill", "signal 31")):
+        for how, text in (("1", "gives EPERM"), ("38", "gives ENOSYS"), ("kill", "SIGSYS")):
             with self.subTest(how=how):
-                before = self.refusing(f"435={how}")
+                before = harness.refusing(f"435={how}")
                 self.expect(self.check("set_tid", before=before), 1, out=text)
                 self.expect(self.check("nesting", before=before), 1, out="unknown")
 
@@ -332,11 +369,14 @@ class Check(harness.Case):
         self.expect(result, 1, out="a seccomp listener already exists")
         self.assertRegex(result.out, r"(?m)^native +yes")
         self.assertRegex(result.out, r"(?m)^number +no +unknown: see notification$")
-        self.expect(self.check("notification", before=self.refusing("317=1")), 1,
+        self.expect(self.check("notification", before=harness.refusing("317=1")), 1,
                     out="a filter of this sandbox forbids it")
 
     def test_agent(self):
-        self.expect(self.check("--socket", self.path("nosuch"), "agent"), 1, out="(ENOENT)")
+        self.expect(self.check("--socket", self.path("nosuch"), "agent"), 1,
+                    out=f"none at {self.path('nosuch')} (ENOENT): clone2-shim needs an agent")
+        self.expect(self.check("agent", before=["prlimit", "--nofile=3"]), 1,
+                    out="(socket: EMFILE): it could not be found out")
         agent = Agent(self)
         self.expect(self.check("agent", env={**os.environ, "CLONE2_SOCKET": agent.path}), 0)
         shim = self.public_copy(SHIM)
@@ -350,7 +390,9 @@ class Check(harness.Case):
 
 class File(harness.Case):
     def test_small_static_and_alone(self):
-        self.assertLess(os.stat(SHIM).st_size, 100 * 1024)
+        self.need_command("strip")
+        subprocess.run(["strip", "-o", self.path("stripped"), SHIM], check=True)
+        self.assertLess(os.stat(self.path("stripped")).st_size, 32 * 1024)
         with open(SHIM, "rb") as file:
             image = file.read()
         self.assertNotIn(b"ld-linux", image)

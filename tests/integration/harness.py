@@ -82,6 +82,11 @@ def is_root():
         return os.geteuid() == 0 and f.read().split() == ["0", "0", "4294967295"]
 
 
+def refusing(*rules):
+    """The beginning of a command line: a filter with these rules, as NUMBER=ERRNO."""
+    return [REFUSE, *rules, "--"]
+
+
 def supervise(*arguments, **kw):
     return run([SUPERVISE, *arguments], **kw)
 
