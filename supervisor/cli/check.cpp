@@ -150,16 +150,16 @@ Feature notification_feature(const ListenerProbe &probe)
 
 Feature loop_feature(LoopChoice choice)
 {
-    Feature feature{"io_uring", true, false, "", ""};
+    Feature feature{"io_uring", true, choice == LoopChoice::io_uring, "", ""};
     try {
         feature.found = make_event_loop(LoopChoice::io_uring)->name() + std::string(" works");
-        feature.consequence = choice == LoopChoice::io_uring
-                                  ? "used, as requested"
-                                  : "not used unless requested (--event-loop)";
+        feature.consequence =
+            feature.required ? "used, as requested" : "not used unless requested (--event-loop)";
     } catch (const std::system_error &error) {
         feature.present = false;
-        feature.found = "refused: " + reason(error.code().value());
-        feature.consequence = "epoll is used";
+        feature.found = error.what();
+        feature.consequence =
+            feature.required ? "no program can be supervised with it" : "epoll is used";
     }
     return feature;
 }

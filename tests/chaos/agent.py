@@ -109,6 +109,7 @@ class Session:
         self.kills = self.calls = self.unanswered = 0
         self.peers, self.peer_count, self.agent_count = [], 0, 0
         self.rounds = self.rng.randint(10, 30)
+        self.io_uring = run.io_uring
         self.agent = None
 
     def run(self):
@@ -148,8 +149,7 @@ class Session:
 
     def _start_agent(self):
         options = []
-        for share, words in ((.4, ["--log", os.path.join(self.directory, "log")]),
-                             (.2, ["--event-loop", "io_uring"])):
+        for share, words in ((.4, ["--log", os.path.join(self.directory, "log")]), (.2, self.io_uring)):
             if self.rng.random() < share:
                 options += words
         self.agent_count += 1

@@ -40,6 +40,7 @@ class Run:
         self.end = time.monotonic() + arguments.seconds / share
         self.directory = tempfile.mkdtemp(prefix="clone2-chaos.")
         os.chmod(self.directory, 0o755)
+        self.io_uring = ["--event-loop", "io_uring"] if harness.has_io_uring() else []
         self.lock = threading.Lock()
         self.next, self.sessions = arguments.first, 0
         self.kills = self.calls = self.unanswered = 0

@@ -27,12 +27,12 @@ class Session:
         self.target = Target(self.rng, self.directory)
         self.victims = self.rng.choice([{procs.SERVE}] * 12 + [
             {procs.REAP}, {procs.COMMAND}, {procs.SERVE, procs.REAP}, {procs.SERVE, procs.COMMAND}])
-        self.options = self._options()
+        self.options = self._options(run.io_uring)
 
-    def _options(self):
+    def _options(self, io_uring):
         options = []
         for share, words in ((.5, ["--log", os.path.join(self.directory, "log")]), (.3, ["--stats"]),
-                             (.2, ["--event-loop", "io_uring"]), (.2, ["--pidns"]), (.3, ["-v"]),
+                             (.2, io_uring), (.2, ["--pidns"]), (.3, ["-v"]),
                              (.1, ["--wait-all"])):
             if self.rng.random() < share:
                 options += words

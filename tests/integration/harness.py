@@ -91,6 +91,10 @@ def supervise(*arguments, **kw):
     return run([SUPERVISE, *arguments], **kw)
 
 
+def has_io_uring():
+    return supervise("--check=io_uring").status == 0
+
+
 def calls(text):
     """The results that clone2-call printed: a pid, or an errno's name."""
     results = []

@@ -53,6 +53,8 @@ class Refused(harness.Case):
                 self.assertIn("epoll", self.under(rules, "--check").out)
                 self.expect(self.under(rules, "--event-loop=io_uring", "--", "true"), 125,
                             err="io_uring")
+                self.expect(self.under(rules, "--check", "--event-loop=io_uring"), 1,
+                            out="no program can be supervised with it")
 
     def test_io_uring_operations(self):
         # io_uring_enter (426) is refused although io_uring_setup is allowed.
