@@ -221,8 +221,7 @@ class UnderLoad(Successor):
             self.assertEqual(self.finish(child), 0, f"{what}\n{self.read(f'out{threads}')}")
             match = re.search(r"endure: (\d+) calls, (\d+) ENOSYS", self.read(f"out{threads}"))
             calls, missing = calls + int(match.group(1)), missing + int(match.group(2))
-        with open(self.path("counters"), "rb") as file:
-            done, failures, enosys = (int.from_bytes(file.read(8), "little") for _ in range(3))
+        done, failures, enosys = harness.counters(self.path("counters"))
         counted.kill()
         self.finish(counted)
         print(f"     {ROUNDS} restarts, log {log}, {what}: {calls + done} calls, "

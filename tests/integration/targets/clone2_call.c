@@ -22,7 +22,8 @@
 enum { MAX_PIDS = 64, MAX_HELD = 4096, WRONG_RESULT = 3, CLONE_NEWPID_FLAG = 0x20000000 };
 
 struct progress {
-    uint64_t calls, failures, enosys;
+    /* A failure changes one word, so that a kill can't leave half of it. */
+    uint64_t calls, other_failures, enosys;
 };
 
 struct options {
@@ -43,7 +44,7 @@ static const char usage[] =
     "  -r N      number of calls (1); 0: until killed\n"
     "  -i MS     pause between calls\n"
     "  -c COMM   take this name first\n"
-    "  -o FILE   keep counters of calls, failures and ENOSYS there (3 u64)\n"
+    "  -o FILE   keep counters of calls, other failures and ENOSYS there (3 u64)\n"
     "  -a        pass an unreadable address\n"
     "  -H        children stay until stdin ends\n"
     "  -e        exit at once after the last call, without waiting\n"
@@ -147,8 +148,7 @@ static int run(const struct options *o, struct progress *progress)
             printf("wrong result\n");
             exit_status = WRONG_RESULT;
         } else if (result < 0) {
-            progress->failures++;
-            progress->enosys += result == -ENOSYS;
+            *(result == -ENOSYS ? &progress->enosys : &progress->other_failures) += 1;
             exit_status = 1;
             if (!o->quiet) {
                 printf("errno %ld\n", -result);
