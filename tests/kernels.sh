@@ -66,6 +66,8 @@ done
 row wrapper-6.12 'wrapper and agent step aside | 6.12 patched' '' \
     env CLONE2_NATIVE=yes CLONE2_SUPERVISE="$PWD/$supervise" CLONE2_CALL="$PWD/$build/tests/integration/clone2-call" \
     /usr/bin/python3 tests/integration/test_provider.py
+row cores-6.12 'core dumps, each kind of core_pattern | 6.12 patched' '' \
+    env CLONE2_SUPERVISE="$PWD/$supervise" /usr/bin/python3 tests/integration/test_core_pattern.py
 CLONE2_EINTR=never row i386-6.12 'the kernel itself, i386 program | 6.12 patched' '' \
     "$conformance_i386" $slow all
 row selftests-6.12 "the kernel's selftests of clone2 and clone3 | 6.12 patched" '' \
