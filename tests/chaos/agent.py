@@ -73,7 +73,7 @@ class Peer:
         for p in members(self.mark):
             if not self.target.ends and is_target(p):
                 self.killed = True
-                send(p, self.number_to_end if p.comm != "unshare" else signal.SIGKILL)
+                self.target.end(p, self.number_to_end)
         return self.child.poll() is not None and not members(self.mark)
 
     def judge(self):

@@ -166,6 +166,11 @@ class Target:
         except FileNotFoundError:
             return ""
 
+    def end(self, process, number):
+        """Sends a process of this target a signal that ends it. unshare(1)'s child is an init: if
+        unshare(1) was killed too early to take it along, only SIGKILL ends it."""
+        send(process, signal.SIGKILL if self.kind == "nested" else number)
+
     def counters(self):
         """Calls, failures, ENOSYS; None: this kind has none, or none yet."""
         return harness.counters(self.counters_file)

@@ -112,7 +112,7 @@ class Session:
 
     def _terminated(self):
         for p in self._targets():
-            send(p, signal.SIGTERM if p.comm != "unshare" else signal.SIGKILL)
+            self.target.end(p, signal.SIGTERM)
         return self.child.poll() is not None and not members(self.mark)
 
     def _end_wrapper(self):
