@@ -115,6 +115,8 @@ void measure_providers(Report &report, const Options &o)
                      "--socket=" + agent.socket(), nr, "--"},
                     "calls-judged", all, agent.pid());
     }
+    run("calls-least", {find_built("", "tests/bench/least-supervisor", "no other place"),
+                        std::to_string(o.number)});
     run("calls-preload", {"/usr/bin/env", preload, variable});
     run("calls-trap", {"/usr/bin/env", preload, variable, "CLONE2_SHIM=trap"});
     if (o.wants("getppid")) {

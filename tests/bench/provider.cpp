@@ -33,6 +33,11 @@ std::uintptr_t address(const void *pointer)
     return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
+bool takes_clone_args(Provider provider)
+{
+    return provider == Provider::native || provider == Provider::least;
+}
+
 } // namespace
 
 bool clone2_answers(long number)
@@ -44,12 +49,12 @@ bool clone2_answers(long number)
 int process_round_trip(Provider provider, long number, pid_t pid)
 {
     long result;
-    if (provider == Provider::native) {
+    if (takes_clone_args(provider)) {
         clone_args args{};
         args.exit_signal = SIGCHLD;
         args.set_tid = address(&pid);
         args.set_tid_size = 1;
-        result = raw_call(SYS_clone3, &args, sizeof args);
+        result = raw_call(provider == Provider::least ? number : SYS_clone3, &args, sizeof args);
     } else {
         clone_struct args{};
         args.flags = SIGCHLD;
@@ -112,7 +117,7 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
     std::atomic_ref<std::uint32_t> word(*tid_word_);
     word.store(UINT_MAX);
     long result;
-    if (provider == Provider::native) {
+    if (takes_clone_args(provider)) {
         clone_args args{};
         args.flags = thread_flags;
         args.stack = address(memory_);
@@ -120,7 +125,8 @@ int ThreadRoom::round_trip(Provider provider, long number, pid_t tid)
         args.child_tid = address(tid_word_);
         args.set_tid = address(&tid);
         args.set_tid_size = 1;
-        result = raw_child(SYS_clone3, &args, sizeof args, 0);
+        result =
+            raw_child(provider == Provider::least ? number : SYS_clone3, &args, sizeof args, 0);
     } else {
         clone_struct args{};
         args.flags = thread_flags;

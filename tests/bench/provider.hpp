@@ -8,9 +8,10 @@
 namespace bench
 {
 
-/// What creates the process: the kernel's clone3 with set_tid, any provider that answers clone2, or
-/// the library preloaded in front of libc's syscall().
-enum class Provider { native, supervised, preloaded };
+/// What creates the process: the kernel's clone3 with set_tid, any provider that answers clone2,
+/// the library preloaded in front of libc's syscall(), or clone3 under another number, which
+/// least-supervisor redirects.
+enum class Provider { native, supervised, preloaded, least };
 
 /// Whether something answers clone2 under this number.
 bool clone2_answers(long number);

@@ -47,6 +47,12 @@ std::vector<Workload> rows(const Options &o, const std::string &role)
             .add(Kind::thread, one)
             .all();
     }
+    if (role == "calls-least") {
+        return Rows(o, Provider::least, ", least")
+            .add(Kind::process, every)
+            .add(Kind::thread, every)
+            .all();
+    }
     if (role == "calls-preload") {
         // A function can't return on a thread's empty stack: processes only.
         return Rows(o, Provider::preloaded, ", preload").add(Kind::process, few).all();
