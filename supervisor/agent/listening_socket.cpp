@@ -115,6 +115,14 @@ bool all_users_mapped()
     return mapped >= all;
 }
 
+std::optional<ucred> credentials_of(int socket)
+{
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? std::optional(peer)
+                                                                            : std::nullopt;
+}
+
 } // namespace
 
 ListeningSocket ListeningSocket::bind(const std::string &path, bool for_all)
@@ -179,13 +187,17 @@ bool is_listening_socket(int fd)
 
 std::optional<uid_t> peer_uid(int socket)
 {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        (peer.uid == overflow_uid() && !all_users_mapped())) {
+    const std::optional<ucred> peer = credentials_of(socket);
+    if (!peer || (peer->uid == overflow_uid() && !all_users_mapped())) {
         return std::nullopt;
     }
-    return peer.uid;
+    return peer->uid;
+}
+
+pid_t peer_pid(int socket)
+{
+    const std::optional<ucred> peer = credentials_of(socket);
+    return peer ? peer->pid : 0;
 }
 
 } // namespace clone2::agent

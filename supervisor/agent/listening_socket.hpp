@@ -52,4 +52,7 @@ private:
 /// overflow uid (65534), so there that uid identifies nobody.
 [[nodiscard]] std::optional<uid_t> peer_uid(int socket);
 
+/// The pid, here, of the process that connected, which may have ended since. 0: it has none here.
+[[nodiscard]] pid_t peer_pid(int socket);
+
 } // namespace clone2::agent

@@ -23,12 +23,7 @@ public:
     [[nodiscard]] std::optional<Refusal> screen(const Notification &notification) override;
     [[nodiscard]] Unserved not_trapped(const Notification &notification) override;
     void ended(int fd) override;
-    [[nodiscard]] std::string peer() const override
-    {
-        return subject().calls               ? "clone2-shim"
-               : subject().container.empty() ? "container"
-                                             : subject().container;
-    }
+    [[nodiscard]] std::string peer() const override { return subject().id(); }
     [[nodiscard]] std::string peer_name() const override { return name(); }
     void calls_wait(std::uint64_t held) override;
 

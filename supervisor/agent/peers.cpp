@@ -316,6 +316,7 @@ void Peers::take_message(std::uint64_t id, Peer &peer)
     }
     auto &state = std::get<ProcessState>(parsed);
     const bool from_shim = state.subject.calls.has_value();
+    state.subject.pid_here = peer_pid(peer.connection.fd());
     const std::string error =
         listeners_.take(peer.connection.uid(), peer.connection.take_fds(), std::move(state));
     peer.descriptors.set(1);

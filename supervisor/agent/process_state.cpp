@@ -211,13 +211,20 @@ json parse(std::string_view text)
 
 } // namespace
 
+std::string Subject::id() const
+{
+    if (calls) {
+        return "clone2-shim" + (pid_here != 0 ? " " + std::to_string(pid_here) : "");
+    }
+    return container.empty() ? "container" : container;
+}
+
 std::string Subject::name() const
 {
     constexpr std::size_t shown = 64;
-    const std::string who = calls ? "clone2-shim" : "container";
-    const std::string id =
-        calls ? "" : " \"" + printable(container.substr(0, shown), "\\\"") + "\"";
-    return who + id + " (uid " + std::to_string(uid) + ", pid " + std::to_string(pid) + " there)";
+    const std::string who =
+        calls ? id() : "container \"" + printable(container.substr(0, shown), "\\\"") + "\"";
+    return who + " (uid " + std::to_string(uid) + ", pid " + std::to_string(pid) + " there)";
 }
 
 std::variant<ProcessState, ProtocolError> parse_process_state(std::string_view text)
@@ -253,11 +260,9 @@ std::size_t bytes_kept(const Subject &subject)
 
 std::string encode_subject(const Subject &subject)
 {
-    json document{{"uid", subject.uid},
-                  {"pid", subject.pid},
-                  {"container", subject.container},
-                  {"metadata", subject.metadata},
-                  {"annotations", subject.annotations}};
+    json document{{"uid", subject.uid},           {"pid_here", subject.pid_here},
+                  {"pid", subject.pid},           {"container", subject.container},
+                  {"metadata", subject.metadata}, {"annotations", subject.annotations}};
     return document.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -270,6 +275,7 @@ std::optional<Subject> decode_subject(std::string_view text)
     }
     Subject subject;
     subject.uid = document["uid"].get<uid_t>();
+    subject.pid_here = static_cast<pid_t>(integer_or_zero(document, "pid_here"));
     subject.pid = integer_or_zero(document, "pid");
     subject.container = string_or_empty(document, "container");
     subject.metadata = string_or_empty(document, "metadata");

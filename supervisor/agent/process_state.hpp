@@ -15,10 +15,11 @@
 namespace clone2::agent
 {
 
-/// Who handed a listener over: what the policy matches, and what is kept across a restart. Only
-/// `uid` comes from the kernel; the rest is the peer's claim.
+/// Who handed a listener over: what the policy matches, and what is kept across a restart. `uid`
+/// and `pid_here` come from the kernel (SO_PEERCRED); the rest is the peer's claim.
 struct Subject {
-    uid_t uid = 0;         ///< the peer's, from the kernel (SO_PEERCRED)
+    uid_t uid = 0;         ///< the peer's
+    pid_t pid_here = 0;    ///< the peer's, where the agent runs; 0: not known
     std::int64_t pid = 0;  ///< the container process's, as the peer sees it
     std::string container; ///< the state's "id"
     std::string metadata;
@@ -26,7 +27,10 @@ struct Subject {
     /// The calls that clone2-shim's filter traps; nullopt: this is not clone2-shim.
     std::optional<CallTable> calls;
 
-    /// "container \"web\" (uid 0, pid 4711 there)", printable.
+    /// For the log: the container's id, or "clone2-shim 4711" with the pid here, which is its
+    /// program's: two sandboxes of one user can have the same pid inside.
+    [[nodiscard]] std::string id() const;
+    /// For messages: "container \"web\" (uid 0, pid 4711 there)", printable.
     [[nodiscard]] std::string name() const;
 };
 

@@ -59,8 +59,8 @@ public:
     /// concern that listener. `fd`: its former number. May add listeners.
     virtual void ended(int /*fd*/) {}
 
-    /// The peer that handed its listeners over, as the log has it: a container's id. Empty: there
-    /// is no peer, as for the wrapper's PROGRAM.
+    /// The peer that handed its listeners over, as the log has it: a container's id, or
+    /// "clone2-shim 4711". Empty: there is no peer, as for the wrapper's PROGRAM.
     [[nodiscard]] virtual std::string peer() const { return {}; }
     /// The same for messages: 'container "web" (uid 0, pid 4711 there)'.
     [[nodiscard]] virtual std::string peer_name() const { return {}; }

@@ -183,6 +183,7 @@ TEST_CASE("subject: survives encoding and decoding, even invalid UTF-8")
 {
     Subject subject;
     subject.uid = 4294967294;
+    subject.pid_here = 4711;
     subject.pid = -5;
     subject.container = "a\"b\\\n";
     subject.metadata = "clone2-shim nr=337";
@@ -191,6 +192,7 @@ TEST_CASE("subject: survives encoding and decoding, even invalid UTF-8")
     const auto back = decode_subject(encode_subject(subject));
     REQUIRE(back.has_value());
     CHECK(back->uid == subject.uid);
+    CHECK(back->pid_here == subject.pid_here);
     CHECK(back->pid == subject.pid);
     CHECK(back->container == subject.container);
     CHECK(back->metadata == subject.metadata);
@@ -210,6 +212,11 @@ TEST_CASE("subject: its name is printable")
     CHECK(subject.name() == "container \"\\x1b\\x22x\" (uid 0, pid 0 there)");
     subject.container = std::string(1000, 'x');
     CHECK(subject.name().size() < 128);
+    subject.calls = CallTable::parse("387");
+    CHECK(subject.name() == "clone2-shim (uid 0, pid 0 there)");
+    subject.pid_here = 4711;
+    CHECK(subject.name() == "clone2-shim 4711 (uid 0, pid 0 there)");
+    CHECK(subject.id() == "clone2-shim 4711");
 }
 
 TEST_CASE("passed descriptors: sd_listen_fds(3)")

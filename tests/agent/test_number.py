@@ -74,7 +74,8 @@ class Shim(harness.Case):
     REPORT = "a stricter filter of its sandbox refuses clone2's number: "
 
     def shim(self, agent, rules, *options, program=("echo", "ran")):
-        return harness.run([*harness.refusing(*rules), SHIM, *options, "--socket", agent.path, "--", *program])
+        return harness.run([*harness.refusing(*rules), SHIM, *options, "--socket", agent.path, "--",
+                            *program])
 
     def test_warns_and_the_agent_says_who(self):
         for number, (how, text) in enumerate((("1", "387 with EPERM"),
@@ -85,7 +86,7 @@ class Shim(harness.Case):
                 result = self.shim(agent, [f"387={how}"])
                 self.expect(result, 0, out="ran\n", err=self.NOTICE + text)
                 agent.says(self.REPORT + text)
-                self.assertRegex(agent.err(), rf"clone2-shim \(uid 0, pid \d+ there\): {self.REPORT}")
+                self.assertRegex(agent.err(), rf"clone2-shim (\d+) \(uid 0, pid \1 there\): {self.REPORT}")
                 self.assertEqual(agent.end(), 0)
                 self.assertIn("clone2 calls: 0\n", agent.err())
 
