@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 
 import agents
@@ -128,6 +129,18 @@ class Policy(harness.Case):
         agent = self.agent({"match": {"metadata": "clone2-shim*"}, "pids": [7000]})
         agent.serves()
         self.assertEqual(harness.calls(agent.shim(harness.CALL, "7001").out), ["EPERM"])
+
+    def test_shim_as_the_documents_have_it(self):
+        for document in ("supervisor/man/clone2-policy.5", "examples/systemd/README.md"):
+            with open(os.path.join(os.path.dirname(agents.EXAMPLES), document)) as file:
+                texts = re.findall(r"(?:`|Dq )(clone2-shim nr=[^` \n]*)", file.read())
+            self.assertTrue(texts)
+            for number, text in enumerate(texts):
+                with self.subTest(document=document, text=text):
+                    policy = self.write({"match": {"metadata": text}, "pids": [7000]})
+                    agent = Agent(self, "--policy", policy,
+                                  name=f"{os.path.basename(document)}{number}")
+                    agent.serves()
 
 
 # This many threads call at once, each once; the children sleep.
