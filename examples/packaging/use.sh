@@ -44,7 +44,7 @@ agent=$(sed -n 's/^ExecStart=\(.*\) [$]CLONE2_OPTIONS$/\1/p' \
     /lib/systemd/system/clone2-supervise.service)
 $agent &
 tries=100
-until [ -S /run/clone2-supervise/agent.sock ]; do
+until clone2-shim --check=agent >/dev/null; do
     tries=$((tries - 1))
     [ "$tries" -gt 0 ] || fail "the agent does not listen"
     sleep 0.2

@@ -39,7 +39,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="clone2-conf.") as directory:
         socket = os.path.join(directory, "agent.sock")
         agent = subprocess.Popen([harness.SUPERVISE, "--listen", socket], stdin=subprocess.DEVNULL)
-        if not agents.procs.wait_for(lambda: os.path.exists(socket), 60):
+        if not agents.procs.wait_for(lambda: harness.accepts(socket), 60):
             sys.exit("the agent did not start")
         status = subprocess.run(command(way, directory, socket, harness.CONFORMANCE_STATIC),
                                 stdin=subprocess.DEVNULL).returncode

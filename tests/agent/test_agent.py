@@ -335,17 +335,13 @@ class Serving(harness.Case):
         path = self.path("inner.sock")
         child = self.start("unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
                            harness.SUPERVISE, "--listen", path, stderr=open(self.path("e"), "w"))
-        self.wait(lambda: os.path.exists(path), "the agent's socket")
-        result = self.wait(lambda: self.retry(path), "a connection")
+        self.wait(lambda: harness.accepts(path), "the agent")
+        result = harness.run([agents.SHIM, "--socket", path, harness.CALL, "7000"])
         self.assertEqual(harness.calls(result.out), ["EPERM"], result)
         self.wait(lambda: "can't see" in self.read("e"), "its reason")
         self.assertIn("hostPID", self.read("e"))
         child.kill()
         self.finish(child)
-
-    def retry(self, path):
-        result = harness.run([agents.SHIM, "--socket", path, harness.CALL, "7000"])
-        return None if result.status == 125 else result
 
 
 class Start(harness.Case):
@@ -401,7 +397,7 @@ class Log(harness.Case):
                 os.close(writer)
         command = ["sh", "-c", 'exec "$@" 2>"$0"', self.path("err")]
         agent = Agent(self, "--log", self.path("log"), "--stats", wait=False, command=command)
-        self.wait(lambda: os.path.exists(agent.path), "the socket")
+        self.wait(lambda: harness.accepts(agent.path), "the agent")
         for _ in range(3):
             agent.serves()
         self.assertEqual(agent.end(), 0)

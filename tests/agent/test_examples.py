@@ -143,7 +143,7 @@ class Crun(Runtime):
         agent, *lines = block.replace("build/", harness.BUILD + "/").splitlines()
         # In mounts of its own, where /run is empty.
         script = "mount -t tmpfs none /run\n" + agent + "\n" + \
-                 "while ! [ -S /run/clone2-supervise/agent.sock ]; do sleep 0.1; done\n" + \
+                 f"until {agents.SHIM} --check=agent >/dev/null; do sleep 0.1; done\n" + \
                  "\n".join(lines) + "\nstatus=$?; kill $!; exit $status\n"
         result = harness.run(["sh", "-c", script], preexec_fn=own_mounts,
                              cwd=os.path.dirname(os.path.normpath(EXAMPLES)))
@@ -239,7 +239,7 @@ class Systemd(harness.Case):
         child = self.start("setpriv", "--no-new-privs", f"--bounding-set=-all,{kept}",
                            harness.SUPERVISE, "--listen", path, "--allow-uid",
                            str(harness.NOBODY))
-        self.wait(lambda: os.path.exists(path), "the agent's socket")
+        self.wait(lambda: harness.accepts(path), "the agent")
         shim, call = self.public_copy(agents.SHIM), self.public_copy(harness.CALL)
         for words in ([], ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups"],
                       ["unshare", "--user", "--map-root-user", "--pid", "--fork"]):

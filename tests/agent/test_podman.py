@@ -184,7 +184,7 @@ class Kube(Case):
             "--security-opt=seccomp=unconfined", "-v", "/run/clone2-supervise:/run/clone2-supervise",
             "registry.example/clone2-supervise:1.0.0", *command)
         self.expect(started, 0)
-        self.wait(lambda: os.path.exists("/run/clone2-supervise/agent.sock"), "the agent")
+        self.wait(lambda: harness.accepts("/run/clone2-supervise/agent.sock"), "the agent")
         self.expect(self.play(self.example("pod.yaml")), 0)
         self.assertEqual(self.logs("restore-main"), "images in /images\npid 77 status 0\n",
                          self.podman.run("logs", "agent").err)

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -81,6 +82,16 @@ def is_root():
     """Real root: in the initial user namespace, not in one created for this test."""
     with open("/proc/self/uid_map") as f:
         return os.geteuid() == 0 and f.read().split() == ["0", "0", "4294967295"]
+
+
+def accepts(path):
+    """Whether connections are accepted at this socket. Its file is there before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def refusing(*rules):

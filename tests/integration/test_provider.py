@@ -21,7 +21,7 @@ class Provider(harness.Case):
         # The agent's peers have their own numbers: 387 can't be passed on, 500 can if the kernel
         # has clone2.
         agent = self.start(harness.SUPERVISE, "--listen", self.path("socket"), "-n", "500")
-        self.wait(lambda: os.path.exists(self.path("socket")), "the agent")
+        self.wait(lambda: harness.accepts(self.path("socket")), "the agent")
         for nr in ("387", "500"):
             result = harness.run([harness.SHIM, "--socket", self.path("socket"), "--nr", nr, "--",
                                   harness.CALL, "-n", nr, "7000"])
