@@ -125,30 +125,61 @@ static void stop(int number)
     __atomic_store_n(&state->stop, 1, __ATOMIC_SEQ_CST);
 }
 
-// Where each thread of a process that hangs is: "tid state kernel-function system-call".
+// The first line of a file in /proc that begins with `start`, or "-".
+static void print_line(const char *path, const char *start)
+{
+    char line[128];
+    FILE *file = fopen(path, "r");
+    while (file != NULL) {
+        if (fgets(line, sizeof line, file) == NULL) {
+            fclose(file);
+            file = NULL;
+        } else if (strncmp(line, start, strlen(start)) == 0) {
+            fclose(file);
+            printf(" %.*s", (int)strcspn(line, "\n"), line);
+            return;
+        }
+    }
+    printf(" -");
+}
+
+// What a thread, or a whole process, that hangs is doing.
+static void print_task(const char *what, const char *folder)
+{
+    static const char *const parts[][2] = {{"status", "Pid:"},       {"status", "State:"},
+                                           {"status", "TracerPid:"}, {"status", "SigPnd:"},
+                                           {"status", "ShdPnd:"},    {"wchan", ""},
+                                           {"syscall", ""},          {"stack", ""}};
+    printf("endure: %s", what);
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", folder, parts[i][0]);
+        print_line(path, parts[i][1]);
+    }
+    printf("\n");
+}
+
+// All threads of a process, and all their children.
 static void print_threads(pid_t pid)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
     for (struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;) {
-        static const char *const files[] = {"stat", "wchan", "syscall"};
         if (task->d_name[0] == '.') {
             continue;
         }
-        printf("endure: thread");
-        for (unsigned i = 0; i < sizeof files / sizeof files[0]; i++) {
-            char line[128] = "-";
-            snprintf(path, sizeof path, "/proc/%d/task/%.20s/%s", (int)pid, task->d_name, files[i]);
-            FILE *file = fopen(path, "r");
-            if (file != NULL) {
-                line[fread(line, 1, i == 0 ? 40 : sizeof line - 1, file)] = '\0';
-                line[strcspn(line, "\n")] = '\0';
-                fclose(file);
-            }
-            printf(" %s", line);
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s", (int)pid, task->d_name);
+        print_task("thread", path);
+        snprintf(path, sizeof path, "/proc/%d/task/%.20s/children", (int)pid, task->d_name);
+        FILE *children = fopen(path, "r");
+        for (int child; children != NULL && fscanf(children, "%d", &child) == 1;) {
+            snprintf(path, sizeof path, "/proc/%d", child);
+            print_task("child", path);
         }
-        printf("\n");
+        if (children != NULL) {
+            fclose(children);
+        }
     }
     if (tasks != NULL) {
         closedir(tasks);
