@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -170,6 +171,35 @@ std::string advice_for(TrappedCall call)
     return advice;
 }
 
+/// Why an agent was not reached.
+struct Unreached {
+    const char *call;
+    int err;
+    bool at_path; ///< no agent accepts us there; else there may be one
+};
+
+std::optional<Unreached> connect_agent(const std::string &path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        return Unreached{"connect", ENAMETOOLONG, true};
+    }
+    path.copy(address.sun_path, path.size());
+    const Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!socket) {
+        return Unreached{"socket", errno, false};
+    }
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) ==
+        0) {
+        return std::nullopt;
+    }
+    constexpr std::array at_path{ENOENT, ECONNREFUSED, ENOTDIR, ELOOP, EPROTOTYPE, EACCES};
+    const int err = errno;
+    return Unreached{"connect", err,
+                     std::find(at_path.begin(), at_path.end(), err) != at_path.end()};
+}
+
 } // namespace
 
 Feature number_feature(const TrappedCall &call)
@@ -219,21 +249,22 @@ Feature agent_feature(const std::optional<std::string> &path)
     const char *const variable = std::getenv("CLONE2_SOCKET");
     const std::string where =
         path.value_or(variable != nullptr && *variable != 0 ? variable : default_socket);
-    Feature feature{"agent", false, false, "", ""};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    where.copy(address.sun_path, sizeof address.sun_path - 1);
-    const Fd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    feature.present =
-        ::connect(socket.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0;
-    if (feature.present) {
-        feature.found = "an agent accepts connections at " + printable(where);
-        feature.consequence = "clone2-shim can run programs here";
-    } else {
-        feature.found = "none at " + printable(where) + " (" + errno_name(errno) + ")";
-        feature.consequence = "clone2-shim needs an agent (clone2-supervise --listen)";
+    const std::optional<Unreached> failed = connect_agent(where);
+    if (!failed) {
+        return {"agent", true, false, "an agent accepts connections at " + printable(where),
+                "clone2-shim can run programs here"};
     }
-    return feature;
+    // In the words of clone2-shim.
+    const std::string error = errno_name(failed->err);
+    if (!failed->at_path) {
+        return {"agent", false, false,
+                "can't connect to " + printable(where) + " (" + failed->call + ": " + error + ")",
+                "it could not be found out whether an agent is there"};
+    }
+    return {"agent", false, false, "none at " + printable(where) + " (" + error + ")",
+            failed->err == EACCES
+                ? "if an agent listens there, it must allow this user (--allow-uid)"
+                : "clone2-shim needs an agent (clone2-supervise --listen)"};
 }
 
 } // namespace clone2::cli

@@ -326,6 +326,27 @@ class Check(harness.Case):
                     self.assertEqual(self.found(line), known[line.split()[0]], ours)
                 self.assertEqual("--no-new-privs" in before, "is set already" in ours.out, ours)
 
+    def test_the_same_words_about_no_agent(self):
+        Agent(self)
+        too_long = "/" + "x" * 200
+        os.mkdir(self.path("closed"), 0o700)
+        shim, supervise = self.public_copy(SHIM), self.public_copy(harness.SUPERVISE)
+        nobody = ["setpriv", f"--reuid={harness.NOBODY}", "--clear-groups"]
+        for path, before, found in ((self.path("nosuch"), [], "none at PATH (ENOENT)"),
+                                    (self.path("agent.err") + "/x", [], "none at PATH (ENOTDIR)"),
+                                    (too_long, [], "none at PATH (ENAMETOOLONG)"),
+                                    (self.path("closed/x"), nobody, "none at PATH (EACCES)"),
+                                    (self.path("agent.sock"), harness.refusing("42=1"),
+                                     "can't connect to PATH (connect: EPERM)"),
+                                    (self.path("agent.sock"), harness.refusing("41=13"),
+                                     "can't connect to PATH (socket: EACCES)")):
+            with self.subTest(found):
+                ours = harness.run([*before, shim, "--check=agent", "--socket", path], cwd="/")
+                self.expect(ours, 1, out=found.replace("PATH", path) + ": ")
+                theirs = harness.run([*before, supervise, "--check=agent", "--listen", path],
+                                     cwd="/")
+                self.assertEqual(ours.out.split(), self.expect(theirs, 1).out.split())
+
     def test_one_feature(self):
         for words in (["nesting"], ["-n", "500", "nesting"]):
             self.assertRegex(self.expect(self.check(*words), 0).out, r"\Anesting +yes .*\n\Z")
