@@ -142,13 +142,7 @@ class Agent:
 
     def threads_in(self, number):
         """How many of its threads are in this system call now."""
-        found = 0
-        for tid in tracing.tasks(self.pid):
-            try:
-                found += tracing.system_call(self.pid, tid) == str(number)
-            except FileNotFoundError:  # it has ended
-                pass
-        return found
+        return tracing.threads_in(self.pid, number)
 
     def reads_memory(self):
         """Whether one of its threads is reading a target's memory now."""

@@ -79,6 +79,12 @@ def alive(pid):
     return bool(p) and not p.ended
 
 
+def has_stopped(pid):
+    """Whether all its threads have stopped. After a SIGSTOP some may still run for a while."""
+    return all(p is None or p.state in "TZX"
+               for p in (get(f"{pid}/task/{tid}") for tid in os.listdir(f"/proc/{pid}/task")))
+
+
 def is_exiting(pid):
     """Whether the process is exiting (PF_EXITING) or gone."""
     p = get(pid)

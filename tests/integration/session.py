@@ -66,11 +66,12 @@ class Calls:
         """Calls, failures and ENOSYS so far."""
         return harness.counters(self.file) or (0, 0, 0)
 
-    def advance(self, case, by=20, seconds=harness.RUN_SECONDS):
+    def advance(self, case, by=20):
         """Waits until it has made this many more calls."""
         goal = self.counters()[0] + by
-        case.wait(lambda: self.counters()[0] >= goal or not procs.alive(self.pid),
-                  f"{by} more calls of {self.pid}", seconds)
+        while (made := self.counters()[0]) < goal and procs.alive(self.pid):
+            case.wait(lambda: self.counters()[0] > made or not procs.alive(self.pid),
+                      f"call {made + 1} of {self.pid}")
         case.assertGreaterEqual(self.counters()[0], goal, f"{self.pid} ended early")
 
 

@@ -43,6 +43,7 @@ class Killed(harness.Case):
             text = f"{what}\n{self.read('out')}{self.read('err')}"
             match = re.search(r"endure: (\d+) calls, (\d+) ENOSYS", text)
             if not match and status == 125 and not self.read("out"):
+                self.wait_gone()
                 continue  # killed before PROGRAM existed: the wrapper reports its own failure
             self.assertTrue(match, text)
             calls += int(match.group(1))
@@ -58,7 +59,10 @@ class Killed(harness.Case):
 
     @staticmethod
     def running():
-        return procs.named("clone2-conforma")
+        """PROGRAM, for when the command has ended. It and the reaper have the command's name at
+        first."""
+        return [p for p in procs.everything() if not p.ended and p.comm in (
+            "clone2-conforma", procs.REAP, procs.COMMAND)]
 
     def wait_gone(self):
         self.wait(lambda: not self.running(), "the targets' end")
@@ -97,9 +101,19 @@ class Killed(harness.Case):
                 except ProcessLookupError:
                     pass
             self.finish(child)
-            for p in procs.named("clone2-call"):
-                os.kill(p.pid, signal.SIGTERM)
-            self.wait(lambda: not procs.named("clone2-call"), "targets that can be ended")
+            self.wait(self.end_calls, "targets that can be ended")
+
+    def end_calls(self):
+        """Whether none is left. PROGRAM and the reaper have the command's name at first."""
+        left = [p for p in procs.everything() if not p.ended and p.comm in (
+            "clone2-call", procs.REAP, procs.COMMAND)]
+        for p in left:
+            if p.comm == "clone2-call":
+                try:
+                    os.kill(p.pid, signal.SIGTERM)
+                except ProcessLookupError:
+                    pass
+        return not left
 
 
 class Afterwards(harness.Case):

@@ -31,13 +31,16 @@ class DieWithParent(harness.Case):
     def running(self):
         return [p for p in self.sleepers() if p.state != "T"]
 
+    def stopped(self):
+        return [p for p in procs.everything() if p.state == "T" and p.comm in ("sh", "sleep")]
+
     def start_tree(self, *options, end="sleep 1000"):
         """A parent, the wrapper and its tree. Returns the pids of the first two."""
         parent = self.start(harness.PYTHON, "-S", "-c", PARENT, harness.SUPERVISE, *options, "--",
                             "sh", "-c", TREE + f"echo $$ >{self.path('begun')}\n" + end)
         self.addCleanup(parent.stderr.close)
         self.wait(lambda: self.read("begun").endswith("\n") and
-                  len(self.running()) >= SLEEPERS, "the tree")
+                  len(self.running()) >= SLEEPERS and self.stopped(), "the tree")
         # PROGRAM's tree has its own pids in a new namespace, and ours as well.
         wrapper = self.wait(lambda: [p for p in procs.named(procs.COMMAND)
                                      if p.ppid == parent.pid], "the wrapper")[0]
@@ -112,7 +115,7 @@ class DieWithParent(harness.Case):
         parent, wrapper = self.start_tree()
         os.kill(wrapper, signal.SIGKILL)
         parent.wait(harness.RUN_SECONDS)
-        reaper = procs.named(procs.REAP)[0].pid
+        reaper = self.wait(lambda: procs.named(procs.REAP), "the reaper")[0].pid
         # The reaper leaves the job when it has seen that.
         self.wait(lambda: procs.get(reaper).session == reaper, "the reaper to notice")
         self.wait(lambda: len(self.running()) == SLEEPERS + 1, "the tree and PROGRAM's last")
@@ -121,7 +124,7 @@ class DieWithParent(harness.Case):
         parent, _ = self.start_tree("--die-with-parent", end=self.held_end())
         self.let_end()
         self.assertEqual(parent.wait(harness.RUN_SECONDS), 0)
-        reaper = procs.named(procs.REAP)[0].pid
+        reaper = self.wait(lambda: procs.named(procs.REAP), "the reaper")[0].pid
         self.wait(lambda: procs.get(reaper).session == reaper, "the reaper to leave the job")
         self.assertEqual(len(self.running()), SLEEPERS)
 

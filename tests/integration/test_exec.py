@@ -36,9 +36,9 @@ class Exec(harness.Case):
         with open(fifo, "w") as order:
             order.write(f"{area:x}\n")
         self.assertEqual(child.stdout.readline(), "mapped\n")
+        held.finish_call()
         held.let_go()
-        self.wait(lambda: all(tracing.system_call(serving, tid) != str(PTRACE)
-                              for tid in tracing.tasks(serving)), "the end of that")
+        self.wait(lambda: tracing.threads_in(serving, PTRACE) == 0, "the end of that")
         child.stdin.write("\n")
         child.stdin.close()
         self.assertEqual(child.stdout.readline(), "clean\n")

@@ -23,12 +23,13 @@ class Threads(harness.Case):
         target = procs.named(os.path.basename(FIRST_CALLS)[:15])[0].pid
         server = session.server(self)
         os.kill(server, signal.SIGSTOP)
+        self.wait(lambda: procs.has_stopped(server), "the stop")
         child.stdin.write("\n")
         child.stdin.flush()
         self.wait(lambda: sum(tracing.system_call(target, tid) == NR
                               for tid in tracing.tasks(target)) == count, "all to call")
         os.kill(server, signal.SIGCONT)
-        out, _ = child.communicate(timeout=harness.RUN_SECONDS)
+        out, _ = child.communicate()
         self.assertEqual((out, child.returncode), (f"served {count}\n", 0))
 
     def test_more_than_are_booted_at_once(self):

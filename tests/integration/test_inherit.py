@@ -152,8 +152,10 @@ class Inherit(harness.Case):
 
     def test_process_titles(self):
         # ps(1) tells the wrapper's processes apart, and shows whose they are.
-        program = "for n in serve reap; do cat /proc/$(pgrep -x clone2-$n)/cmdline; done; " \
-                  "cat /proc/self/cmdline"
+        # PROGRAM may run before the reaper has its title.
+        program = "for n in serve reap; do " \
+                  "until grep -q ^clone2-$n /proc/$(pgrep -x clone2-$n)/cmdline; do sleep 0.1; done; " \
+                  "cat /proc/$(pgrep -x clone2-$n)/cmdline; done; cat /proc/self/cmdline"
         self.need_command("pgrep")
         for options in ((), ("--wait-all",)):
             result = harness.supervise(*options, "--", "sh", "-c", program)

@@ -57,6 +57,7 @@ class Jobs(terminal.Case):
         sleep = self.program("sleep")
         t.key("Z")
         t.expect(r"Stopped")
+        t.expect(r"READY\$ ")
         self.stopped("sleep")
         return t, sleep.pgrp, sleep.pid, procs.named(procs.REAP)[0].pid
 
@@ -64,6 +65,7 @@ class Jobs(terminal.Case):
         """The same, running in the background."""
         t, job, sleep, reaper = self.stopped_job(*options)
         t.send("bg\n")
+        t.expect(r"READY\$ ")
         self.going_on(sleep, job)
         self.handed_on(job)
         return t, job, sleep, reaper
@@ -75,7 +77,8 @@ class Jobs(terminal.Case):
         self.assertEqual(t.last_status(), 130)
 
     def ended(self, t, status):
-        """The wrapper ends by itself, and the shell receives this status."""
+        """The wrapper ends by itself, and the shell receives this status. The shell must be at its
+        prompt before: else it reports the end by itself, and forgets the job."""
         self.wait(lambda: not procs.named(procs.COMMAND), "the wrapper's end")
         t.send("wait %1\n")
         self.assertEqual(t.last_status(), status)
@@ -94,6 +97,7 @@ class Jobs(terminal.Case):
                 self.handed_on(t.foreground())
                 os.kill(sleep.pid, signal.SIGSTOP)
                 t.expect("Stopped")
+                t.expect(r"READY\$ ")
                 os.kill(sleep.pid, signal.SIGKILL)
                 self.ended(t, 137)
 
@@ -202,6 +206,7 @@ class Jobs(terminal.Case):
         t.expect("READY\n")
         os.killpg(program.pgrp, signal.SIGSTOP)
         t.expect("Stopped")
+        self.wait(lambda: procs.get(program.pid).state == "T", "the stop")
         self.wait(lambda: procs.get(reaper).state == "S", "the news of the stop")
         tracing.hold(reaper)
         t.send("fg\n")

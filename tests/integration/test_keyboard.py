@@ -84,7 +84,6 @@ class Keyboard(terminal.Case):
         # SIGTTOU goes to the whole process group: the wrapper must not stop twice.
         t = terminal.shell(self)
         t.send("stty tostop; $S -- sh -c 'echo wri''tten; exit 5' &\n")
-        t.expect(r"READY\$ ")
         self.stopped("sh")
         t.send("\n")
         t.expect(r"Stopped")

@@ -77,7 +77,7 @@ class Limits(harness.Case):
                     self.assertRegex(result.err, r"^clone2-supervise: \S+\(.*\): Too many open files "
                                                  rf"\(ulimit -n is {most}\)\n$")
                     self.assertLess(most, 16, result)
-                self.assertEqual(procs.named("clone2-supervise"), [], result)
+                self.assertEqual(procs.named(procs.COMMAND), [], result)
                 self.assertEqual(procs.named(procs.SERVE), [], result)
 
     def test_processes(self):

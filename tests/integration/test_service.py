@@ -216,10 +216,12 @@ class Cost(harness.Case):
         self.assertEqual(len(s.call("-r 20")), 20)
         pids = [server(self)] + [p.pid for p in procs.everything()
                                  if p.comm in (procs.REAP, procs.COMMAND)]
-        time.sleep(0.5)  # let it become idle
-        before = [procs.get(pid).ticks for pid in pids]
-        time.sleep(2)
-        self.assertEqual([procs.get(pid).ticks for pid in pids], before)
+
+        def idle():
+            before = [procs.get(pid).ticks for pid in pids]
+            time.sleep(2)
+            return [procs.get(pid).ticks for pid in pids] == before
+        self.wait(idle, "two seconds without any work")
 
     def test_memory_does_not_grow_with_calls(self):
         s = Session(self)
@@ -241,7 +243,8 @@ class Cost(harness.Case):
         before, descriptors = procs.rss_kib(pid), len(os.listdir(f"/proc/{pid}/fd"))
         many(400)
         self.assertLess(procs.rss_kib(pid), before + 2048)
-        self.assertLessEqual(len(os.listdir(f"/proc/{pid}/fd")), descriptors + 2)
+        self.wait(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= descriptors + 2,
+                  f"the descriptors of those that have ended to be closed, to {descriptors}")
 
 
 if __name__ == "__main__":

@@ -115,7 +115,8 @@ class Forwarding(harness.Case):
 
     def held(self, child):
         """The wrapper and the reaper, in both orders."""
-        return child.pid, procs.named(procs.REAP)[0].pid
+        # PROGRAM may run before the reaper has its name.
+        return child.pid, self.wait(lambda: procs.named(procs.REAP), "the reaper")[0].pid
 
     def test_to_the_group_while_one_is_held(self):
         # If one of them is late, it sees fewer standard signals than PROGRAM got. No signal may be

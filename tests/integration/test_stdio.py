@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import time
 
 import harness
 
@@ -50,7 +49,7 @@ class Leftovers(harness.Case):
     def test_command_substitution_returns(self):
         result = harness.run(["sh", "-c", SHELL_TAKES, "sh", harness.SUPERVISE])
         self.assertEqual(result.out, "[hi]\n", result)
-        self.assertTrue(harness.procs.named("sleep"), "the background process is gone")
+        self.wait(lambda: harness.procs.named("sleep"), "the background process")
 
     def test_also_with_verbose_log_to_stderr(self):
         # The user lets the log hold stderr open; stdout must end anyway.
@@ -166,7 +165,6 @@ class Descriptors(harness.Case):
         child = self.start(harness.SUPERVISE, "--", "sleep", "1000", stdin=subprocess.PIPE,
                            stdout=subprocess.PIPE)
         self.wait(lambda: harness.procs.named("sleep"), "PROGRAM")
-        time.sleep(0.2)
         pipes = [os.readlink(f"/proc/self/fd/{stream.fileno()}")
                  for stream in (child.stdin, child.stdout)]
         for server in harness.procs.named(harness.procs.SERVE):

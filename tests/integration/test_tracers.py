@@ -40,8 +40,7 @@ class TracedTarget(harness.Case):
     def test_tracer_comes_and_goes(self):
         child = subprocess.Popen([harness.SUPERVISE, "--", harness.CALL, "-r", "0", "-i", "1", "-q",
                                   "-o", self.path("n")], stdin=subprocess.DEVNULL)
-        caller = self.wait(lambda: procs.named("clone2-call"), "the target")
-        caller = [p for p in caller if procs.get(p.ppid).comm == procs.REAP][0]
+        caller = self.program()
         for _ in range(5):
             before = self.counters()[1]
             # A thread has one tracer: strace gives up if the supervisor is first.
@@ -59,6 +58,13 @@ class TracedTarget(harness.Case):
             self.assertLess(self.counters()[1], failures + 10, "still refused")
         os.kill(caller.pid, signal.SIGTERM)
         self.assertEqual(self.finish(child), -signal.SIGTERM)
+
+    def program(self):
+        """PROGRAM, not its children. It may run before the reaper, its parent, has its name."""
+        def found():
+            reapers = [p.pid for p in procs.named(procs.REAP)]
+            return [p for p in procs.named("clone2-call") if p.ppid in reapers]
+        return self.wait(found, "the target")[0]
 
     def counters(self):
         return harness.counters(self.path("n")) or (0, 0, 0)
@@ -89,8 +95,7 @@ class TracedTarget(harness.Case):
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdout.readline()
         child.stdout.readline()
-        caller = [p for p in procs.named("clone2-call")
-                  if procs.get(p.ppid).comm == procs.REAP][0]
+        caller = self.program()
         result = harness.run(["gdb", "--batch", "-p", str(caller.pid), "-ex", "bt"])
         self.assertIn("main", result.out, result)
         child.communicate(timeout=60)

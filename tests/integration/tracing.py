@@ -44,6 +44,17 @@ def system_call(pid, tid):
         return file.read().split()[0]
 
 
+def threads_in(pid, number):
+    """How many threads of this process are in this system call now."""
+    found = 0
+    for tid in tasks(pid):
+        try:
+            found += system_call(pid, tid) == str(number)
+        except (FileNotFoundError, ProcessLookupError):
+            pass  # it has ended
+    return found
+
+
 def arguments(pid, tid):
     """The arguments of that call."""
     with open(f"/proc/{pid}/task/{tid}/syscall") as file:
@@ -109,7 +120,10 @@ class Before:
 
     def let_go(self):
         for tid, number in self.traced.items():
-            if number is None:
-                _request(INTERRUPT, tid)
-                number = _signal(os.waitpid(tid, WALL)[1])
-            let_go(tid, number)
+            try:
+                if number is None:
+                    _request(INTERRUPT, tid)
+                    number = _signal(os.waitpid(tid, WALL)[1])
+                let_go(tid, number)
+            except ProcessLookupError:
+                continue  # it has ended
