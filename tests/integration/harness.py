@@ -321,12 +321,23 @@ def _forget_ignored():
             signal.signal(number, signal.SIG_DFL)
 
 
+def _leave_low_pids_free():
+    """Without this, automatic pids would one day arrive at those that tests choose, 7000 for
+    example."""
+    try:
+        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write("20000")
+    except OSError:
+        pass  # the kernel can't (CONFIG_CHECKPOINT_RESTORE), or has not so many
+
+
 def own_namespace():
     """Returns in a child of the init of a new pid namespace."""
     _forget_ignored()
     if os.environ.get("CLONE2_TEST_NAMESPACE") != "1":
         _enter_namespace()
     if os.getpid() == 1:
+        _leave_low_pids_free()
         _be_init()
     if not os.access(SUPERVISE, os.X_OK):
         print(f"{SUPERVISE}: missing; build it or set CLONE2_SUPERVISE")
