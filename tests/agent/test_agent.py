@@ -25,12 +25,17 @@ OPENAT = 257  # x86-64
 class Whose(harness.Case):
     """Each line says whose call it was."""
 
+    def record(self):
+        """The log's only line. A call does not wait long for it."""
+        self.wait(lambda: self.read("log").endswith("\n"), "a line in the log")
+        return json.loads(self.read("log"))
+
     def test_log(self):
         agent = Agent(self, "--log", self.path("log"), "--log-format=json")
         target = Target(self)
         target.give(agent, container="web")
         self.assertEqual(target.call(7000), 7000)
-        record = json.loads(self.read("log").splitlines()[-1])
+        record = self.record()
         self.assertEqual((record["uid"], record["peer"], record["child_here"]),
                          (os.geteuid(), "web", 7000))
 
@@ -39,7 +44,7 @@ class Whose(harness.Case):
         agent = Agent(self, "--log", self.path("log"), "--log-format=json")
         result = agent.shim("unshare", "--pid", "--fork", "sh", "-c", f"{harness.CALL} 77; true")
         self.expect(result, 0, out="pid 77")
-        record = json.loads(self.read("log").splitlines()[-1])
+        record = self.record()
         self.assertEqual(record["result"], 77)
         self.assertRegex(record["peer"], r"\Aclone2-shim \d+\Z")
         self.need("pid translation (6.11)", "child_here" in record)
@@ -380,6 +385,7 @@ class Log(harness.Case):
         agent.child.send_signal(signal.SIGHUP)
         self.wait(lambda: os.path.exists(self.path("log")), "the new file")
         agent.serves()
+        self.wait(lambda: self.read("log"), "the second line")
         self.assertEqual([self.read(name).count("\n") for name in ("log.1", "log")], [1, 1])
         self.assertEqual(agent.end(), 0)
 
@@ -459,8 +465,9 @@ class Messages(harness.Case):
         agent.serves()
         agent.says(" planned: clone3(SIGCHLD, set_tid {7000})")
         for stage in ("received", "read", "slot", "redirected", "reported", "answered"):
-            self.assertRegex(agent.err(), rf'\d+ "clone2-call" of clone2-shim (\d+) \(uid 0, pid \1 there\) '
-                             rf'\+\d+ us {stage}: ')
+            line = (rf'\d+ "clone2-call" of clone2-shim (\d+) \(uid 0, pid \1 there\) '
+                    rf'\+\d+ us {stage}: ')
+            self.wait(lambda: re.search(line, agent.err()), f"{line} in:\n{agent.err()}")
         self.assertEqual(agent.end(), 0)
 
     def test_no_stages_with_v_alone(self):

@@ -44,7 +44,8 @@ class Listener(Case):
 
     def served(self, *options):
         self.expect(self.run_call(*self.filter, *options), 0, out="pid 77 status 0")
-        self.assertRegex(self.agent.err(), r'peer="[0-9a-f]{64}".* = 77 ')
+        self.wait(lambda: re.search(r'peer="[0-9a-f]{64}".* = 77 ', self.agent.err()),
+                  "a line in the log")
 
     def test_by_profile(self):
         self.served("--security-opt", "seccomp=" + self.profile(listenerPath=self.agent.path))
