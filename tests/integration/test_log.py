@@ -388,7 +388,9 @@ class Rotation(harness.Case):
     def test_sighup_to_the_command(self):
         # PROGRAM gets it, too.
         session = self.rotated(lambda session: session.child.pid)
-        self.wait(lambda: os.path.exists(self.path("hup")), "PROGRAM's signal")
+        # A shell that waits for its next command runs no trap.
+        self.wait(lambda: session.ask("echo up") and os.path.exists(self.path("hup")),
+                  "PROGRAM's signal")
         self.assertEqual(session.end(), 0)
 
     def test_sighup_to_the_serving_process(self):

@@ -57,6 +57,8 @@ class Forwarding(harness.Case):
                                  stdin=subprocess.DEVNULL, preexec_fn=os.setpgrp)
         self.addCleanup(child.stdout.close)
         self.assertEqual(child.stdout.readline(), "ready\n")
+        # PROGRAM may run before the reaper watches what is sent to the group. Then it has its name.
+        self.wait(lambda: [p.pid for p in procs.named(procs.COMMAND)] == [child.pid], "the reaper")
         return child
 
     def each_once(self, send, child, numbers):
@@ -115,8 +117,7 @@ class Forwarding(harness.Case):
 
     def held(self, child):
         """The wrapper and the reaper, in both orders."""
-        # PROGRAM may run before the reaper has its name.
-        return child.pid, self.wait(lambda: procs.named(procs.REAP), "the reaper")[0].pid
+        return child.pid, procs.named(procs.REAP)[0].pid
 
     def test_to_the_group_while_one_is_held(self):
         # If one of them is late, it sees fewer standard signals than PROGRAM got. No signal may be
