@@ -146,6 +146,10 @@ class Case(unittest.TestCase):
         signal.signal(signal.SIGALRM, self._too_long)
         signal.alarm(self.limit)
 
+    def subTest(self, *args, **kw):
+        signal.alarm(self.limit)  # each of them may take so long
+        return super().subTest(*args, **kw)
+
     def _too_long(self, _signum, _frame):
         signal.alarm(5)  # again, in case the test catches it
         raise Hang(f"the test took more than {self.limit} s")
