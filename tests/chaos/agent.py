@@ -144,13 +144,13 @@ class Session:
     def _wait(self, condition, what):
         value = procs.wait_for(condition, PATIENCE)
         if not value:
-            raise Failure(f"waited {PATIENCE} s for {what}")
+            raise Failure(f"waited {PATIENCE} s for {what() if callable(what) else what}")
         return value
 
-    def _start_agent(self):
+    def _start_agent(self, plain=False):
         options = []
         for share, words in ((.4, ["--log", os.path.join(self.directory, "log")]), (.2, self.io_uring)):
-            if self.rng.random() < share:
+            if self.rng.random() < share and not plain:
                 options += words
         self.agent_count += 1
         self.agent = self.manager.start(f"agent{self.agent_count}", *options,
@@ -164,6 +164,9 @@ class Session:
         self.kills += number == signal.SIGKILL
 
     def _run(self):
+        self._start_agent(plain=True)
+        self.fresh = self.agent.fds()
+        self._end_agent(signal.SIGTERM)
         self._start_agent()
         for _ in range(self.rounds):
             while len(self.peers) < TARGETS:
@@ -218,11 +221,14 @@ class Session:
     def _check_agent(self):
         """Nothing is left of targets that have ended."""
         self._wait(lambda: not self.manager.names(), "an empty store")
-        descriptors, threads = self.agent.fds(), len(os.listdir(f"/proc/{self.agent.pid}/task"))
+        # What has ended is closed a little later.
+        self._wait(lambda: self.agent.fds() <= self.fresh + 2  # a log, and io_uring's own
+                   and len(os.listdir(f"/proc/{self.agent.pid}/task")) <= 10,
+                   lambda: f"an agent as at first, with {self.fresh} descriptors; now {self._open()}")
         self._end_agent(signal.SIGTERM)
-        self.agent_count += 1
-        self.agent = self.manager.start(f"agent{self.agent_count}", sockets=[self.listening])
-        fresh = self.agent.fds()
-        if descriptors > fresh + 2 or threads > 10:  # a log, and io_uring's own
-            raise Failure(f"{descriptors} descriptors, of a fresh agent {fresh}; {threads} threads")
-        self._end_agent(signal.SIGTERM)
+
+    def _open(self):
+        """What the agent has open, and its number of threads."""
+        files = f"/proc/{self.agent.pid}/fd"
+        names = sorted(os.readlink(os.path.join(files, name)) for name in os.listdir(files))
+        return f"{names}, {len(os.listdir(f'/proc/{self.agent.pid}/task'))} threads"
