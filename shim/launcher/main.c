@@ -2,7 +2,7 @@
 // clone2-shim: gives clone2 to a program inside a container or sandbox, where no supervisor can be
 // started. It installs the filter, hands its listener to an agent outside and executes the program.
 //
-// Freestanding: without a libc, one static file of a few KiB runs in any root file system and makes
+// Freestanding: without a libc, one small static file runs in any root file system and makes
 // only the system calls written here.
 #include "agent.h"
 #include "base/arch/native.h"
