@@ -38,12 +38,12 @@ public:
     [[nodiscard]] std::uint64_t total() const { return total_; }
     [[nodiscard]] std::uint64_t used() const { return used_; }
 
-    /// Adds `amount` even if it does not fit.
+    /// Adds `amount` even if it does not fit. Throws std::bad_alloc, and then adds nothing.
     void add(uid_t user, std::uint64_t amount)
     {
         if (amount != 0) {
-            used_ += amount;
             by_user_[user] += amount;
+            used_ += amount;
         }
     }
     void remove(uid_t user, std::uint64_t amount)

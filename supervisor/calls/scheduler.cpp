@@ -11,7 +11,6 @@
 #include <chrono>
 #include <exception>
 #include <limits>
-#include <vector>
 
 namespace clone2
 {
@@ -34,6 +33,11 @@ void Scheduler::add_listener(std::unique_ptr<Listener> listener,
     const auto served =
         std::make_shared<ServedListener>(loop_, std::move(listener), std::move(owner));
     const Lock lock(*this);
+    for (ServedListeners *const all : {&listeners_, &ready_, &waiting_}) {
+        if (all->capacity() <= listeners_.size()) {
+            all->reserve(2 * (listeners_.size() + 1));
+        }
+    }
     arm(served);
     listeners_.push_back(served);
 }
@@ -53,6 +57,13 @@ void Scheduler::arm(const std::shared_ptr<ServedListener> &served)
         make_ready(served);
     });
     served->armed = true;
+}
+
+void Scheduler::arm_again(const std::shared_ptr<ServedListener> &served)
+{
+    if (!succeeds([&] { arm(served); })) {
+        make_ready(served);
+    }
 }
 
 void Scheduler::make_ready(const std::shared_ptr<ServedListener> &served)
@@ -106,45 +117,69 @@ bool Scheduler::serve_next(Lock &lock)
 void Scheduler::postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
                          const Notification &notification)
 {
-    if (served->postponed < max_postponed_) {
-        try_later(served, notification);
+    if (served->postponed >= max_postponed_) {
+        (void)served->listener->answer(notification.id, -EAGAIN);
+    } else if (try_later(served, notification)) {
         ++served->postponed;
-    } else {
-        (void)PendingCall{*served->listener, notification}.answer(-EAGAIN);
     }
     call_is_through(lock, served);
 }
 
 /// Does not count it.
-void Scheduler::try_later(const std::shared_ptr<ServedListener> &served,
+bool Scheduler::try_later(const std::shared_ptr<ServedListener> &served,
                           const Notification &notification)
 {
     const std::chrono::milliseconds delay{1 + served->postponed / tried_in_a_millisecond};
-    loop_.after(delay, [this, served, notification] {
-        const Lock guard(*this);
-        again_.emplace_back(served, notification).second.postponed = true;
+    const bool can_be_tried = succeeds([&] {
+        // Its place in again_, because the event loop's handler can't report a lack of memory.
+        const auto place = std::make_shared<std::list<PostponedCall>>();
+        place->push_back({served, notification});
+        place->back().notification.postponed = true;
+        loop_.after(delay, [this, place] {
+            const Lock guard(*this);
+            again_.splice(again_.end(), *place);
+        });
     });
+    if (!can_be_tried) {
+        (void)served->listener->answer(notification.id, -ENOMEM);
+    }
+    return can_be_tried;
 }
 
 void Scheduler::serve_again(Lock &lock)
 {
     const auto [served, notification] = again_.front();
     again_.pop_front();
-    const bool waits = served->listener->still_valid(notification.id);
-    // It may be held up now: its arguments' memory can have become unreadable.
-    if (waits && !has_room(*served)) {
-        try_later(served, notification);
-        return;
+    if (served->listener->still_valid(notification.id)) {
+        // It may be held up now: its arguments' memory can have become unreadable.
+        if (!has_room(*served)) {
+            if (try_later(served, notification)) {
+                return;
+            }
+        } else if (begin_call(*served)) {
+            --served->postponed;
+            serve(lock, served, notification);
+            arm_again(served);
+            return;
+        } else {
+            (void)served->listener->answer(notification.id, -ENOMEM);
+        }
     }
     --served->postponed;
-    ++served->calls;
-    calls_.add(served->owner->user(), 1);
-    if (waits) {
-        serve(lock, served, notification);
-        arm(served);
-    } else {
-        call_is_through(lock, served);
-    }
+    end_if_last(lock, served);
+}
+
+bool Scheduler::begin_call(ServedListener &served)
+{
+    const bool counted = succeeds([&] { calls_.add(served.owner->user(), 1); });
+    served.calls += counted ? 1 : 0;
+    return counted;
+}
+
+void Scheduler::end_call(ServedListener &served)
+{
+    calls_.remove(served.owner->user(), 1);
+    --served.calls;
 }
 
 /// A listener may take as much of its user's share as stays free there.
@@ -164,31 +199,40 @@ void Scheduler::let_wait(const std::shared_ptr<ServedListener> &served)
         waiting_.push_back(served);
         served->waiting = true;
     }
-    const uid_t user = served->owner->user();
-    if (told_to_wait_.insert(user).second) {
-        served->owner->calls_wait(calls_.of(user));
-    }
+    (void)succeeds([&] {
+        const uid_t user = served->owner->user();
+        if (told_to_wait_.insert(user).second) {
+            served->owner->calls_wait(calls_.of(user));
+        }
+    });
 }
 
 void Scheduler::call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served)
 {
     const uid_t user = served->owner->user();
-    calls_.remove(user, 1);
-    --served->calls;
+    end_call(*served);
     if (calls_.of(user) == 0) {
         told_to_wait_.erase(user);
     }
     wake_waiting();
+    end_if_last(lock, served);
+}
+
+/// A call has been answered or is gone.
+void Scheduler::end_if_last(Lock &lock, const std::shared_ptr<ServedListener> &served)
+{
     if (served->ended && served->calls + served->postponed == 0) {
         tell_end(lock, served);
     }
 }
 
 /// Wakes one listener for each user that may have another call; a user's listeners take turns. A
-/// listener that is woken but has no call wakes the next.
+/// listener that is woken but has no call wakes the next. Without memory more of them are woken,
+/// and wait again.
 void Scheduler::wake_waiting()
 {
     std::set<uid_t> looked_at;
+    const auto is_done = [&](uid_t user) { (void)succeeds([&] { looked_at.insert(user); }); };
     std::erase_if(waiting_, [&](const std::shared_ptr<ServedListener> &one) {
         const uid_t its_user = one->owner->user();
         if (looked_at.contains(its_user)) {
@@ -196,11 +240,11 @@ void Scheduler::wake_waiting()
         }
         if (!has_room(*one)) {
             if (!calls_.fits(its_user, 1)) {
-                looked_at.insert(its_user);
+                is_done(its_user);
             }
             return false;
         }
-        looked_at.insert(its_user);
+        is_done(its_user);
         one->waiting = false;
         make_ready(one);
         return true;
@@ -215,22 +259,20 @@ void Scheduler::end(Lock &lock, const std::shared_ptr<ServedListener> &served)
         std::erase(waiting_, served);
     }
     wake_waiting();
-    if (served->calls + served->postponed == 0) {
-        tell_end(lock, served);
-    } // else its last call does
+    end_if_last(lock, served); // else its last call does
 }
 
 void Scheduler::take(Lock &lock)
 {
     const std::shared_ptr<ServedListener> served = ready_.front();
-    ready_.pop_front();
+    ready_.erase(ready_.begin());
     served->ready = false;
     // Checked under the lock, so that RECV finds what was seen: on an older kernel RECV waits
     // forever if all targets are gone.
     Seen seen{served->listener->pending(), true};
     while (take_from(lock, served, seen)) {
         if (!may_keep(*served)) {
-            arm(served);
+            arm_again(served);
             return;
         }
         seen = keep(lock, served);
@@ -246,7 +288,7 @@ bool Scheduler::take_from(Lock &lock, const std::shared_ptr<ServedListener> &ser
     }
     switch (seen.pending) {
     case Listener::Pending::none:
-        arm(served);
+        arm_again(served);
         wake_waiting();
         return false;
     case Listener::Pending::hung_up:
@@ -261,13 +303,17 @@ bool Scheduler::take_from(Lock &lock, const std::shared_ptr<ServedListener> &ser
         stop_all();
         return false;
     }
+    const bool counted = begin_call(*served);
     const Result<Notification> notification = served->listener->receive();
-    if (!notification) {
-        make_ready(served); // this caller died; there may be others
+    if (!notification || !counted) {
+        if (notification) {
+            (void)served->listener->answer(notification->id, -ENOMEM);
+        } else if (counted) { // this caller died
+            end_call(*served);
+        }
+        make_ready(served); // there may be others
         return false;
     }
-    calls_.add(served->owner->user(), 1);
-    ++served->calls;
     const std::int64_t now = now_ns(CLOCK_MONOTONIC);
     served->calls_follow = now - served->called_ns < std::chrono::nanoseconds(soon).count();
     served->called_ns = now;
@@ -344,13 +390,14 @@ void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &serv
 {
     ++ending_;
     serving(lock, [&] {
-        try {
+        (void)succeeds([&] {
             const std::string peer = served->owner->peer_name();
             diagnostics_.info("a listener has ended" + (peer.empty() ? "" : ": " + peer));
+        });
+        (void)succeeds([&] {
             handler_.forget_callers();
             served->owner->ended(served->listener->fd());
-        } catch (const std::exception &) { // no memory
-        }
+        });
     });
     --ending_;
     if (running_ && listeners_.empty() && ending_ == 0 && until_ == Until::no_listener) {

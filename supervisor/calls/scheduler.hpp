@@ -10,13 +10,15 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
+#include <exception>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace clone2
 {
@@ -31,6 +33,9 @@ namespace clone2
 /// frozen target, memory behind userfaultfd or FUSE): then a watchdog, which sleeps while nothing
 /// is being served, makes another thread the leader. The calls that may be in progress at once are
 /// shared among users, and each user's share among its listeners; further calls wait in the kernel.
+///
+/// A call for which there is no memory gets ENOMEM, and no exception ends a thread. So nothing
+/// between the receipt of a call and its answer needs memory, or the need is met beforehand.
 ///
 /// add_listener() and stop() are thread-safe; run() and serve_pending() must not run on two threads
 /// at once.
@@ -95,6 +100,11 @@ private:
         std::int64_t called_ns = 0; ///< CLOCK_MONOTONIC at the last one's receipt
         bool calls_follow = false;  ///< that was soon after the one before
     };
+    using ServedListeners = std::vector<std::shared_ptr<ServedListener>>;
+    struct PostponedCall {
+        std::shared_ptr<ServedListener> served;
+        Notification notification;
+    };
     /// The lock on everything after mutex_. Whenever it is released, the invariants hold.
     class Lock : public std::unique_lock<std::mutex>
     {
@@ -139,6 +149,17 @@ private:
     void check_invariants() const {}
 #endif
 
+    /// False: an exception, for lack of memory.
+    template <typename Run>
+    static bool succeeds(Run run) noexcept
+    {
+        try {
+            run();
+            return true;
+        } catch (const std::exception &) {
+            return false;
+        }
+    }
     void work(bool may_end);
     void watch_over();
     void lead(Lock &lock);
@@ -147,7 +168,8 @@ private:
     template <typename Run>
     void serving(Lock &lock, Run run);
     void look(Lock &lock, unsigned most);
-    void try_later(const std::shared_ptr<ServedListener> &served, const Notification &notification);
+    /// False: there is no memory, and the call has been answered.
+    bool try_later(const std::shared_ptr<ServedListener> &served, const Notification &notification);
     void serve_again(Lock &lock);
     void postpone(Lock &lock, const std::shared_ptr<ServedListener> &served,
                   const Notification &notification);
@@ -156,7 +178,11 @@ private:
     [[nodiscard]] bool has_room(const ServedListener &served);
     void let_wait(const std::shared_ptr<ServedListener> &served);
     void wake_waiting();
+    /// Counts a call as in progress. False: no memory.
+    bool begin_call(ServedListener &served);
+    void end_call(ServedListener &served);
     void call_is_through(Lock &lock, const std::shared_ptr<ServedListener> &served);
+    void end_if_last(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void take(Lock &lock);
     /// What a look at a listener has shown.
     struct Seen {
@@ -174,10 +200,14 @@ private:
     void end(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void tell_end(Lock &lock, const std::shared_ptr<ServedListener> &served);
     void make_ready(const std::shared_ptr<ServedListener> &served);
+    /// Throws if it can't.
     void arm(const std::shared_ptr<ServedListener> &served);
+    /// Doesn't. Without memory, the listener is looked at again, until there is some.
+    void arm_again(const std::shared_ptr<ServedListener> &served);
     /// False: there is none.
     bool call_worker(Lock &lock);
     bool start_worker(Lock &lock);
+    void warn(const char *what, const std::exception &error);
     void stop_all();
 
     EventLoop &loop_;
@@ -189,22 +219,21 @@ private:
     std::condition_variable wake_worker_;
     std::condition_variable wake_watchdog_;
     std::condition_variable worker_ended_;
-    std::deque<std::shared_ptr<ServedListener>> ready_; ///< something to receive, or it seemed so
-    /// Postponed calls whose time has come.
-    std::deque<std::pair<std::shared_ptr<ServedListener>, Notification>> again_;
-    bool again_is_next_ = false; ///< again_ and ready_ take turns
-    std::deque<std::shared_ptr<ServedListener>> listeners_;
-    Budget calls_;                                        ///< in progress, by user
-    std::deque<std::shared_ptr<ServedListener>> waiting_; ///< until one of calls_ completes
-    std::set<uid_t> told_to_wait_;                        ///< calls_wait() was called for them
-    unsigned workers_ = 0;     ///< started threads, without run()'s own and the watchdog
-    unsigned parked_ = 0;      ///< threads in wake_worker_
-    unsigned called_ = 0;      ///< those of them that are woken but not yet running
-    unsigned keeping_ = 0;     ///< threads that wait on a listener
-    unsigned serving_ = 0;     ///< threads that serve a call, or report an end to its owner
-    unsigned ending_ = 0;      ///< those of them that report an end
-    std::uint64_t served_ = 0; ///< calls so far
-    std::uint64_t looked_ = 0; ///< value of served_ at the last look at the event loop
+    ServedListeners ready_;          ///< something to receive, or it seemed so; has room for all
+    std::list<PostponedCall> again_; ///< those whose time has come
+    bool again_is_next_ = false;     ///< again_ and ready_ take turns
+    ServedListeners listeners_;
+    Budget calls_;                 ///< in progress, by user
+    ServedListeners waiting_;      ///< until one of calls_ completes; has room for all
+    std::set<uid_t> told_to_wait_; ///< calls_wait() was called for them
+    unsigned workers_ = 0;         ///< started threads, without run()'s own and the watchdog
+    unsigned parked_ = 0;          ///< threads in wake_worker_
+    unsigned called_ = 0;          ///< those of them that are woken but not yet running
+    unsigned keeping_ = 0;         ///< threads that wait on a listener
+    unsigned serving_ = 0;         ///< threads that serve a call, or report an end to its owner
+    unsigned ending_ = 0;          ///< those of them that report an end
+    std::uint64_t served_ = 0;     ///< calls so far
+    std::uint64_t looked_ = 0;     ///< value of served_ at the last look at the event loop
     const unsigned cpus_ = std::thread::hardware_concurrency();
     Fd stop_event_;         ///< readable once stopped, for threads that keep a listener; may lack
     bool leading_ = false;  ///< a thread is in the event loop

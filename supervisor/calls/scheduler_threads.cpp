@@ -48,7 +48,7 @@ bool Scheduler::start_worker(Lock &lock)
             try {
                 work(true);
             } catch (const std::exception &error) {
-                diagnostics_.warn(std::string("a thread ends: ") + error.what());
+                warn("a thread ends: ", error);
             }
             const Lock guard(*this);
             --workers_;
@@ -58,10 +58,15 @@ bool Scheduler::start_worker(Lock &lock)
     } catch (const std::exception &error) {
         --workers_; // the next calls wait until a thread is free again
         lock.unlock();
-        diagnostics_.warn(std::string("no further thread: ") + error.what());
+        warn("no further thread: ", error);
         lock.lock();
         return false;
     }
+}
+
+void Scheduler::warn(const char *what, const std::exception &error)
+{
+    (void)succeeds([&] { diagnostics_.warn(std::string(what) + error.what()); });
 }
 
 void Scheduler::work(bool may_end)

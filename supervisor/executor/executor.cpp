@@ -16,6 +16,7 @@
 #include <ctime>
 #include <elf.h>
 #include <linux/sched.h>
+#include <new>
 #include <vector>
 
 namespace clone2
@@ -60,7 +61,13 @@ bool Executor::sleeps_on(const PendingCall &pending) const
     // After the interrupt it sleeps again killably (D), or its notification has ended.
     constexpr timespec pause{0, 50'000};
     for (;;) {
-        const char state = procfs_->state(pending.tid());
+        char state = 0;
+        try {
+            state = procfs_->state(pending.tid());
+        } catch (const std::bad_alloc &) {
+            // Look again. We can't leave now: the tracee would have to stop first, which it doesn't
+            // before its answer.
+        }
         if (!pending.still_waits()) {
             return false;
         }

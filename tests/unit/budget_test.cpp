@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "base/budget.hpp"
+#include "failing_memory.hpp"
 
 #include <doctest/doctest.h>
 
+#include <new>
 #include <vector>
 
 using clone2::Budget;
+using clone2::test::FailingMemory;
 
 namespace
 {
@@ -75,4 +78,19 @@ TEST_CASE("Budget: returned amounts are available again; amounts beyond the shar
     CHECK(budget.of(1) == 0);
     CHECK(budget.fits(2, 0));
     CHECK(budget.total() == 8);
+}
+
+TEST_CASE("Budget: nothing is added without memory")
+{
+    Budget budget(10);
+    bool failed = false;
+    try {
+        const FailingMemory failing(FailingMemory::Kind::all, 0);
+        budget.add(1, 2);
+    } catch (const std::bad_alloc &) {
+        failed = true;
+    }
+    CHECK(failed);
+    CHECK(budget.used() == 0);
+    CHECK(budget.of(1) == 0);
 }

@@ -4,6 +4,7 @@
 
 #include "call_bench.hpp"
 #include "calls/scheduler.hpp"
+#include "failing_memory.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -156,7 +157,8 @@ private:
     Fd listener_;
 };
 
-/// A listener whose calls the test makes, each with an id of its own. Thread-safe.
+/// A listener whose calls the test makes, each with an id of its own. It always has memory.
+/// Thread-safe.
 class FakeListener final : public Listener
 {
 public:
@@ -166,6 +168,12 @@ public:
     {
         const std::lock_guard lock(mutex_);
         waiting_.push_back(id);
+        loop_.set_readable(fd(), true);
+    }
+    void hang_up()
+    {
+        const std::lock_guard lock(mutex_);
+        hung_up_ = true;
         loop_.set_readable(fd(), true);
     }
     /// By id.
@@ -192,6 +200,7 @@ public:
 
     Result<Notification> receive() override
     {
+        const FailingMemory::Working working;
         const std::lock_guard lock(mutex_);
         if (waiting_.empty()) {
             return Error{"fake", 0, ENOENT};
@@ -204,19 +213,24 @@ public:
     }
     [[nodiscard]] bool still_valid(std::uint64_t id) const override
     {
+        const FailingMemory::Working working;
         const std::lock_guard lock(mutex_);
         ++asked_[id];
         return !answers_.contains(id);
     }
     Result<void> answer(std::uint64_t id, std::int64_t value) override
     {
+        const FailingMemory::Working working;
         const std::lock_guard lock(mutex_);
         return answers_.emplace(id, value).second ? Result<void>() : Error{"fake", 0, ENOENT};
     }
     [[nodiscard]] Pending wait(int /*other*/, std::chrono::milliseconds /*time*/) const override
     {
         const std::lock_guard lock(mutex_);
-        return waiting_.empty() ? Pending::none : Pending::notification;
+        if (!waiting_.empty()) {
+            return Pending::notification;
+        }
+        return hung_up_ ? Pending::hung_up : Pending::none;
     }
 
 private:
@@ -225,6 +239,7 @@ private:
     std::deque<std::uint64_t> waiting_;
     std::map<std::uint64_t, std::int64_t> answers_;
     mutable std::map<std::uint64_t, unsigned> asked_;
+    bool hung_up_ = false;
 };
 
 /// A handler that does as the test says.
