@@ -157,9 +157,9 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         bool user_namespace = false;
         try {
-            user_namespace = enter_shared_user_namespace(options);
+            user_namespace = enter_shared_user_namespace(options, {inherited, to_command.messages});
         } catch (const std::exception &error) {
-            fail_for(to_command.messages, reason_of(error));
+            fail_for(to_command.messages, error);
         }
         const pid_t reaper = ::fork();
         if (reaper < 0) {
@@ -169,7 +169,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             serving_end.reset();
             listener_end.reset();
             log = {};
-            reap(options, std::move(to_command), std::move(lifelines), user_namespace,
+            reap(options, std::move(to_command), std::move(lifelines), user_namespace, inherited,
                  [&] { run_program(options, filter, preload, program_end, inherited, command); });
         }
         to_command = {};

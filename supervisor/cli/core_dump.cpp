@@ -79,7 +79,7 @@ bool dump_hidden_core()
         const bool ordinary = ::prctl(PR_GET_DUMPABLE) == 1;
         if (directory != "|" && ordinary && filter && ::write(filter.get(), "0", 1) == 1) {
             if (::unshare(CLONE_NEWNS) != 0) {
-                enter_user_namespace(CLONE_NEWNS, {true, false});
+                enter_user_namespace(CLONE_NEWNS, {true, nullptr});
             }
             hidden = hide_directory(directory);
         }

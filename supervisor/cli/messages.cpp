@@ -25,11 +25,11 @@ bool send_message(const Fd &socket, std::span<const std::byte> message, int fd)
            static_cast<long>(message.size());
 }
 
-std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message)
+std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message, int flags)
 {
     int fd = -1;
     const message_received received =
-        receive_with_fds(socket.get(), message.data(), message.size(), &fd, 1, 0);
+        receive_with_fds(socket.get(), message.data(), message.size(), &fd, 1, flags);
     Fd owned(fd);
     if (received.size != static_cast<ssize_t>(message.size())) {
         return std::nullopt;

@@ -61,7 +61,9 @@ struct ListenerOffer {
 /// Sends one message, with a descriptor if `fd` >= 0. False: the other end is gone.
 bool send_message(const Fd &socket, std::span<const std::byte> message, int fd = -1);
 /// Receives one message of this size; nullopt: end of file, or another message came.
-[[nodiscard]] std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message);
+/// `flags`: of recv(2).
+[[nodiscard]] std::optional<Fd> receive_message(const Fd &socket, std::span<std::byte> message,
+                                                int flags = 0);
 
 template <typename T>
 bool send_value(const Fd &socket, const T &value, int fd = -1)
@@ -70,10 +72,10 @@ bool send_value(const Fd &socket, const T &value, int fd = -1)
 }
 /// Drops a descriptor sent with it.
 template <typename T>
-std::optional<T> receive_value(const Fd &socket)
+std::optional<T> receive_value(const Fd &socket, int flags = 0)
 {
     T value{};
-    if (!receive_message(socket, std::as_writable_bytes(std::span<T, 1>(&value, 1)))) {
+    if (!receive_message(socket, std::as_writable_bytes(std::span<T, 1>(&value, 1)), flags)) {
         return std::nullopt;
     }
     return value;

@@ -4,7 +4,6 @@
 #include "base/capabilities.h"
 #include "base/fd.hpp"
 #include "cli/own_failure.hpp"
-#include "cli/user_namespace.hpp"
 #include "pids/pid_users.hpp"
 
 #include <fcntl.h>
@@ -43,9 +42,9 @@ bool write_sysctl(const std::string &name, pid_t value)
     return file && ::write(file.get(), text.data(), text.size()) == std::ssize(text);
 }
 
-UserMapping mapping_of(const Options &options)
+UserMapping mapping_of(const Options &options, const ToolSignals &signals)
 {
-    return {options.map_current_user, options.map_auto};
+    return {options.map_current_user, options.map_auto ? &signals : nullptr};
 }
 
 void check_pid(const char *option, pid_t pid, pid_t limit)
@@ -58,24 +57,24 @@ void check_pid(const char *option, pid_t pid, pid_t limit)
 
 } // namespace
 
-bool enter_shared_user_namespace(const Options &options)
+bool enter_shared_user_namespace(const Options &options, const ToolSignals &signals)
 {
     const bool wanted =
         options.map_auto && (effective_capabilities(0) & CAPABILITY(CAP_SYS_ADMIN)) == 0;
     if (wanted) {
-        enter_user_namespace(0, mapping_of(options));
+        enter_user_namespace(0, mapping_of(options, signals));
     }
     return wanted;
 }
 
-bool enter_namespaces(const Options &options)
+bool enter_namespaces(const Options &options, const ToolSignals &signals)
 {
     bool user_namespace = false;
     if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
         if (errno != EPERM) {
             throw std::runtime_error("--pidns: new namespaces: " + reason());
         }
-        enter_user_namespace(CLONE_NEWNS | CLONE_NEWPID, mapping_of(options));
+        enter_user_namespace(CLONE_NEWNS | CLONE_NEWPID, mapping_of(options, signals));
         user_namespace = true;
     }
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {

@@ -2,19 +2,20 @@
 #pragma once
 
 #include "cli/options.hpp"
+#include "cli/user_namespace.hpp"
 
 namespace clone2::cli
 {
 
 /// Moves this process into the new user namespace, if the options want one that the serving process
 /// must be in, too: it can reach processes of mapped users only from inside. Returns whether it
-/// did. Throws std::runtime_error.
-bool enter_shared_user_namespace(const Options &options);
+/// did. Throws as enter_user_namespace() does.
+bool enter_shared_user_namespace(const Options &options, const ToolSignals &signals);
 
 /// Moves this process into a new mount namespace and its children into a new pid namespace, and
 /// without privilege first into a new user namespace, mapped as the options say. Returns whether it
-/// made that. Throws std::runtime_error.
-bool enter_namespaces(const Options &options);
+/// made that. Throws as enter_user_namespace() does.
+bool enter_namespaces(const Options &options, const ToolSignals &signals);
 
 /// Mounts a /proc for the caller's pid namespace. Throws std::runtime_error.
 void mount_proc();

@@ -82,14 +82,6 @@ void settle(std::vector<int> kept)
     ::_exit(0);
 }
 
-sigset_t only(int signal)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, signal);
-    return set;
-}
-
 /// PROGRAM's parent. Created before PROGRAM; throws std::system_error.
 class Parent
 {
@@ -302,8 +294,17 @@ void fail_for(const Fd &command, const std::string &message)
     fail(message);
 }
 
+void fail_for(const Fd &command, const std::exception &error)
+{
+    if (const auto *const ended = dynamic_cast<const EndedBySignal *>(&error)) {
+        send_value(command, ProgramStatus{ProgramStatus::Kind::killed, ended->signal(), true});
+        ::_exit(own_failure);
+    }
+    fail_for(command, reason_of(error));
+}
+
 void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool user_namespace,
-          const std::function<void()> &program)
+          const InheritedSignals &inherited, const std::function<void()> &program)
 {
     const unsigned depth = options.pidns_depth;
     const bool program_is_init = options.program_pid == 1;
@@ -311,7 +312,8 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
     std::optional<Parent> parent;
     try {
         if (depth > 0) {
-            user_namespace = enter_namespaces(options) || user_namespace;
+            user_namespace =
+                enter_namespaces(options, {inherited, command.messages}) || user_namespace;
         }
         for (unsigned level = 0; level < depth - (program_is_init ? 1 : 0); ++level) {
             const pid_t init = ::fork();
@@ -338,7 +340,7 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
         }
         parent.emplace();
     } catch (const std::exception &error) {
-        fail_for(command.messages, reason_of(error));
+        fail_for(command.messages, error);
     }
     parent->lifelines = std::move(lifelines);
     parent->wait_all = options.wait_all;

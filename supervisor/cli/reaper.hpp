@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "cli/inherited_signals.hpp"
 #include "cli/lifelines.hpp"
 #include "cli/messages.hpp"
 #include "cli/options.hpp"
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -28,11 +30,15 @@ namespace clone2::cli
 /// `lifelines`: when one is cut while PROGRAM lives, the parent kills PROGRAM and all of its
 /// processes that may be killed. With --wait-all also after PROGRAM's end.
 /// `user_namespace`: whether this process is in a new one already.
+/// `inherited`: what a program that it runs for the namespaces gets.
 /// `program`: called in PROGRAM's process; must not return.
 [[noreturn]] void reap(const Options &options, ReaperLink command, Lifelines lifelines,
-                       bool user_namespace, const std::function<void()> &program);
+                       bool user_namespace, const InheritedSignals &inherited,
+                       const std::function<void()> &program);
 
 /// Exits with our own failure status and reports it to the command as PROGRAM's status.
 [[noreturn]] void fail_for(const Fd &command, const std::string &message);
+/// The same for what the error says. After EndedBySignal that signal ends the command, too.
+[[noreturn]] void fail_for(const Fd &command, const std::exception &error);
 
 } // namespace clone2::cli

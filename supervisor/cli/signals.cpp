@@ -30,6 +30,14 @@ sigset_t forwarded_signals()
     return set;
 }
 
+sigset_t only(int signal)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, signal);
+    return set;
+}
+
 bool is_stop(int signal)
 {
     return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;

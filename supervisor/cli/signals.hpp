@@ -27,6 +27,8 @@ struct SentSignal {
 /// All signals forwarded to PROGRAM: all but SIGKILL and SIGSTOP (which can't be caught), SIGCHLD,
 /// and the two that the C library reserves. Faults end us even if blocked.
 [[nodiscard]] sigset_t forwarded_signals();
+/// The set of this signal alone.
+[[nodiscard]] sigset_t only(int signal);
 
 /// Whether the signal stops a process and can be caught.
 [[nodiscard]] bool is_stop(int signal);

@@ -6,18 +6,23 @@
 #include "base/users.hpp"
 #include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/signals.hpp"
 #include "cli/subordinate_ids.hpp"
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <exception>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -80,9 +85,32 @@ MappedIds own_range(const char *path)
     return *range;
 }
 
-/// Runs newuidmap(1), or newgidmap(1), for the process `target`. Returns whether it succeeded; it
-/// says itself why not, unless it can't be run.
-bool map_by(const std::string &tool, pid_t target, const Map &map)
+/// Waits for a child's end; returns its status. The first forwarded signal goes to it.
+int wait_for_tool(pid_t tool, const Fd &children, const Fd &forwarded)
+{
+    int status = 0;
+    bool looks = true;
+    while (::waitpid(tool, &status, WNOHANG) == 0) {
+        std::array<pollfd, 2> polled{
+            {{children.get(), POLLIN, 0}, {looks ? forwarded.get() : -1, POLLIN, 0}}};
+        (void)::poll(polled.data(), polled.size(), -1);
+        (void)read_signal(children);
+        if (polled[1].revents == 0) {
+            continue;
+        }
+        looks = false;
+        const auto first = receive_value<ForwardedSignal>(forwarded, MSG_PEEK);
+        if (first && first->kind == ForwardedSignal::Kind::signal &&
+            !is_stop(first->signal.number)) {
+            hand_on(first->signal, tool);
+        }
+    }
+    return status;
+}
+
+/// Runs newuidmap(1), or newgidmap(1), for the process `target`. Returns its status; it says itself
+/// why it fails, unless it can't be run. No terminal stops it: the shell would not learn of that.
+int run_tool(const std::string &tool, pid_t target, const Map &map, const ToolSignals &signals)
 {
     std::vector<std::string> words{tool, std::to_string(target)};
     for (std::string &word : words_of(map)) {
@@ -94,23 +122,52 @@ bool map_by(const std::string &tool, pid_t target, const Map &map)
         arguments.push_back(word.data());
     }
     arguments.push_back(nullptr);
+    InheritedSignals its = signals.inherited;
+    for (const int stop : {SIGTSTP, SIGTTIN, SIGTTOU}) {
+        sigaddset(&its.mask, stop);
+    }
+    const Fd children = open_signals(only(SIGCHLD));
     const pid_t child = ::fork();
+    if (child < 0) {
+        throw std::system_error(errno, std::generic_category(), "--map-auto: fork()");
+    }
     if (child == 0) {
+        restore_signals(its);
         ::execvp(arguments.front(), arguments.data());
         Diagnostics::line("--map-auto: " + tool + ": " + reason() + " (package uidmap)");
         ::_exit(1);
     }
-    int status = 0;
-    while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    return wait_for_tool(child, children, signals.forwarded);
+}
+
+/// As a shell has it.
+constexpr int ended_by_signal = 128;
+
+/// Maps the ids of `target`. Returns 0, 1, or ended_by_signal and the signal.
+int map_for(pid_t target, const Map &uids, const Map &gids, const ToolSignals &signals) noexcept
+{
+    try {
+        int status = run_tool("newuidmap", target, uids, signals);
+        if (status == 0) {
+            status = run_tool("newgidmap", target, gids, signals);
+        }
+        for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
+            if (WIFSIGNALED(status) && WTERMSIG(status) == signal) {
+                return ended_by_signal + signal;
+            }
+        }
+        return status == 0 ? 0 : 1;
+    } catch (const std::exception &error) {
+        Diagnostics::line(reason_of(error));
+        return 1;
     }
-    return child > 0 && status == 0;
 }
 
 /// A child that stays outside the new user namespace, and has its ids mapped: inside nobody may.
 class Mapper
 {
 public:
-    Mapper(const Map &uids, const Map &gids)
+    Mapper(const Map &uids, const Map &gids, const ToolSignals &signals)
     {
         auto [own, other] = make_socket_pair();
         const pid_t target = ::getpid();
@@ -120,9 +177,7 @@ public:
         }
         if (child_ == 0) {
             own.reset();
-            const bool mapped = receive_value<char>(other) && map_by("newuidmap", target, uids) &&
-                                map_by("newgidmap", target, gids);
-            ::_exit(mapped ? 0 : 1);
+            ::_exit(receive_value<char>(other) ? map_for(target, uids, gids, signals) : 1);
         }
         socket_ = std::move(own);
     }
@@ -137,7 +192,11 @@ public:
     void map()
     {
         send_value(socket_, char{});
-        if (wait() != 0) {
+        const int status = wait();
+        if (WEXITSTATUS(status) > ended_by_signal) {
+            throw EndedBySignal(WEXITSTATUS(status) - ended_by_signal);
+        }
+        if (status != 0) {
             throw std::runtime_error("--map-auto: the ids were not mapped");
         }
     }
@@ -163,15 +222,15 @@ void enter_user_namespace(int flags, const UserMapping &mapping)
     const bool root = !mapping.current_user;
     std::optional<MappedIds> uids;
     std::optional<MappedIds> gids;
-    if (mapping.automatic) {
+    if (mapping.automatic != nullptr) {
         uids = own_range("/etc/subuid");
         gids = own_range("/etc/subgid");
     }
     const Map uid_map = map_ids(::geteuid(), root, uids);
     const Map gid_map = map_ids(::getegid(), root, gids);
     std::optional<Mapper> mapper;
-    if (mapping.automatic) {
-        mapper.emplace(uid_map, gid_map);
+    if (mapping.automatic != nullptr) {
+        mapper.emplace(uid_map, gid_map, *mapping.automatic);
     }
     if (::unshare(CLONE_NEWUSER | flags) != 0) {
         throw std::runtime_error("--pidns: new namespaces: " + reason() +

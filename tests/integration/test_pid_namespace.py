@@ -6,6 +6,7 @@ import subprocess
 
 import harness
 import procs
+import terminal
 
 AS_NOBODY = ("setpriv", f"--reuid={harness.NOBODY}", f"--regid={harness.NOBODY}", "--clear-groups")
 OLD_KERNEL = ("setarch", "--uname-2.6")
@@ -244,6 +245,37 @@ class Users(harness.Case):
                                       "ran"], cwd="/")
                 self.expect(result, 125, err=says)
                 self.assertEqual(result.out, "", result)
+
+    def with_tools(self, **scripts):
+        """A prefix: the wrapper's newuidmap and newgidmap are these shell scripts."""
+        tools = self.path("tools")
+        os.makedirs(tools, exist_ok=True)
+        for name, script in scripts.items():
+            with open(os.path.join(tools, name), "w") as f:
+                f.write(f"#!/bin/sh\n{script}\n")
+            os.chmod(f.name, 0o755)
+        return (*self.with_ranges("nobody:100000:65536\n", "nobody:100000:65536\n"),
+                "env", f"PATH={tools}:{os.environ['PATH']}", *AS_NOBODY)
+
+    def test_a_signal_ends_a_tool_that_hangs(self):
+        hangs = "exec sleep 1000"
+        for scripts in ({"newuidmap": hangs}, {"newuidmap": "exit 0", "newgidmap": hangs}):
+            command = (*self.with_tools(**scripts), self.wrapper, "--pidns", "--map-auto", "--",
+                       "echo", "ran")
+            for number in (signal.SIGINT, signal.SIGTERM):
+                with self.subTest(scripts=scripts, number=number):
+                    child = self.start(*command, cwd="/")
+                    self.wait(lambda: procs.named("sleep"), "the tool")
+                    child.send_signal(number)
+                    self.assertEqual(self.finish(child), -number)
+                    self.wait(lambda: not procs.named("sleep"), "the tool's end")
+            with self.subTest(scripts=scripts, number="Ctrl-C"):
+                t = terminal.Terminal(command)
+                self.addCleanup(t.close)
+                self.wait(lambda: procs.named("sleep"), "the tool")
+                t.key("Z")  # stops PROGRAM, which is not there yet
+                t.key("C")
+                self.assertEqual(t.finish(), -signal.SIGINT)
 
     def test_with_privilege_no_user_namespace(self):
         result = harness.supervise("--pidns", "--map-current-user", "--map-auto", "--", "cat",
