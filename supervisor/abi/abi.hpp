@@ -26,6 +26,8 @@ struct Abi {
     std::string_view name;
     /// Size of the struct that it points to, in bytes; at most max_structure.
     std::size_t structure_size;
+    /// The struct's name in the call's documents.
+    std::string_view structure_name;
     /// The struct's address; nullopt: the caller gave none, and decode() gets no bytes.
     std::optional<RemotePtr> (*structure)(const Arguments &);
     /// The pids' address; nullopt: decode() finds it in the struct.

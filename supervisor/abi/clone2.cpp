@@ -14,6 +14,7 @@ namespace clone2
 const Abi clone2_abi = {
     "clone2",
     sizeof(CloneStruct),
+    "clone_struct",
     [](const Arguments &args) { return std::optional(RemotePtr{args[0]}); },
     [](const Arguments &args) { return std::optional(RemotePtr{args[1]}); },
     [](const Arguments &args, std::span<const std::byte> structure, const Architecture &arch) {

@@ -23,6 +23,7 @@ struct TargetPidSet {
 const Abi clone_with_pids_abi = {
     "clone_with_pids",
     sizeof(TargetPidSet),
+    "target_pid_set",
     [](const Arguments &args) {
         return args[5] != 0 ? std::optional(RemotePtr{args[5]}) : std::nullopt;
     },

@@ -34,6 +34,7 @@ bool has_known_size(const Arguments &args)
 const Abi eclone_abi = {
     "eclone",
     sizeof(EcloneArgs),
+    "clone_args",
     // Of another size it is not even read.
     [](const Arguments &args) {
         return has_known_size(args) ? std::optional(RemotePtr{args[1]}) : std::nullopt;

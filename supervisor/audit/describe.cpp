@@ -16,8 +16,8 @@ namespace
 
 std::string describe_read(const ProgramCall &call)
 {
-    if (!call.args_readable) {
-        return "program call, arguments not readable";
+    if (call.unreadable) {
+        return "program call, no struct readable at " + hex(call.unreadable->value());
     }
     const Request &request = call.request;
     const bool has_pids = request.pids_readable && request.nr_pids <= max_pids;

@@ -77,6 +77,11 @@ bool may_be_of_wider_program(const Notification &notification, const CallRead &s
            (call != nullptr ? !call->image : std::holds_alternative<ForeignReport>(seen));
 }
 
+Refusal no_structure(const Abi &abi, RemotePtr structure)
+{
+    return unreadable(abi.structure_name, abi.structure_size, structure.value());
+}
+
 /// Fills in what was asked for, for the log.
 void describe(const Request &request, CallRecord &record)
 {
@@ -234,12 +239,12 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
 {
     if (!call.pending.notification().postponed) {
         if (const std::optional<Refusal> injected = call.owner.inject()) {
-            refuse(call, seen.args_readable ? &seen.request : nullptr, *injected);
+            refuse(call, seen.unreadable ? nullptr : &seen.request, *injected);
             return Served::yes;
         }
     }
-    if (!seen.args_readable) {
-        refuse(call, nullptr, {EFAULT, "args unreadable"});
+    if (seen.unreadable) {
+        refuse(call, nullptr, no_structure(call.abi, *seen.unreadable));
         return Served::yes;
     }
     const std::optional<Executor::Order> order = order_for(call, seen.request);
@@ -272,8 +277,8 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
         give_up(call, seen.error(), nullptr);
         return;
     }
-    if (!seen->args_readable) {
-        refuse(call, nullptr, {EFAULT, "args unreadable"});
+    if (seen->unreadable) {
+        refuse(call, nullptr, no_structure(call.abi, *seen->unreadable));
         return;
     }
     const std::optional<Executor::Order> order = order_for(call, seen->request);
@@ -304,7 +309,7 @@ void CallHandler::pass_to_kernel(const Call &call)
         }
         describe(request, record);
         // The kernel refuses arguments that it can't read.
-        if (seen && seen->args_readable && call.owner.judges() && call.pending.still_waits()) {
+        if (seen && !seen->unreadable && call.owner.judges() && call.pending.still_waits()) {
             if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
                 refuse(call, &request, *refusal);
                 return;

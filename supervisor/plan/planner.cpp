@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "plan/planner.hpp"
 
+#include "base/printable.hpp"
 #include "plan/flags.hpp"
 
 #include <algorithm>
@@ -67,8 +68,6 @@ std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint64_
     case PLAN_BEYOND_LEVEL:
         return std::to_string(nr_pids) + " pids for " + std::to_string(level + 1) +
                " nested pid namespaces";
-    case PLAN_PIDS_UNREADABLE:
-        return "pids unreadable";
     case PLAN_UNPRIVILEGED:
         return "neither CAP_SYS_ADMIN nor CAP_CHECKPOINT_RESTORE over every pid namespace asked "
                "for";
@@ -78,6 +77,7 @@ std::string why(const plan_refusal &refusal, const CloneCall &call, std::uint64_
         return "clone3 accepts at most 32 pids: the oldest entry must be 0";
     case PLAN_PID_IN_USE:
         return "a pid asked for is in use";
+    case PLAN_PIDS_UNREADABLE: // see plan()
     case PLAN_KERNEL:
     case PLAN_NO_REASON:
         break;
@@ -92,10 +92,19 @@ bool needs_facts(const Request &request)
     return clone2_plan_needs_facts(&request);
 }
 
+Refusal unreadable(std::string_view part, std::size_t size, std::uint64_t address)
+{
+    return {EFAULT, std::string(part) + " unreadable: " + std::to_string(size) + " bytes at " +
+                        hex(address)};
+}
+
 Plan plan(const Request &request, const std::optional<Facts> &facts, std::uint64_t user_end)
 {
     CloneCall call;
     const plan_refusal refusal = clone2_plan(&request, facts ? &*facts : nullptr, user_end, &call);
+    if (refusal.reason == PLAN_PIDS_UNREADABLE) {
+        return unreadable("pids", request.asked().size_bytes(), request.pids_address);
+    }
     if (refusal.err != 0) {
         return Refusal{refusal.err, why(refusal, call, request.flags, request.nr_pids,
                                         facts ? facts->level : 0)};

@@ -4,9 +4,11 @@
 #include "plan/core.h"
 #include "plan/request.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 /// Decides about a call with core.c, and gives the reasons in words.
@@ -28,6 +30,9 @@ struct Refusal {
 struct CloneCall : plan_call {
     CloneCall() : plan_call{} {}
 };
+
+/// EFAULT: so many bytes of the caller's memory, which are this part of its call, can't be read.
+[[nodiscard]] Refusal unreadable(std::string_view part, std::size_t size, std::uint64_t address);
 
 using Plan = std::variant<Refusal, CloneCall>;
 

@@ -157,10 +157,9 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
 {
     const pid_t tid = notification.tid;
     ProgramCall seen;
-    seen.args_readable =
-        look.structure_read ||
-        read_write_only(*procfs_, tid, *look.structure_at, first(look.structure, abi)).has_value();
-    if (!seen.args_readable) {
+    if (!look.structure_read &&
+        !read_write_only(*procfs_, tid, *look.structure_at, first(look.structure, abi))) {
+        seen.unreadable = look.structure_at;
         return seen;
     }
     Request &request = seen.request;
@@ -191,20 +190,19 @@ Result<ProgramCall> CallReader::read_request(const Notification &notification,
     std::array<std::byte, max_structure> bytes{};
     std::span<std::byte> raw;
     ProgramCall seen;
-    seen.args_readable = true;
     if (const std::optional<RemotePtr> structure = abi.structure(args)) {
         raw = first(bytes, abi);
         const Result<void> read = read_exactly(tid, *structure, raw);
         if (!read && read.error().err != EFAULT) {
             return read.error();
         }
-        seen.args_readable =
-            read.has_value() || read_write_only(*procfs_, tid, *structure, raw).has_value();
+        if (!read && !read_write_only(*procfs_, tid, *structure, raw)) {
+            seen.unreadable = structure;
+            return seen;
+        }
     }
-    if (seen.args_readable) {
-        seen.request = abi.decode(args, raw, arch);
-        read_pids(tid, seen.request);
-    }
+    seen.request = abi.decode(args, raw, arch);
+    read_pids(tid, seen.request);
     return seen;
 }
 

@@ -25,7 +25,7 @@ namespace clone2
 
 /// A program's own call, as far as it could be read.
 struct ProgramCall {
-    bool args_readable = false;
+    std::optional<RemotePtr> unreadable; ///< its struct's address, if that can't be read
     Request request;
     std::optional<Image> image; ///< verified
     /// Reserved before it was read, and found free.

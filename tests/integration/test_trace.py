@@ -67,6 +67,9 @@ class Trace(harness.Case):
         lines, result = self.traced("-a", "7000", status=1)
         self.assertEqual([stage for _, _, _, stage, _ in lines],
                          ["received", "read", "refused", "answered"], result)
+        self.assertEqual([what for _, _, _, stage, what in lines if stage in ("read", "refused")],
+                         ["program call, no struct readable at 0x8",
+                          "EFAULT (clone_struct unreadable: 40 bytes at 0x8)"])
 
     def test_not_with_v_alone(self):
         for options in (("-v",), ("-vv", "-q"), ()):

@@ -176,12 +176,16 @@ TEST_CASE("CallHandler: refusals, in the order of SPEC.md")
 {
     const pid_t chosen = 1;
     const auto *const nowhere = reinterpret_cast<const pid_t *>(8);
-    CHECK(Refused(RemotePtr{8}, nowhere).value == -EFAULT);
+    const Refused no_args(RemotePtr{16}, nowhere);
+    CHECK(no_args.value == -EFAULT);
+    CHECK(no_args.record.why == "clone_struct unreadable: 40 bytes at 0x10");
     CHECK(Refused(args_of(sigchld | 1ULL << 40U, 0), nullptr).value == -EINVAL);
     CHECK(Refused(args_of(sigchld | 1ULL << 33U, 1), nowhere).value == -EINVAL);
     CHECK(Refused(args_of(sigchld, 34), nowhere).value == -EINVAL);
     CHECK(Refused(args_of(sigchld, 0xffffffff), nowhere).value == -EINVAL);
-    CHECK(Refused(args_of(sigchld, 1), nowhere).value == -EFAULT);
+    const Refused no_pids(args_of(sigchld, 1), nowhere);
+    CHECK(no_pids.value == -EFAULT);
+    CHECK(no_pids.record.why == "pids unreadable: 4 bytes at 0x8");
     const Refused unknown(args_of(sigchld | 1ULL << 40U, 1), &chosen);
     CHECK(unknown.record.flags == (sigchld | 1ULL << 40U));
     CHECK(unknown.record.nr_pids == 1);

@@ -23,6 +23,7 @@ namespace
 constexpr Abi dummy{
     "dummy",
     0,
+    "",
     [](const Arguments & /*args*/) { return std::optional<RemotePtr>(); },
     [](const Arguments &args) { return std::optional(RemotePtr{args[2]}); },
     [](const Arguments &args, std::span<const std::byte> /*structure*/,

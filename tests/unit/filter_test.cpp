@@ -103,7 +103,7 @@ TEST_CASE("build_filter: numbers at both ends of the range")
 
 TEST_CASE("build_filter: several calls, also of other architectures")
 {
-    const Abi dummy{"dummy", 0, nullptr, nullptr, nullptr};
+    const Abi dummy{"dummy", 0, "", nullptr, nullptr, nullptr};
     const CallTable table({{AUDIT_ARCH_X86_64, 387, standard_call.abi},
                            {AUDIT_ARCH_I386, 120, &dummy},
                            {AUDIT_ARCH_X86_64, 500, &dummy}});
