@@ -172,6 +172,18 @@ Result<Redirected> Executor::redirect(const PendingCall &pending, RemotePtr code
     });
 }
 
+template <typename Act>
+Result<Redirected> Executor::with_exit(const PendingCall &pending, RemotePtr code, Act act)
+{
+    const Notification &notification = pending.notification();
+    const Result<std::optional<Exits::Choice>> exit = images_.exits.choose(
+        pending.tid(), architecture_of(notification), code, notification.instruction_pointer);
+    if (!exit) {
+        return exit.error();
+    }
+    return *exit ? act(**exit) : Redirected::refused;
+}
+
 Result<Redirected> Executor::start(const PendingCall &pending, const Order &order,
                                    ProgramCall &observed)
 {
@@ -191,7 +203,9 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
         }
         observed.image = images_.find(tid, arch, *place);
         if (!observed.image) {
-            return boot(pending, *place);
+            return with_exit(pending, place->code, [&](const Exits::Choice &exit) {
+                return boot(pending, *place, exit);
+            });
         }
     }
     if (!observed.slot) {
@@ -208,28 +222,21 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     pending.stage("slot", [&] {
         return std::to_string(observed.slot->index()) + " at " + hex(slot.value());
     });
-    const Result<std::optional<Exits::Choice>> chosen =
-        images_.exits.choose(tid, arch, observed.image->code, notification.instruction_pointer);
-    if (!chosen) {
-        return chosen.error();
-    }
-    const std::optional<Exits::Choice> &exit = *chosen;
-    if (!exit) {
-        return Redirected::refused;
-    }
-    SlotCall call = slot_call(order, tid, observed.slot->index());
-    call.exit = exit->exit();
-    call.return_address = notification.instruction_pointer;
-    call.nr = static_cast<std::uint64_t>(notification.nr);
-    call.saved_args = notification.args;
-    const std::vector<std::byte> bytes = arch.encode_slot(call, slot);
-    return redirect(pending, observed.image->code, arch.call_entry(), slot,
-                    [&](Tracee &tracee) -> Result<void> {
-                        if (auto written = exit->write(tracee); !written) {
-                            return written;
-                        }
-                        return tracee.poke_changes(slot, bytes, observed.in_slot);
-                    });
+    return with_exit(pending, observed.image->code, [&](const Exits::Choice &exit) {
+        SlotCall call = slot_call(order, tid, observed.slot->index());
+        call.exit = exit.exit();
+        call.return_address = notification.instruction_pointer;
+        call.nr = static_cast<std::uint64_t>(notification.nr);
+        call.saved_args = notification.args;
+        const std::vector<std::byte> bytes = arch.encode_slot(call, slot);
+        return redirect(pending, observed.image->code, arch.call_entry(), slot,
+                        [&](Tracee &tracee) -> Result<void> {
+                            if (auto written = exit.write(tracee); !written) {
+                                return written;
+                            }
+                            return tracee.poke_changes(slot, bytes, observed.in_slot);
+                        });
+    });
 }
 
 Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
@@ -244,20 +251,12 @@ Result<Redirected> Executor::pass_to_kernel(const PendingCall &pending, int nr)
     });
 }
 
-Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &place)
+Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &place,
+                                  const Exits::Choice &exit)
 {
     const pid_t tid = pending.tid();
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
-    const Result<std::optional<Exits::Choice>> chosen =
-        images_.exits.choose(tid, arch, place.code, notification.instruction_pointer);
-    if (!chosen) {
-        return chosen.error();
-    }
-    const std::optional<Exits::Choice> &exit = *chosen;
-    if (!exit) {
-        return Redirected::refused;
-    }
     const std::optional<RemotePtr> slot = images_.slot_users.begin(
         tid, unowned_slots(tid, place.boot_slots, arch.boot_owner_offset()), arch.page_size());
     if (!slot) {
@@ -266,7 +265,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
     const RemotePtr boot_slot = *slot;
     pending.stage("slot", [&] { return "boot slot at " + hex(boot_slot.value()); });
     BootCall call;
-    call.exit = exit->exit();
+    call.exit = exit.exit();
     call.args = notification.args;
     call.return_address = notification.instruction_pointer;
     call.nr = static_cast<std::uint64_t>(notification.nr);
@@ -280,7 +279,7 @@ Result<Redirected> Executor::boot(const PendingCall &pending, const CodePlace &p
                             images_.slot_users.end(tid, boot_slot);
                             return written;
                         }
-                        if (auto written = exit->write(tracee); !written) {
+                        if (auto written = exit.write(tracee); !written) {
                             return written;
                         }
                         return writer.write(boot_slot, arch.encode_boot_slot(call));

@@ -78,7 +78,12 @@ public:
 private:
     using Lease = SlotReservations::Lease;
 
-    [[nodiscard]] Result<Redirected> boot(const PendingCall &pending, const CodePlace &place);
+    [[nodiscard]] Result<Redirected> boot(const PendingCall &pending, const CodePlace &place,
+                                          const Exits::Choice &exit);
+    /// Calls `act(exit)` with an exit of the code at `code` to the place of the call, which is held
+    /// meanwhile.
+    template <typename Act>
+    [[nodiscard]] Result<Redirected> with_exit(const PendingCall &pending, RemotePtr code, Act act);
     /// Seizes the waiting thread, answers it, and calls `act(tracee, answered)` at the stop on its
     /// way back. `answered` false: the stop ended its notification early.
     template <typename Act>
