@@ -9,19 +9,18 @@
 #include "base/procfs.hpp"
 #include "cli/check_forms.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/in_child.hpp"
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/preload.hpp"
 #include "filter/filter.hpp"
 #include "image/images.hpp"
-#include "listener/listener.hpp"
 #include "plan/flags.hpp"
 #include "target/memory.hpp"
 #include "target/namespaces.hpp"
 #include "target/tracee.hpp"
 
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -31,8 +30,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <functional>
-#include <linux/seccomp.h>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -42,67 +39,6 @@ namespace clone2::cli
 
 namespace
 {
-
-/// Runs `probe` in a child, which may change its own state for good. Returns the probe's result,
-/// 0..255, or Cause::child_killed.
-Result<int> in_child(const std::function<int()> &probe)
-{
-    const pid_t child = ::fork();
-    if (child == 0) {
-        ::_exit(probe());
-    }
-    if (child < 0) {
-        return last_error("fork()");
-    }
-    int status = 0;
-    if (::waitpid(child, &status, 0) != child) {
-        return last_error("wait4()");
-    }
-    if (!WIFEXITED(status)) {
-        return Error(Cause::child_killed);
-    }
-    return WEXITSTATUS(status);
-}
-
-/// A listener installed by a child, as install_filter() reports it.
-struct ListenerProbe {
-    Error failure; ///< err 0: none. Its strings are valid in both processes: the child is a fork
-    bool wait_killable = false;
-    bool no_new_privs = false;
-    bool sync_wake_up = false;
-};
-
-ListenerProbe probe_listener()
-{
-    ListenerProbe probe;
-    const auto filter = build_filter(CallTable());
-    auto [here, there] = make_socket_pair();
-    const Result<int> ended = in_child([&filter, &socket = there] {
-        ListenerProbe seen;
-        const Result<InstalledFilter> installed = install_filter(filter);
-        if (!installed) {
-            seen.failure = installed.error();
-        } else {
-            constexpr std::uint64_t sync_wake_up = 1;
-            constexpr unsigned long set_flags = _IOW('!', 4, std::uint64_t);
-            seen.wait_killable = installed->wait_killable;
-            seen.no_new_privs = installed->no_new_privs;
-            seen.sync_wake_up = ::ioctl(installed->listener, set_flags, sync_wake_up) == 0;
-            try {
-                const Listener listener(Fd(installed->listener), installed->wait_killable);
-            } catch (const std::system_error &error) {
-                seen.failure = {"ioctl() of a listener", 0, error.code().value()};
-            }
-        }
-        return send_value(socket, seen) ? 0 : 1;
-    });
-    there.reset();
-    const auto seen = receive_value<ListenerProbe>(here);
-    if (!seen) {
-        probe.failure = ended ? Error{"a message from a child", 0, EIO} : ended.error();
-    }
-    return seen.value_or(probe);
-}
 
 Result<void> probe_ptrace()
 {
@@ -205,15 +141,15 @@ Feature native_feature()
 {
     const std::string call = "system call " + std::to_string(standard_call.number);
     // In a child, because a filter here may kill a process that calls an unknown number.
-    const Result<int> seen =
-        in_child([] { return static_cast<int>(probe_kernel_clone2(standard_call.number)); });
+    const Result<KernelClone2> seen =
+        in_child<KernelClone2>([] { return probe_kernel_clone2(standard_call.number); });
     if (!seen && seen.error().cause == Cause::child_killed) {
         return {"native", false, false, call + " kills its caller", "see number"};
     }
     if (!seen) {
         return {"native", false, false, "unknown: " + seen.error().to_string(), "see calls"};
     }
-    switch (static_cast<KernelClone2>(*seen)) {
+    switch (*seen) {
     case KernelClone2::present:
         return {"native", true, false, "the kernel has clone2, " + call,
                 "this number is left to the kernel, other numbers (--nr) are passed to it"};
@@ -253,7 +189,7 @@ Feature ptrace_feature()
 
 Feature userns_feature()
 {
-    const Result<int> err = in_child([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno; });
+    const Result<int> err = in_child<int>([] { return ::unshare(CLONE_NEWUSER) == 0 ? 0 : errno; });
     const bool works = err && *err == 0;
     const Error refusal = err ? Error{"unshare(CLONE_NEWUSER)", 0, *err} : err.error();
     return {"userns", works, false,
@@ -271,7 +207,7 @@ std::string describe_privilege(const std::string &capability)
 
 std::vector<Feature> probe_features(const Check &check)
 {
-    const ListenerProbe listener = probe_listener();
+    const ListenerProbe listener = probe_listener(build_filter(CallTable()));
     const int level = nesting_level();
     const std::string capability = privilege();
     const bool shares = share_memory(::getpid(), ::getpid()).has_value();

@@ -4,6 +4,7 @@
 #include "base/kernel_clone2.hpp"
 #include "base/nesting_level.h"
 #include "base/printable.hpp"
+#include "cli/in_child.hpp"
 #include "cli/messages.hpp"
 #include "filter/filter.hpp"
 #include "listener/listener.hpp"
@@ -21,7 +22,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <exception>
 #include <optional>
 #include <system_error>
 
@@ -116,28 +116,11 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, const TrappedCal
 
 Probe probe_number(const TrappedCall &call)
 {
-    Probe failed;
     const auto filter = build_filter(CallTable({call}));
-    auto [here, there] = make_socket_pair();
-    const pid_t child = ::fork();
-    if (child == 0) {
-        here.reset();
-        try {
-            send_value(there, call_under_filter(filter, call));
-        } catch (const std::exception &) {
-            ::_exit(1); // without a report the result is unknown
-        }
-        ::_exit(0);
-    }
-    there.reset();
-    if (child < 0) {
-        failed.failure = last_error("fork()");
-        return failed;
-    }
-    failed.failure = {"a message from a child", 0, EIO};
-    const Probe probe = receive_value<Probe>(here).value_or(failed);
-    (void)::waitpid(child, nullptr, 0);
-    return probe;
+    const Result<Probe> probe = in_child<Probe>([&] { return call_under_filter(filter, call); });
+    Probe failed;
+    failed.failure = probe ? Error{} : probe.error();
+    return probe ? *probe : failed;
 }
 
 /// Why a call of this kind does not reach a filter of ours. Empty: it does.

@@ -120,8 +120,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         filter.clear();
     }
     if (options.optional && !filter.empty()) {
-        if (const Result<void> tried = try_filter(filter); !tried) {
-            tell_of_no_service(options, tried.error().to_string());
+        if (const Error failure = probe_listener(filter).failure; failure.err != 0) {
+            tell_of_no_service(options, failure.to_string());
             filter.clear();
         }
     }

@@ -2,12 +2,15 @@
 #include "cli/needed_calls.hpp"
 
 #include "base/fd.hpp"
+#include "cli/in_child.hpp"
 #include "cli/messages.hpp"
 #include "filter/filter.hpp"
+#include "listener/listener.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -139,25 +142,30 @@ Result<void> try_event_loop(LoopChoice choice)
     return {};
 }
 
-Result<void> try_filter(std::span<const sock_filter> filter)
+ListenerProbe probe_listener(std::span<const sock_filter> filter)
 {
-    auto [here, there] = make_socket_pair();
-    const pid_t child = ::fork();
-    if (child < 0) {
-        return last_error("fork()");
-    }
-    if (child == 0) {
+    const Result<ListenerProbe> probe = in_child<ListenerProbe>([filter] {
+        ListenerProbe seen;
         const Result<InstalledFilter> installed = install_filter(filter);
-        // Its strings are valid in both processes.
-        ::_exit(send_value(there, installed ? Error{} : installed.error()) ? 0 : 1);
-    }
-    there.reset();
-    const std::optional<Error> failure = receive_value<Error>(here);
-    ::waitpid(child, nullptr, 0);
-    if (!failure) {
-        return Error(Cause::child_killed);
-    }
-    return failure->err == 0 ? Result<void>() : *failure;
+        if (!installed) {
+            seen.failure = installed.error();
+            return seen;
+        }
+        constexpr std::uint64_t sync_wake_up = 1;
+        constexpr unsigned long set_flags = _IOW('!', 4, std::uint64_t);
+        seen.wait_killable = installed->wait_killable;
+        seen.no_new_privs = installed->no_new_privs;
+        seen.sync_wake_up = ::ioctl(installed->listener, set_flags, sync_wake_up) == 0;
+        try {
+            const Listener listener(Fd(installed->listener), installed->wait_killable);
+        } catch (const std::system_error &error) {
+            seen.failure = {"ioctl() of a listener", 0, error.code().value()};
+        }
+        return seen;
+    });
+    ListenerProbe failed;
+    failed.failure = probe ? Error{} : probe.error();
+    return probe ? *probe : failed;
 }
 
 } // namespace clone2::cli

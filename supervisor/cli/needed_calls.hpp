@@ -19,8 +19,15 @@ namespace clone2::cli
 /// Lets an event loop do something.
 [[nodiscard]] Result<void> try_event_loop(LoopChoice choice);
 
-/// Installs the filter in a child. An error: install_filter() would fail here, too, and could leave
-/// no_new_privs behind.
-[[nodiscard]] Result<void> try_filter(std::span<const sock_filter> filter);
+/// A listener installed by a child, as install_filter() reports it.
+struct ListenerProbe {
+    Error failure; ///< err 0: none
+    bool wait_killable = false;
+    bool no_new_privs = false;
+    bool sync_wake_up = false;
+};
+/// Installs the filter in a child, and tries its listener. A failure: the same would happen here,
+/// and could leave no_new_privs behind, or a filter that nobody serves.
+[[nodiscard]] ListenerProbe probe_listener(std::span<const sock_filter> filter);
 
 } // namespace clone2::cli
