@@ -400,10 +400,7 @@ void Scheduler::tell_end(Lock &lock, const std::shared_ptr<ServedListener> &serv
         });
     });
     --ending_;
-    if (running_ && listeners_.empty() && ending_ == 0 && until_ == Until::no_listener) {
-        finished_ = true;
-        stop_all();
-    }
+    end_without_listeners();
 }
 
 std::size_t Scheduler::serve_pending(std::size_t most)

@@ -62,8 +62,9 @@ public:
     /// it can't be waited for.
     void add_listener(std::unique_ptr<Listener> listener, std::shared_ptr<ListenerOwner> owner);
     /// Serves, and returns when no call is in progress any more. Can be called again after it ended
-    /// for lack of listeners. `begin` is called when everything needed to serve has been created.
-    /// Throws std::system_error if that fails, and what `begin` throws.
+    /// for lack of listeners. `begin` is called when everything needed to serve has been created,
+    /// and may add the first listener. Throws std::system_error if that fails, and what `begin`
+    /// throws.
     void run(Until until = Until::no_listener, const std::function<void()> &begin = {});
     /// Ends run(): no further call is received. Calls in progress are completed, however long that
     /// takes (a frozen target). The listeners are closed with the scheduler, and calls waiting
@@ -209,6 +210,7 @@ private:
     bool start_worker(Lock &lock);
     void warn(const char *what, const std::exception &error);
     void stop_all();
+    void end_without_listeners();
 
     EventLoop &loop_;
     CallHandler &handler_;

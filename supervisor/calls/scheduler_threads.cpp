@@ -171,6 +171,14 @@ void Scheduler::stop_all()
     wake_watchdog_.notify_all();
 }
 
+void Scheduler::end_without_listeners()
+{
+    if (running_ && listeners_.empty() && ending_ == 0 && until_ == Until::no_listener) {
+        finished_ = true;
+        stop_all();
+    }
+}
+
 void Scheduler::stop()
 {
     const Lock lock(*this);
@@ -182,7 +190,7 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
     std::optional<Thread> watchdog;
     {
         const Lock lock(*this);
-        if (until == Until::no_listener && listeners_.empty()) {
+        if (until == Until::no_listener && listeners_.empty() && !begin) {
             return;
         }
         watchdog.emplace([this] { watch_over(); });
@@ -194,6 +202,8 @@ void Scheduler::run(Until until, const std::function<void()> &begin)
     try {
         if (begin) {
             begin();
+            const Lock lock(*this);
+            end_without_listeners();
         }
         work(false);
     } catch (...) {

@@ -105,6 +105,9 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     if (needed && options.optional) {
         needed = try_event_loop(options.loop);
     }
+    if (needed && options.optional) {
+        needed = try_resources();
+    }
     if (!needed) {
         if (!options.optional || needs_wrapper(options)) {
             fail(needed.error().operation + (": " + reason(needed.error().err)));
@@ -174,7 +177,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         }
         to_command = {};
         program_end.reset();
-        ::_exit(serve(options, caller, kernel_serves, std::move(listener_end),
+        ::_exit(serve(options, caller, kernel_serves, !filter.empty(), std::move(listener_end),
                       std::move(serving_end), std::move(log), reaper));
     }
     log = {};

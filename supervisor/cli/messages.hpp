@@ -51,11 +51,19 @@ struct ForwardedSignal {
     bool goes_on = false; ///< the command knew that the last of these was over
 };
 
-/// From PROGRAM (before exec) to the serving process, with the listener as SCM_RIGHTS.
+/// From the serving process to PROGRAM (before exec), twice: before the filter is installed, and
+/// when its listener is served.
+enum class Service : char {
+    ready,
+    none,  ///< PROGRAM runs without it; a note says so
+    failed ///< PROGRAM does not run; a message says why
+};
+
+/// From PROGRAM (before exec), when Service::ready has come, with the listener as SCM_RIGHTS.
 struct ListenerOffer {
-    bool unserved = false; ///< there is no listener: the kernel serves, or nobody does
     bool wait_killable = false;
     bool no_new_privs = false;
+    Error failure; ///< why there is none though there should be; err 0: no failure
 };
 
 /// Sends one message, with a descriptor if `fd` >= 0. False: the other end is gone.

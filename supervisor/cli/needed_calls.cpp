@@ -118,6 +118,19 @@ void try_waiting(Tries &tries)
     tries.add("getrandom()", ::getrandom(&word, sizeof word, GRND_NONBLOCK), EAGAIN);
 }
 
+/// Has so many children at once, each the parent of the next.
+Result<void> try_processes(unsigned count)
+{
+    const Result<int> err = in_child<int>([count] {
+        const Result<void> others = count > 1 ? try_processes(count - 1) : Result<void>();
+        return others ? 0 : others.error().err;
+    });
+    if (!err) {
+        return err.error();
+    }
+    return *err == 0 ? Result<void>() : Error{"fork()", 0, *err};
+}
+
 } // namespace
 
 Result<void> try_needed_calls()
@@ -140,6 +153,21 @@ Result<void> try_event_loop(LoopChoice choice)
         return Error{"an event loop", 0, error.code().value()};
     }
     return {};
+}
+
+Result<void> try_resources()
+{
+    constexpr std::size_t descriptors = 13; // of the command: sockets and a signalfd
+    constexpr unsigned processes = 3 + 4;   // threads count as processes
+    std::array<Fd, descriptors> taken;
+    for (Fd &fd : taken) {
+        fd = Fd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+        if (!fd) {
+            return last_error("fcntl()");
+        }
+    }
+    taken = {};
+    return try_processes(processes);
 }
 
 ListenerProbe probe_listener(std::span<const sock_filter> filter)

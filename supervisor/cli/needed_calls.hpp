@@ -19,6 +19,9 @@ namespace clone2::cli
 /// Lets an event loop do something.
 [[nodiscard]] Result<void> try_event_loop(LoopChoice choice);
 
+/// Takes as many descriptors and processes for a moment as the wrapper does to start.
+[[nodiscard]] Result<void> try_resources();
+
 /// A listener installed by a child, as install_filter() reports it.
 struct ListenerProbe {
     Error failure; ///< err 0: none

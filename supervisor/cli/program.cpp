@@ -19,6 +19,11 @@
 namespace clone2::cli
 {
 
+void tell_of_no_service(const Options &options, const std::string &why)
+{
+    Diagnostics(options.verbosity).warn("PROGRAM runs, but is not served here: " + why);
+}
+
 namespace
 {
 
@@ -45,12 +50,45 @@ void take_over_environment(pid_t command)
     }
 }
 
-} // namespace
-
-void tell_of_no_service(const Options &options, const std::string &why)
+/// What the serving process says. Ends the process if PROGRAM must not run.
+Service hear(const Options &options, const Fd &serving, bool has_filter)
 {
-    Diagnostics(options.verbosity).warn("PROGRAM runs, but is not served here: " + why);
+    const std::optional<Service> service = receive_value<Service>(serving);
+    if (!service) {
+        const std::string why = "the serving process was killed before PROGRAM was started";
+        if (!options.optional || has_filter) {
+            fail(why);
+        }
+        tell_of_no_service(options, why);
+        return Service::none;
+    }
+    if (*service == Service::failed) {
+        ::_exit(own_failure);
+    }
+    return *service;
 }
+
+/// Installs the filter (empty: none) and hands its listener to the serving process.
+void offer_listener(const Options &options, std::span<const sock_filter> filter, const Fd &serving)
+{
+    ListenerOffer offer;
+    Fd listener;
+    if (!filter.empty()) {
+        const Result<InstalledFilter> installed = install_filter(filter);
+        if (installed) {
+            listener = Fd(installed->listener);
+            offer.wait_killable = installed->wait_killable;
+            offer.no_new_privs = installed->no_new_privs;
+        } else if (options.optional) {
+            offer.failure = installed.error(); // the strings are valid in both processes
+        } else {
+            fail(installed.error().to_string());
+        }
+    }
+    send_value(serving, offer, listener.get()); // if this fails, no answer comes
+}
+
+} // namespace
 
 void run_program(const Options &options, std::span<const sock_filter> filter,
                  const std::optional<Preload> &preload, const Fd &serving,
@@ -59,26 +97,10 @@ void run_program(const Options &options, std::span<const sock_filter> filter,
     if (preload && !set_preload(*preload)) {
         fail("--preload: no memory for the environment");
     }
-    InstalledFilter installed;
-    if (!filter.empty()) {
-        const Result<InstalledFilter> result = install_filter(filter);
-        if (result) {
-            installed = *result;
-        } else if (options.optional) {
-            tell_of_no_service(options, result.error().to_string());
-        } else {
-            fail(result.error().to_string());
-        }
-    }
-    const Fd listener{installed.listener};
-    const ListenerOffer offer{!listener, installed.wait_killable, installed.no_new_privs};
-    send_value(serving, offer, listener.get()); // if this fails, no answer comes
-    const std::optional<char> answer = receive_value<char>(serving);
-    if (!answer) {
-        fail("the serving process was killed before PROGRAM was started");
-    }
-    if (*answer == start_failed) {
-        ::_exit(own_failure); // the serving process reports why
+    // The filter stays, so it comes after all else that may fail.
+    if (hear(options, serving, false) == Service::ready) {
+        offer_listener(options, filter, serving);
+        (void)hear(options, serving, true);
     }
     take_over_environment(command);
     restore_signals(inherited);

@@ -9,11 +9,13 @@
 #include "cli/limits.hpp"
 #include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
+#include "cli/program.hpp"
 #include "cli/program_owner.hpp"
 #include "cli/provider.hpp"
 #include "cli/signals.hpp"
 #include "cli/title.hpp"
 
+#include <fcntl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -143,6 +145,17 @@ SelfServed look_at(const Procfs &procfs, pid_t tid)
     return {tid, comm_in_status(status), euid_in_status(status)};
 }
 
+/// A descriptor to be closed for the listener. The kernel drops a listener that no descriptor is
+/// free for.
+Fd place_for_listener(const Fd &any)
+{
+    Fd place{::fcntl(any.get(), F_DUPFD_CLOEXEC, 0)};
+    if (!place) {
+        throw std::system_error(errno, std::generic_category(), "fcntl(F_DUPFD)");
+    }
+    return place;
+}
+
 /// Runs the loop while the process lives.
 void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 {
@@ -154,8 +167,8 @@ void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 
 } // namespace
 
-int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd command,
-          LogFile log, pid_t reaper)
+int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered, Fd program,
+          Fd command, LogFile log, pid_t reaper)
 {
     set_title("clone2-serve");
     // A log written to a pipe without a reader loses lines and must not kill us.
@@ -163,12 +176,14 @@ int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd
     std::optional<QueuedDiagnostics> messages;
     // Not joined after a failure: PROGRAM's process, and so the reaper, still waits for our answer.
     std::optional<Thread> attendant;
+    bool may_run_unserved = false; // by --optional, until PROGRAM has its filter
     try {
-        QueuedDiagnostics &diagnostics = messages.emplace(options.verbosity);
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         close_others({program.get(), command.get(), log.fd.get()});
         agent::PolicyHolder policy(options.policy ? from_anywhere(*options.policy) : "", true);
+        may_run_unserved = options.optional;
+        QueuedDiagnostics &diagnostics = messages.emplace(options.verbosity);
         (void)!::chdir("/"); // don't keep a file system busy
         raise_limits();
         const Fd reaper_end{static_cast<int>(::syscall(SYS_pidfd_open, reaper, 0))};
@@ -179,25 +194,24 @@ int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd
                             kernel_serves ? std::optional(standard_call) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
         const Hangup hangup(*loop, audit, policy, diagnostics);
-
-        ListenerOffer offer;
-        std::optional<Fd> listener =
-            receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
+        const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         const CallTable trapped = trapped_calls(options, kernel_serves);
-        if (!listener) {
-            return own_failure; // PROGRAM's process has reported why
-        }
-        if (!*listener && !offer.unserved) { // the kernel drops it if no descriptor is free
-            throw std::system_error(EMFILE, std::generic_category(), "recvmsg() of the listener");
-        }
-        // Not earlier: PROGRAM had to be created in the terminal's session.
-        ::setsid();
-        if (offer.unserved) {
+        ListenerOffer offer;
+        std::optional<Fd> listener; // nullopt: PROGRAM's process has ended, and reported why
+        Fd place = place_for_listener(program);
+        const auto take_offer = [&] {
+            send_value(program, Service::ready);
+            place.reset();
+            listener = receive_message(program, std::as_writable_bytes(std::span(&offer, 1)));
+            // Not earlier: PROGRAM had to be created in the terminal's session.
+            ::setsid();
+            return listener.has_value();
+        };
+        if (!filtered) {
             if (trapped.calls().empty()) {
                 tell_of_stepping_aside(options, diagnostics);
             }
-            const CommandLink link(*loop, std::move(command), audit, options.log == "-");
-            if (!send_value(program, finish_request)) {
+            if (!take_offer() || !send_value(program, Service::ready)) {
                 return own_failure;
             }
             program.reset();
@@ -208,31 +222,55 @@ int serve(const Options &options, uid_t user, bool kernel_serves, Fd program, Fd
             audit.finish();
             return 0;
         }
-        diagnostics.info(std::string("serving with ") + loop->name() + ", nesting level " +
-                         std::to_string(handler.namespaces().own_level()) +
-                         (kernel_serves ? ", calls passed to the kernel's own clone2" : "") +
-                         (offer.no_new_privs ? ", no-new-privs set" : "") +
-                         (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
         const agent::JudgedOwner::Shared shared{audit, diagnostics, policy, procfs, trapped};
         Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics, procfs,
                           [&](pid_t tid) { audit.record_self_served(look_at(*procfs, tid)); });
         Scheduler scheduler(*loop, handler, diagnostics);
-        scheduler.add_listener(
-            std::make_unique<Listener>(std::move(*listener), offer.wait_killable),
-            std::make_shared<ProgramOwner>(shared, user, options.injections, mistakes));
-        const CommandLink link(*loop, std::move(command), audit, options.log == "-");
+        const auto owner =
+            std::make_shared<ProgramOwner>(shared, user, options.injections, mistakes);
         scheduler.run(Scheduler::Until::no_listener, [&] {
-            send_value(program, finish_request);
+            if (!take_offer()) {
+                return;
+            }
+            if (offer.failure.err != 0) {
+                throw_exception_from_error(offer.failure, BOOST_CURRENT_LOCATION);
+            }
+            may_run_unserved = false;
+            scheduler.add_listener(
+                std::make_unique<Listener>(std::move(*listener), offer.wait_killable), owner);
+            diagnostics.info(std::string("serving with ") + loop->name() + ", nesting level " +
+                             std::to_string(handler.namespaces().own_level()) +
+                             (kernel_serves ? ", calls passed to the kernel's own clone2" : "") +
+                             (offer.no_new_privs ? ", no-new-privs set" : "") +
+                             (offer.wait_killable ? "" : ", without WAIT_KILLABLE_RECV"));
+            send_value(program, Service::ready);
             program.reset();
         });
+        if (!listener) {
+            return own_failure;
+        }
         attendant.reset(); // the reaper ends with its last child
         audit.finish();
     } catch (const std::exception &error) {
-        if (program) {
-            send_value(program, start_failed);
-        }
         messages.reset(); // flushes
-        fail(reason_of(error));
+        if (!may_run_unserved) {
+            if (program) {
+                send_value(program, Service::failed);
+            }
+            fail(reason_of(error));
+        }
+        tell_of_no_service(options, reason_of(error));
+        ::close(STDERR_FILENO);
+        send_value(program, Service::none);
+        command.reset();
+        (void)receive_value<char>(program); // until PROGRAM is executed
+        ::setsid();
+        log = {};
+        if (attendant) {
+            attendant.reset();
+        } else {
+            attend(reaper);
+        }
     }
     return 0;
 }
