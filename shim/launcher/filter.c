@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "filter.h"
 
+#include "filter/announcing_calls.h"
 #include "filter/seccomp_filter.h"
 
 #include <errno.h>
@@ -10,13 +11,18 @@ long install_listener(const struct shim_calls *calls, struct installed_filter *i
 {
     const unsigned long killable = SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
     struct filter_options how = {SECCOMP_FILTER_FLAG_NEW_LISTENER | killable, killable, 1, 0};
-    struct sock_filter
-        steps[MOST_CALLS * (FILTER_NOTIFY_STEPS + MOST_GUARDS * FILTER_GUARD_STEPS) + 1];
+    struct sock_filter steps[(MOST_CALLS + ANNOUNCING_CALLS) *
+                                 (FILTER_NOTIFY_STEPS + MOST_GUARDS * FILTER_GUARD_STEPS) +
+                             1];
     struct sock_fprog program = {0, steps};
     for (unsigned i = 0; i < calls->count; i++) {
         const struct shared_number *const shared = calls->at[i].shared;
         filter_notify(&program, calls->at[i].audit_arch, calls->at[i].number,
                       shared ? shared->guards : NULL, shared ? shared->guard_count : 0);
+    }
+    for (unsigned i = 0; i < ANNOUNCING_CALLS; i++) { // for the agent's log
+        const struct shared_number *const one = &announcing_calls[i];
+        filter_notify(&program, one->audit_arch, one->number, one->guards, one->guard_count);
     }
     filter_answer(&program, SECCOMP_RET_ALLOW);
     const long listener = filter_install(&program, &how);

@@ -10,7 +10,9 @@ Agent::Agent(EventLoop &loop, Scheduler &scheduler, Diagnostics &diagnostics, Au
              std::shared_ptr<const Procfs> procfs, Config config, ListeningSocket socket)
     : diagnostics_(diagnostics), policy_(std::move(config.policy_path), config.results_known),
       ledger_(std::make_shared<Ledger>(config.totals, diagnostics)), disposal_(ledger_),
-      listeners_(scheduler, {audit, diagnostics, policy_, std::move(procfs), config.calls},
+      listeners_(scheduler,
+                 {audit, diagnostics, policy_, std::move(procfs), config.calls,
+                  std::move(config.self_served)},
                  systemd_, ledger_, disposal_),
       peers_(loop, diagnostics, std::move(config.allowed), ledger_, disposal_, listeners_,
              std::move(socket))

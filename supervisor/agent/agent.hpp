@@ -31,6 +31,7 @@ public:
         std::string policy_path;   ///< empty: none
         bool results_known = true; ///< false: the kernel makes the calls
         Ledger::Totals totals;     ///< limits for all peers together
+        std::function<void(const SelfServed &)> self_served; ///< see JudgedOwner
     };
     /// Throws std::runtime_error if the policy can't be read.
     Agent(EventLoop &loop, Scheduler &scheduler, Diagnostics &diagnostics, AuditSink &audit,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "agent/judged_owner.hpp"
 
+#include "filter/announcements.hpp"
+#include "target/namespaces.hpp"
+
 #include <cerrno>
 #include <linux/sched.h>
 
@@ -41,6 +44,23 @@ std::optional<Refusal> JudgedOwner::judge(pid_t tid, const Request &request)
                            " refused with EPERM: " + *verdict.refusal,
                        user());
     return Refusal{EPERM, *verdict.refusal};
+}
+
+bool JudgedOwner::hear_announcement(const Notification &notification) const
+{
+    if (!is_announcement(notification)) {
+        return false;
+    }
+    if (shared_.self_served) {
+        const pid_t tid = notification.tid;
+        const std::string status = shared_.procfs->read_if_alive(tid, "status").value_or("");
+        SelfServed process{tid, comm_in_status(status), euid_in_status(status), peer()};
+        if (!process.peer.empty()) {
+            process.uid = user();
+        }
+        shared_.self_served(process);
+    }
+    return true;
 }
 
 } // namespace clone2::agent

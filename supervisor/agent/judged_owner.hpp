@@ -4,10 +4,12 @@
 #include "agent/child_count.hpp"
 #include "agent/policy_holder.hpp"
 #include "agent/process_state.hpp"
+#include "audit/self_served.hpp"
 #include "base/diagnostics.hpp"
 #include "calls/listener_owner.hpp"
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,7 +61,8 @@ public:
         Diagnostics &diagnostics;
         const PolicyHolder &policy;
         std::shared_ptr<const Procfs> procfs;
-        CallTable calls; ///< unless the subject has others
+        CallTable calls;                                     ///< unless the subject has others
+        std::function<void(const SelfServed &)> self_served; ///< for the log; empty: there is none
     };
     /// `name`: of the subject, for messages.
     JudgedOwner(const Shared &shared, Subject subject, std::string name);
@@ -71,6 +74,8 @@ public:
     [[nodiscard]] const Subject &subject() const { return subject_; }
 
 protected:
+    /// Writes libclone2's announcement to the log. False: this call is none.
+    [[nodiscard]] bool hear_announcement(const Notification &notification) const;
     [[nodiscard]] Diagnostics &diagnostics() const { return shared_.diagnostics; }
     [[nodiscard]] const std::string &name() const { return name_; }
 

@@ -30,6 +30,9 @@ std::optional<Refusal> PeerListener::screen(const Notification &notification)
 
 ListenerOwner::Unserved PeerListener::not_trapped(const Notification &notification)
 {
+    if (hear_announcement(notification)) {
+        return Unserved::is_left_to_kernel;
+    }
     if (!told_number_.exchange(true)) {
         diagnostics().warn(name() + ": calls refused with ENOSYS: system call " +
                                number_text(notification.arch, notification.nr) + " is not " +

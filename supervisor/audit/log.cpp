@@ -118,6 +118,7 @@ std::string format_self_served(const SelfServed &process, LogFormat format)
 {
     CallRecord record;
     record.uid = process.uid;
+    record.peer = process.peer;
     const std::string time = format_time(now_ns(CLOCK_REALTIME));
     if (format == LogFormat::json) {
         nlohmann::ordered_json line;
@@ -126,6 +127,9 @@ std::string format_self_served(const SelfServed &process, LogFormat format)
         line["comm"] = process.comm;
         if (process.uid) {
             line["uid"] = *process.uid;
+        }
+        if (!process.peer.empty()) {
+            line["peer"] = process.peer;
         }
         line["served_by"] = "libclone2";
         return line.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";

@@ -14,7 +14,8 @@ namespace clone2
 struct SelfServed {
     pid_t tid = 0;            ///< in the supervisor's pid namespace
     std::string comm;         ///< raw bytes
-    std::optional<uid_t> uid; ///< effective; nullopt: it is gone
+    std::optional<uid_t> uid; ///< as in CallRecord
+    std::string peer;         ///< likewise
 };
 
 /// Formats its line of the log, with a newline.

@@ -240,7 +240,8 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                         {options.allowed_uids.begin(), options.allowed_uids.end()},
                         options.policy.value_or(""),
                         !kernel_call,
-                        totals(options.budget)},
+                        totals(options.budget),
+                        audit.self_served()},
                        std::move(socket));
     const Signals signals(*loop, scheduler, agent, audit, limit);
     std::optional<Metrics> metrics;

@@ -83,11 +83,12 @@ void CallAudit::record(const CallRecord &record)
     }
 }
 
-void CallAudit::record_self_served(const SelfServed &process)
+std::function<void(const SelfServed &)> CallAudit::self_served()
 {
-    if (log_ != nullptr) {
-        log_->write(format_self_served(process, format_));
+    if (log_ == nullptr) {
+        return {};
     }
+    return [this](const SelfServed &process) { log_->write(format_self_served(process, format_)); };
 }
 
 void CallAudit::reopen()

@@ -37,8 +37,8 @@ public:
     [[nodiscard]] bool wants_successes() const override { return counts_ || log_; }
     [[nodiscard]] bool wants_details() const override { return log_ != nullptr; }
 
-    /// Libclone2 has announced that it serves this thread's process.
-    void record_self_served(const SelfServed &process);
+    /// Writes to the log that libclone2 serves a process. Empty: there is no log.
+    [[nodiscard]] std::function<void(const SelfServed &)> self_served();
 
     /// Reopens the log file by name, since the old file may have been renamed.
     void reopen();

@@ -16,10 +16,6 @@ void Mistakes::mention(const Notification &notification)
     if (found == watched_.end()) {
         return;
     }
-    if (found->abi == nullptr) {
-        announced_(notification.tid);
-        return;
-    }
     diagnostics_.warn("system call " + number_text(found->arch, found->number) + " of thread " +
                       procfs_->name_of(notification.tid) + " is not served" +
                       (found->number > highest_number

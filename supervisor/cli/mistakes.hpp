@@ -6,7 +6,6 @@
 #include "base/procfs.hpp"
 #include "listener/notification.hpp"
 
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -15,18 +14,16 @@
 namespace clone2::cli
 {
 
-/// Calls that PROGRAM makes by mistake, because nobody serves them; each is mentioned once. And
-/// libclone2's announcements, which are no mistakes and are passed on. Thread-safe.
+/// Calls that PROGRAM makes by mistake, because nobody serves them; each is mentioned once.
+/// Thread-safe.
 class Mistakes
 {
 public:
-    using Announced = std::function<void(pid_t tid)>;
-    /// `watched`: those that the filter gives to us. `asked`: what --nr says. `announced` gets the
-    /// thread of each announcement.
+    /// `watched`: those that the filter gives to us. `asked`: what --nr says.
     Mistakes(std::vector<TrappedCall> watched, CallTable asked, Diagnostics &diagnostics,
-             std::shared_ptr<const Procfs> procfs, Announced announced)
+             std::shared_ptr<const Procfs> procfs)
         : asked_(std::move(asked)), diagnostics_(diagnostics), procfs_(std::move(procfs)),
-          announced_(std::move(announced)), watched_(std::move(watched))
+          watched_(std::move(watched))
     {
     }
 
@@ -36,7 +33,6 @@ private:
     const CallTable asked_;
     Diagnostics &diagnostics_;
     const std::shared_ptr<const Procfs> procfs_;
-    const Announced announced_;
     std::mutex mutex_;
     std::vector<TrappedCall> watched_; ///< those that were not mentioned yet
 };

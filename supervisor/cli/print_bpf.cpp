@@ -2,6 +2,7 @@
 #include "cli/print_bpf.hpp"
 
 #include "cli/own_failure.hpp"
+#include "filter/announcements.hpp"
 #include "filter/filter.hpp"
 
 #include <unistd.h>
@@ -41,7 +42,7 @@ int print_bpf(const PrintBpf &what)
     if (!what.base64 && ::isatty(STDOUT_FILENO) != 0) {
         fail("--print-bpf: the filter is binary, and stdout a terminal (--print-bpf=base64)");
     }
-    const std::vector<sock_filter> filter = build_filter(what.calls);
+    const std::vector<sock_filter> filter = build_filter(what.calls, announcements());
     const std::span<const std::byte> bytes = std::as_bytes(std::span(filter));
     if (what.base64) {
         std::puts(base64(bytes).c_str());

@@ -27,7 +27,9 @@ ProgramOwner::ProgramOwner(const Shared &shared, uid_t user, std::vector<Injecti
 
 ListenerOwner::Unserved ProgramOwner::not_trapped(const Notification &notification)
 {
-    mistakes_.mention(notification);
+    if (!hear_announcement(notification)) {
+        mistakes_.mention(notification);
+    }
     return Unserved::is_left_to_kernel;
 }
 

@@ -139,12 +139,6 @@ void attend(pid_t reaper)
     std::signal(SIGCHLD, SIG_IGN);
 }
 
-SelfServed look_at(const Procfs &procfs, pid_t tid)
-{
-    const std::string status = procfs.read_if_alive(tid, "status").value_or("");
-    return {tid, comm_in_status(status), euid_in_status(status)};
-}
-
 /// A descriptor to be closed for the listener. The kernel drops a listener that no descriptor is
 /// free for.
 Fd place_for_listener(const Fd &any)
@@ -222,9 +216,10 @@ int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered,
             audit.finish();
             return 0;
         }
-        const agent::JudgedOwner::Shared shared{audit, diagnostics, policy, procfs, trapped};
-        Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics, procfs,
-                          [&](pid_t tid) { audit.record_self_served(look_at(*procfs, tid)); });
+        const agent::JudgedOwner::Shared shared{audit,  diagnostics, policy,
+                                                procfs, trapped,     audit.self_served()};
+        Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics,
+                          procfs);
         Scheduler scheduler(*loop, handler, diagnostics);
         const auto owner =
             std::make_shared<ProgramOwner>(shared, user, options.injections, mistakes);

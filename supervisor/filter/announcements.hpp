@@ -2,6 +2,7 @@
 #pragma once
 
 #include "abi/call_table.hpp"
+#include "listener/notification.hpp"
 
 #include <vector>
 
@@ -12,5 +13,8 @@ namespace clone2
 /// itself. For build_filter(), beside mistaken calls: a prctl() with that argument alone is given
 /// to us. Its abi is nullptr, and no other call's is. Thread-safe.
 [[nodiscard]] std::vector<TrappedCall> announcements();
+
+/// Whether this call is one of them, whatever filter has sent it. Thread-safe.
+[[nodiscard]] bool is_announcement(const Notification &notification);
 
 } // namespace clone2

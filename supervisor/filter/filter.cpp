@@ -2,15 +2,16 @@
 #include "filter/filter.hpp"
 
 #include "arch/architecture.hpp"
-#include "base/announcement.h"
 #include "filter/announcements.hpp"
+#include "filter/announcing_calls.h"
 #include "filter/seccomp_filter.h"
 
 #include <seccomp.h>
 
-#include <array>
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 namespace clone2
@@ -19,12 +20,20 @@ namespace clone2
 namespace
 {
 
-constexpr std::array is_announcement{call_guard{0, GUARD_EQUAL, CLONE2_ANNOUNCEMENT}};
+const shared_number *find_announcing(std::uint32_t arch, int number)
+{
+    const auto *const found = std::find_if(
+        std::begin(announcing_calls), std::end(announcing_calls),
+        [&](const auto &call) { return call.audit_arch == arch && call.number == number; });
+    return found != std::end(announcing_calls) ? found : nullptr;
+}
 
 std::span<const call_guard> guards_of(const TrappedCall &call)
 {
     if (call.abi == nullptr) {
-        return is_announcement;
+        const shared_number *const announcing = find_announcing(call.arch, call.number);
+        assert(announcing != nullptr);
+        return std::span(announcing->guards).first(announcing->guard_count);
     }
     const SharedNumber *const shared = find_shared_number(call);
     return shared != nullptr ? shared->guards : std::span<const call_guard>();
@@ -95,11 +104,18 @@ std::vector<TrappedCall> mistaken_calls(const CallTable &table)
 std::vector<TrappedCall> announcements()
 {
     std::vector<TrappedCall> calls;
-    for (const Architecture *const arch : architectures()) {
-        const std::uint32_t token = arch->audit_arch();
-        calls.push_back({token, seccomp_syscall_resolve_name_arch(token, "prctl"), nullptr});
+    for (const shared_number &call : announcing_calls) {
+        if (find_architecture(call.audit_arch) != nullptr) {
+            calls.push_back({call.audit_arch, call.number, nullptr});
+        }
     }
     return calls;
+}
+
+bool is_announcement(const Notification &notification)
+{
+    return find_announcing(notification.arch, notification.nr) != nullptr &&
+           static_cast<std::uint32_t>(notification.args[0]) == CLONE2_ANNOUNCEMENT;
 }
 
 std::optional<std::string> number_in_use(const CallTable &table)

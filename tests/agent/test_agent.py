@@ -74,6 +74,37 @@ class Whose(harness.Case):
             self.assertEqual(self.finish(sandbox), 0)
         self.assertEqual(self.peers("b.log"), self.peers("a.log"))
 
+    def test_a_program_that_serves_itself(self):
+        # One line of each executed program, and none of its calls.
+        program = ["env", f"LD_PRELOAD={harness.PRELOAD}", "CLONE2_SHIM=trap", harness.CALL, "-r",
+                   "3"]
+        agent = Agent(self, "--log", self.path("log"))
+        self.expect(agent.shim(*program))
+        self.assertRegex(self.read("log"),
+                         rf'^\S+ \d+ "clone2-call" uid={os.geteuid()} peer="clone2-shim \d+" '
+                         r"serves calls itself, by libclone2: those are not logged here\n$")
+        self.assertNotIn("refused", agent.err())
+        agent = Agent(self, "--log", self.path("json"), "--log-format=json", name="second")
+        self.expect(agent.shim(*program))
+        line = json.loads(self.read("json"))
+        self.assertEqual((line["comm"], line["uid"], line["served_by"]),
+                         ("clone2-call", os.geteuid(), "libclone2"))
+        self.assertRegex(line["peer"], r"\Aclone2-shim \d+\Z")
+
+    def test_announcements_are_calls_like_others(self):
+        # Each is one line, with a log, and fails as it does without an agent.
+        program = ("import ctypes; l = ctypes.CDLL(None, use_errno=True)\n"
+                   "print({(l.prctl(0x32656e73, 0, 0, 0, 0), ctypes.get_errno())"
+                   " for _ in range(50)})")
+        for options in ((), ("--log", self.path("log"))):
+            with self.subTest(options=options):
+                agent = Agent(self, *options, name=f"agent{len(options)}")
+                result = agent.shim(harness.PYTHON, "-S", "-c", program)
+                self.expect(result, out="{(-1, %d)}\n" % errno.EINVAL)
+                self.assertNotIn("refused", agent.err())
+        self.assertEqual(self.read("log").count("serves calls itself"), 50)
+        self.assertEqual(self.read("log").count("\n"), 50)
+
     def test_messages(self):
         agent = Agent(self, "-vv")
         target = Target(self)

@@ -79,6 +79,7 @@ class PrintBpf(harness.Case):
         self.assertEqual(len(plain) % 8, 0)
         steps = list(struct.iter_unpack("HBBI", plain))
         self.assertIn((0x15, 387), [(s[0], s[3]) for s in steps])
+        self.assertIn((0x15, 0x32656e73), [(s[0], s[3]) for s in steps])  # libclone2's announcement
         other = harness.supervise("--print-bpf=base64", "-n", "337")
         self.assertNotEqual(other.out, coded.out)
 
