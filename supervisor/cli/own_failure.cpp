@@ -45,6 +45,13 @@ std::string reason(int err)
     return std::strerror(err) + limit_behind(err);
 }
 
+std::string no_namespace(int err)
+{
+    return reason(err) + (err == ENOSPC ? " (pid and user namespaces nest at most 32 deep, and "
+                                          "/proc/sys/user/max_*_namespaces limit their number)"
+                                        : "");
+}
+
 std::string reason_of(const std::exception &error)
 {
     const auto *const system = dynamic_cast<const std::system_error *>(&error);

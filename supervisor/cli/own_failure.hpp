@@ -11,6 +11,8 @@ namespace clone2::cli
 /// What an errno means and, if it is that of a limit, the limit: "Too many open files (ulimit -n is
 /// 8)".
 [[nodiscard]] std::string reason(int err = errno);
+/// As reason(), why there is no new namespace.
+[[nodiscard]] std::string no_namespace(int err);
 /// An exception's text, and the limit in the same way.
 [[nodiscard]] std::string reason_of(const std::exception &error);
 

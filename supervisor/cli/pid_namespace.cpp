@@ -70,21 +70,25 @@ bool enter_shared_user_namespace(const Options &options, const ToolSignals &sign
 bool enter_namespaces(const Options &options, const ToolSignals &signals)
 {
     bool user_namespace = false;
-    if (::unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
+    if (::unshare(CLONE_NEWPID) != 0) {
         if (errno != EPERM) {
-            throw std::runtime_error("--pidns: new namespaces: " + reason());
+            throw std::runtime_error("--pidns: new namespaces: " + no_namespace(errno));
         }
-        enter_user_namespace(CLONE_NEWNS | CLONE_NEWPID, mapping_of(options, signals));
+        enter_user_namespace(CLONE_NEWPID, mapping_of(options, signals));
         user_namespace = true;
-    }
-    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-        throw std::runtime_error("--pidns: making mounts private: " + reason());
     }
     return user_namespace;
 }
 
 void mount_proc()
 {
+    // The parent, outside, keeps the /proc of its own pid namespace.
+    if (::unshare(CLONE_NEWNS) != 0) {
+        throw std::runtime_error("--pidns: a new mount namespace: " + no_namespace(errno));
+    }
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+        throw std::runtime_error("--pidns: making mounts private: " + reason());
+    }
     if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
         throw std::runtime_error("--pidns: a new /proc: " + reason());
     }

@@ -12,12 +12,13 @@ namespace clone2::cli
 /// did. Throws as enter_user_namespace() does.
 bool enter_shared_user_namespace(const Options &options, const ToolSignals &signals);
 
-/// Moves this process into a new mount namespace and its children into a new pid namespace, and
-/// without privilege first into a new user namespace, mapped as the options say. Returns whether it
-/// made that. Throws as enter_user_namespace() does.
+/// Moves this process's children into a new pid namespace, and without privilege first this process
+/// into a new user namespace, mapped as the options say. Returns whether it made that. Throws as
+/// enter_user_namespace() does.
 bool enter_namespaces(const Options &options, const ToolSignals &signals);
 
-/// Mounts a /proc for the caller's pid namespace. Throws std::runtime_error.
+/// Mounts a /proc for the caller's pid namespace, in a new mount namespace. Throws
+/// std::runtime_error.
 void mount_proc();
 
 /// Sets, in the caller's pid namespace, pid_max as the options say, and checks that the pids they

@@ -270,10 +270,6 @@ void Parent::pass_on_own(const std::vector<SentSignal> &signals)
 void settle_program(const Options &options, bool user_namespace)
 {
     if (options.program_pid == 1) {
-        // Its parent, outside, keeps the /proc of its own pid namespace.
-        if (::unshare(CLONE_NEWNS) != 0) {
-            throw std::runtime_error("--pid: a new mount namespace: " + reason());
-        }
         mount_proc();
         limit_pids(options);
     }
@@ -326,7 +322,7 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
             }
             if (level + 1 < depth && ::unshare(CLONE_NEWPID) != 0) {
                 throw std::runtime_error("--pidns: namespace " + std::to_string(level + 2) + ": " +
-                                         reason());
+                                         no_namespace(errno));
             }
         }
         if (depth > (program_is_init ? 1U : 0U)) { // we are an init

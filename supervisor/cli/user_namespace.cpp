@@ -233,7 +233,7 @@ void enter_user_namespace(int flags, const UserMapping &mapping)
         mapper.emplace(uid_map, gid_map, *mapping.automatic);
     }
     if (::unshare(CLONE_NEWUSER | flags) != 0) {
-        throw std::runtime_error("--pidns: new namespaces: " + reason() +
+        throw std::runtime_error("--pidns: new namespaces: " + no_namespace(errno) +
                                  " (without privilege, user namespaces must be allowed)");
     }
     if (mapper) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The new pid namespace of --pidns: who has which pid in it, and whose ids its users have."""
+import errno
 import os
 import signal
 import subprocess
@@ -41,6 +42,33 @@ class Pids(harness.Case):
                 os.kill(pid, signal.SIGKILL)
                 self.finish(child)
                 self.wait(lambda: not procs.alive(pid), "PROGRAM's end")
+
+    def test_outside_the_old_proc_stays(self):
+        for prefix in ((), (harness.REFUSE, f"436={errno.ENOSYS}", "--")):  # close_range
+            with self.subTest(prefix=prefix):
+                child = self.start(*prefix, harness.SUPERVISE, "--pidns=3", "--", "sleep", "1000")
+                program = self.wait(lambda: procs.named("sleep"), "PROGRAM")[0]
+                init, *outside = procs.ancestors(program.pid)[:4]
+                self.assertNotEqual(self.mounts(init.pid), self.mounts("self"))
+                for p in outside:
+                    self.assertEqual(self.mounts(p.pid), self.mounts("self"))
+                    self.wait(lambda: self.arguments(p.pid)[0] == b"clone2-reap", "its title")
+                    self.wait(lambda: len(os.listdir(f"/proc/{p.pid}/fd")) == 3,
+                              "its descriptors to be closed")
+                child.terminate()
+                self.finish(child)
+
+    def mounts(self, pid):
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+
+    def arguments(self, pid):
+        with open(f"/proc/{pid}/cmdline", "rb") as f:
+            return f.read().split(b"\0")
+
+    def test_nested_too_deep(self):
+        # This test is in a pid namespace already.
+        self.expect(harness.supervise("--pidns=32", "--", "true"), 125,
+                    err="nest at most 32 deep")
 
     def test_calls_are_served(self):
         for options in (("--pid=1",), ("--pid=300",), ("--first-pid=300",)):
