@@ -32,11 +32,12 @@ std::string kernel_refused(const CloneCall &call, int err)
     switch (err) {
     case EINVAL: {
         const std::string conflict = conflict_of_flags(call.flags);
-        return !conflict.empty() ? conflict
-               : call.set_tid_size > 0
-                   ? "flags (see clone(2)), or a pid not below its namespace's pid_max: " +
-                         std::to_string(highest_asked(call)) + " is the highest"
-                   : "flags (see clone(2))";
+        return !conflict.empty()       ? conflict
+               : call.set_tid_size > 0 ? "flags (see clone(2)), or a pid not below its namespace's "
+                                         "pid_max: the highest "
+                                         "that was asked for is " +
+                                             std::to_string(highest_asked(call))
+                                       : "flags (see clone(2))";
     }
     case EPERM:
         if ((call.flags & new_namespaces) != 0) {

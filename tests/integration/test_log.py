@@ -153,7 +153,7 @@ class Json(harness.Case):
         self.assertEqual(record["why"], f"pid 6000 at level {record['level'] - 1} is out of range "
                                         "(1..4999)")
         record, _ = self.one("4000", "400", options=["--pidns", "--pid-max=400"], name="inner")
-        self.assertIn("pid_max: 4000 is the highest", record["why"])
+        self.assertIn("pid_max: the highest that was asked for is 4000", record["why"])
 
     def test_flags_that_exclude_each_other(self):
         record, printed = self.one("-f", hex(0x10000 | 0x100), "7000")
