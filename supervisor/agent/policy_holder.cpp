@@ -2,18 +2,58 @@
 #include "agent/policy_holder.hpp"
 
 #include "agent/policy_file.hpp"
+#include "base/fd.hpp"
 #include "base/printable.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 #include <variant>
 
 namespace clone2::agent
 {
+
+namespace
+{
+
+/// Far more than any policy; /dev/zero would take all memory.
+constexpr std::size_t most_text = std::size_t{16} << 20U;
+
+/// nullopt: see errno.
+std::optional<std::string> read_file(const std::string &path)
+{
+    const Fd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY)};
+    if (!file) {
+        return std::nullopt;
+    }
+    std::string text;
+    std::array<char, 16384> part{};
+    for (;;) {
+        const ssize_t n = ::read(file.get(), part.data(), part.size());
+        if (n == 0) {
+            return text;
+        }
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return std::nullopt;
+        }
+        text.append(part.data(), static_cast<std::size_t>(n));
+        if (text.size() > most_text) {
+            errno = EFBIG;
+            return std::nullopt;
+        }
+    }
+}
+
+} // namespace
 
 PolicyHolder::PolicyHolder(std::string path, bool results_known)
     : path_(std::move(path)), results_known_(results_known)
@@ -36,12 +76,11 @@ std::string PolicyHolder::load()
         return {};
     }
     const std::string shown = "--policy " + printable(path_);
-    std::ifstream file(path_);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (!file.is_open() || file.bad()) {
+    const std::optional<std::string> text = read_file(path_);
+    if (!text) {
         return shown + ": " + std::strerror(errno);
     }
-    auto parsed = parse_policy(text);
+    auto parsed = parse_policy(*text);
     if (const auto *error = std::get_if<PolicyError>(&parsed)) {
         return shown + ":" + error->why;
     }

@@ -44,7 +44,11 @@ class Policy(harness.Case):
             result = harness.supervise("--policy", self.path("policy"), "--", "echo", "ran")
             self.expect(result, 125, err="--policy")
             self.assertEqual(result.out, "")
-        self.expect(harness.supervise("--policy", self.path("none"), "--", "echo", "ran"), 125)
+        for path, why in ((self.path("none"), "No such file or directory"),
+                          ("/proc", "Is a directory"), ("/dev/zero", "File too large")):
+            for command in (("--", "echo", "ran"), ("--listen", self.path("socket"))):
+                self.expect(harness.supervise("--policy", path, *command), 125,
+                            err=f"--policy {path}: {why}\n")
 
     def test_sighup_reads_it_again(self):
         session = Session(self, *self.policy({"deny": "not yet"}))
