@@ -274,16 +274,18 @@ int run_agent(const Options &options)
         agent::TimeLimit::prepare();
         ::mallopt(M_MMAP_THRESHOLD, 128 * 1024); // else large messages leave holes that stay ours
         std::signal(SIGPIPE, SIG_IGN);
-        if (const Result<void> needed = try_needed_calls(); !needed) {
-            fail(needed.error().to_string());
+        raise_limits();
+        for (const auto attempt : {try_room_for_descriptors, try_needed_calls}) {
+            if (const Result<void> tried = attempt(); !tried) {
+                fail(tried.error().operation + (": " + reason(tried.error().err)));
+            }
         }
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
-        raise_limits();
         QueuedDiagnostics diagnostics(options.verbosity);
         return serve_agent(options, std::move(passed), diagnostics);
     } catch (const std::exception &error) {
-        fail(error.what());
+        fail(reason_of(error));
     }
 }
 

@@ -9,6 +9,7 @@
 #include "base/procfs.hpp"
 #include "cli/check_forms.hpp"
 #include "cli/check_sandbox.hpp"
+#include "cli/descriptors.hpp"
 #include "cli/in_child.hpp"
 #include "cli/messages.hpp"
 #include "cli/needed_calls.hpp"
@@ -170,6 +171,15 @@ Feature preload_feature()
                     : "--preload can't be used"};
 }
 
+Feature descriptors_feature()
+{
+    const Result<void> room = try_room_for_descriptors();
+    return {"descriptors", room.has_value(), true,
+            room ? "enough can be opened"
+                 : room.error().operation + (": " + reason(room.error().err)),
+            room ? "our own processes can work" : "no program can be supervised from here"};
+}
+
 Feature calls_feature()
 {
     const Result<void> needed = try_needed_calls();
@@ -213,8 +223,9 @@ std::vector<Feature> probe_features(const Check &check)
     const bool shares = share_memory(::getpid(), ::getpid()).has_value();
 
     std::vector<Feature> features;
+    features.push_back(descriptors_feature());
     features.push_back(calls_feature());
-    const bool can_work = features.back().present;
+    const bool can_work = features[0].present && features[1].present;
     features.push_back(notification_feature(listener));
     for (const TrappedCall &call : check.calls.calls()) {
         if (call.arch == standard_call.arch) { // others can't be made from here

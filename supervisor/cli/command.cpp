@@ -101,7 +101,10 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             .info("preloading " + preload->library + " for number " +
                   std::to_string(preload->number));
     }
-    Result<void> needed = try_needed_calls();
+    Result<void> needed = try_room_for_descriptors();
+    if (needed) {
+        needed = try_needed_calls();
+    }
     if (needed && options.optional) {
         needed = try_event_loop(options.loop);
     }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <memory>
@@ -26,6 +27,18 @@ void occupy_standard()
             return;
         }
     }
+}
+
+Result<void> try_room_for_descriptors()
+{
+    std::array<Fd, 11> opened; // of the wrapper: four socket pairs, two signalfds and the log
+    for (Fd &fd : opened) {
+        fd = Fd{::open("/dev/null", O_PATH | O_CLOEXEC)};
+        if (!fd && errno == EMFILE) {
+            return last_error("11 more descriptors");
+        }
+    }
+    return {};
 }
 
 void close_standard(int fd)

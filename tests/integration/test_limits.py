@@ -74,11 +74,32 @@ class Limits(harness.Case):
                     self.assertIn("shared libraries", result.err, result)
                 elif not self.judge(result):
                     self.assertEqual(result.status, 125, result)
-                    self.assertRegex(result.err, r"^clone2-supervise: \S+\(.*\): Too many open files "
-                                                 rf"\(ulimit -n is {most}\)\n$")
+                    self.assertRegex(result.err, "^clone2-supervise: 11 more descriptors: Too many "
+                                                 rf"open files \(ulimit -n is {most}\)\n$")
                     self.assertLess(most, 16, result)
                 self.assertEqual(procs.named(procs.COMMAND), [], result)
                 self.assertEqual(procs.named(procs.SERVE), [], result)
+
+    def test_descriptors_of_others(self):
+        # --check and an agent want as many as the wrapper.
+        enough = set()
+        for most in (4, 5, 8, 12, 13, 14):
+            with self.subTest(descriptors=most):
+                limit = limited(resource.RLIMIT_NOFILE, most)
+                enough.add((most, self.judge(self.start(limit))))
+                checked = harness.run([harness.SUPERVISE, "--check=descriptors"], preexec_fn=limit)
+                agent = harness.run(
+                    [harness.SUPERVISE, "--listen", self.path("no") + "/folder/", "--policy", "none"],
+                    preexec_fn=limit)
+                limits = f"11 more descriptors: Too many open files (ulimit -n is {most})"
+                if most == 14:
+                    self.expect(checked, 0, out="descriptors            yes")
+                    self.assertNotIn("descriptors: ", agent.err)
+                else:
+                    self.expect(agent, 125, err=limits)
+                    if most > 4:
+                        self.expect(checked, 1, out=limits)
+        self.assertEqual(enough, {(most, most == 14) for most, _ in enough})
 
     def test_processes(self):
         self.need_root()
