@@ -208,9 +208,9 @@ Feature number_feature(const TrappedCall &call)
     return {"number", false, true, refusal, advice_for(call)};
 }
 
-std::vector<std::string> refused_numbers(const CallTable &trapped)
+RefusedNumbers refused_numbers(const CallTable &trapped)
 {
-    std::vector<std::string> refused;
+    RefusedNumbers refused;
     if (!is_filtered()) {
         return refused;
     }
@@ -220,8 +220,9 @@ std::vector<std::string> refused_numbers(const CallTable &trapped)
         }
         const Feature feature = number_feature(call);
         if (feature.required && !feature.present) {
-            refused.push_back(feature.found + ": " + feature.consequence);
+            refused.why.push_back(feature.found + ": " + feature.consequence);
         }
+        refused.all = refused.all && !feature.present;
     }
     return refused;
 }

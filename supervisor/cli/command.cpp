@@ -139,14 +139,15 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
     Fd program_end = std::move(program_socket); // a lambda can't capture a structured binding
     const InheritedSignals inherited = take_over_signals(sigxfsz);
-    for (const std::string &refusal :
-         filter.empty() ? std::vector<std::string>() : refused_numbers(trapped)) {
+    const RefusedNumbers refused = filter.empty() ? RefusedNumbers() : refused_numbers(trapped);
+    for (const std::string &refusal : refused.why) {
         if (options.require) {
-            fail(refusal);
+            fail("--require: " + refusal);
         }
         Diagnostics(options.verbosity)
-            .warn((options.preload ? "PROGRAM has clone2 only from libclone2: "
-                                   : "no clone2 for PROGRAM: ") +
+            .warn((!refused.all      ? "PROGRAM has clone2 only by other numbers: "
+                   : options.preload ? "PROGRAM has clone2 only from libclone2: "
+                                     : "no clone2 for PROGRAM: ") +
                   refusal);
     }
     std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});

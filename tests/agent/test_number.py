@@ -52,6 +52,9 @@ class Wrapper(harness.Case):
         self.expect(result, err="system call 387 " + REFUSED)
         self.assertIn("system call 300 " + REFUSED, result.err)
         self.assertNotIn("call 388 " + REFUSED, result.err)
+        self.assertEqual(result.err.count("PROGRAM has clone2 only by other numbers: "), 2, result)
+        result = self.start(["387=1", "300=1"], "-n", "387,300=eclone")
+        self.assertEqual(result.err.count("no clone2 for PROGRAM: "), 2, result)
         result = self.start(["500=1"], "-n", "300=eclone")
         self.assertEqual(result.err, "")
 
