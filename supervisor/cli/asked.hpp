@@ -13,6 +13,7 @@ namespace clone2::cli
 /// What all options together ask for: each Option's functions fill it in, parse() reads it.
 struct Asked {
     Options options;
+    std::string wrong_part;             ///< of the list that is an option's value
     std::string numbers;                ///< --nr, as often as it is given
     std::optional<std::string> feature; ///< --check
     bool base64 = false;                ///< --print-bpf

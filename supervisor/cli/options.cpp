@@ -62,13 +62,34 @@ const char *file(const Option & /*option*/, const Value &value, Asked &asked)
     return value->empty() ? "a file's name" : nullptr;
 }
 
+/// Whether `take` accepts each part between commas.
+template <typename Take>
+bool each_of(std::string_view list, Asked &asked, Take take)
+{
+    for (;;) {
+        const std::string_view one = list.substr(0, list.find(','));
+        if (!take(one)) {
+            asked.wrong_part = one;
+            return false;
+        }
+        if (one.size() == list.size()) {
+            return true;
+        }
+        list.remove_prefix(one.size() + 1);
+    }
+}
+
 const char *numbers(const Option & /*option*/, const Value &value, Asked &asked)
 {
+    constexpr const char *wanted = "a system call number (0..1073741823), [ARCH:]N[=ABI]";
+    if (!each_of(*value, asked, CallTable::parse)) {
+        return wanted;
+    }
     // All that are given count.
     asked.numbers += (asked.numbers.empty() ? "" : ",") + *value;
     const std::optional<CallTable> calls = CallTable::parse(asked.numbers);
     asked.options.calls = calls.value_or(CallTable());
-    return calls ? nullptr : "a system call number (0..1073741823), [ARCH:]N[=ABI]";
+    return calls ? nullptr : wanted;
 }
 
 const char *depth(const Option & /*option*/, const Value &value, Asked &asked)
@@ -94,25 +115,9 @@ const char *pid(const Option & /*option*/, const Value &value, Asked &asked)
     return given ? nullptr : Lowest == 1 ? "a pid (1..4194303)" : "a pid (2..4194303)";
 }
 
-/// Whether `take` accepts each part between commas.
-template <typename Take>
-bool each_of(std::string_view list, Take take)
+const char *uids(const Option & /*option*/, const Value &value, Asked &asked)
 {
-    for (;;) {
-        const std::string_view one = list.substr(0, list.find(','));
-        if (!take(one)) {
-            return false;
-        }
-        if (one.size() == list.size()) {
-            return true;
-        }
-        list.remove_prefix(one.size() + 1);
-    }
-}
-
-const char *uids(const Option &option, const Value &value, Asked &asked)
-{
-    const bool good = each_of(*value, [&](std::string_view text) {
+    const bool good = each_of(*value, asked, [&](std::string_view text) {
         // The highest value means "none" in every system call.
         auto uid = parse_number<uid_t>(text, 0, std::numeric_limits<uid_t>::max() - 1);
         if (!uid) {
@@ -121,17 +126,17 @@ const char *uids(const Option &option, const Value &value, Asked &asked)
         asked.options.allowed_uids.push_back(uid.value_or(0));
         return uid.has_value();
     });
-    return good ? nullptr : option.argument;
+    return good ? nullptr : "a uid or a user's name";
 }
 
-const char *budget(const Option &option, const Value &value, Asked &asked)
+const char *budget(const Option & /*option*/, const Value &value, Asked &asked)
 {
     constexpr std::uint64_t most = 1ULL << 32U;
     BudgetTotals &totals = asked.options.budget;
     const std::array names{
         std::pair{"listeners", &totals.listeners}, std::pair{"calls", &totals.calls},
         std::pair{"descriptors", &totals.descriptors}, std::pair{"memory", &totals.memory}};
-    const bool good = each_of(*value, [&](std::string_view text) {
+    const bool good = each_of(*value, asked, [&](std::string_view text) {
         const std::string_view name = text.substr(0, text.find('='));
         text.remove_prefix(std::min(name.size() + 1, text.size()));
         // Half of it must be divisible among users.
@@ -144,7 +149,8 @@ const char *budget(const Option &option, const Value &value, Asked &asked)
         *named->second = *total;
         return true;
     });
-    return good ? nullptr : option.argument;
+    return good ? nullptr
+                : "listeners=N, calls=N, memory=N or descriptors=N, with N in 4..4294967296";
 }
 
 const char *injection(const Option & /*option*/, const Value &value, Asked &asked)

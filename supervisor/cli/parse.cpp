@@ -126,7 +126,8 @@ Command parse(std::span<const std::string> arguments)
     }
     for (const auto &[option, value] : given) {
         if (const char *const wanted = option->take(*option, value, asked); wanted != nullptr) {
-            return UsageError{long_name(*option) + ": '" + *value + "' is not " + wanted};
+            const std::string &wrong = asked.wrong_part.empty() ? *value : asked.wrong_part;
+            return UsageError{long_name(*option) + ": '" + wrong + "' is not " + wanted};
         }
         if (asked.at_once) {
             return *asked.at_once;

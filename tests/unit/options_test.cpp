@@ -226,6 +226,24 @@ TEST_CASE("help_text: names every option and exit status, on two screens of 80 c
     CHECK(help.back() == '\n');
 }
 
+TEST_CASE("options: of a list, the part that is wrong is named")
+{
+    const auto message = [](const Words &words) {
+        return std::get<UsageError>(run(words)).message;
+    };
+    CHECK(message({"--listen=x", "--allow-uid", "0,nobodyy,daemon"}) ==
+          "--allow-uid: 'nobodyy' is not a uid or a user's name");
+    CHECK(message({"--listen=x", "--allow-uid", "0,"}) ==
+          "--allow-uid: '' is not a uid or a user's name");
+    const std::string budget =
+        " is not listeners=N, calls=N, memory=N or descriptors=N, with N in 4..4294967296";
+    CHECK(message({"--listen=x", "--budget", "memory=8,calls=1"}) ==
+          "--budget: 'calls=1'" + budget);
+    CHECK(message({"--listen=x", "--budget=call=8,memory=8"}) == "--budget: 'call=8'" + budget);
+    CHECK(message({"--nr=387,x", "p"}).starts_with("--nr: 'x' is not a system call number"));
+    CHECK(message({"--nr=387,387", "p"}).starts_with("--nr: '387,387' is not"));
+}
+
 TEST_CASE("options: an unknown one names the nearest, and points to --help")
 {
     const auto message = [](const Words &words) {
