@@ -151,7 +151,7 @@ struct ExitText {
 };
 [[nodiscard]] std::span<const ExitText> exit_texts();
 
-/// The output of --help: at most 100 lines of 80 columns. The manual page has the rest.
+/// The output of --help: at most 80 lines of 80 columns. The manual page has the rest.
 [[nodiscard]] std::string help_text();
 
 } // namespace clone2::cli
