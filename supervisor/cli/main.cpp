@@ -30,7 +30,8 @@ int usage_error(const std::string &message)
 int end_of_output()
 {
     // An earlier write of a full buffer may have failed.
-    return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : cli::own_failure;
+    const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+    return written ? 0 : usage_error("stdout: " + cli::reason());
 }
 
 int run(const cli::Command &command, const struct sigaction &sigxfsz)

@@ -113,7 +113,9 @@ class Informing(harness.Case):
     def test_help_to_a_full_disk_fails(self):
         self.need("dev-full", os.path.exists("/dev/full"))
         with open("/dev/full", "w") as full:
-            self.assertEqual(harness.supervise("--help", stdout=full).status, 125)
+            for option in ("--help", "--version"):
+                self.expect(harness.supervise(option, stdout=full), 125,
+                            err="stdout: No space left on device\n")
 
 
 class Accepted(harness.Case):
