@@ -147,7 +147,8 @@ void bash(const std::string &command, const std::vector<Entry> &entries, std::is
     for (const Entry &entry : entries) {
         const std::string both =
             (entry.letter != 0 ? std::string("-") + entry.letter + "|" : "") + entry.name;
-        names += (names.empty() ? "" : " ") + entry.name;
+        names += names.empty() ? "" : " ";
+        names += (entry.letter != 0 ? std::string("-") + entry.letter + " " : "") + entry.name;
         if (!entry.takes_value) {
             continue;
         }

@@ -91,6 +91,7 @@ class Completions(harness.Case):
 
     def test_bash(self):
         self.assertEqual(self.bash("--pidn"), ["--pidns"])
+        self.assertIn("-n", self.bash("-"))
         self.assertEqual(self.bash("--stats", "--log-form"), ["--log-format"])
         self.assertEqual(self.bash("--log-format", "j"), ["json"])
         self.assertEqual(self.bash("--log-format", "=", "te"), ["text"])
