@@ -402,7 +402,8 @@ class Start(harness.Case):
                 self.assertEqual(self.finish(agent), 0, self.read(name + ".err"))
             else:
                 self.assertEqual((agent.returncode, self.read(name + ".err")), (
-                    125, "clone2-supervise: pthread_create(): Resource temporarily unavailable\n"))
+                    125, "clone2-supervise: pthread_create(): Resource temporarily unavailable "
+                    f"(ulimit -u is {most}; a control group may limit processes, too)\n"))
         self.assertEqual(starts, sorted(starts))
         self.assertIn(False, starts)
         self.assertIn(True, starts)

@@ -234,7 +234,7 @@ TEST_CASE("options: of a list, the part that is wrong is named")
     CHECK(message({"--listen=x", "--allow-uid", "0,nobodyy,daemon"}) ==
           "--allow-uid: 'nobodyy' is not a uid or a user's name");
     CHECK(message({"--listen=x", "--allow-uid", "0,"}) ==
-          "--allow-uid: '' is not a uid or a user's name");
+          "--allow-uid: '0,' is not a uid or a user's name");
     const std::string budget =
         " is not listeners=N, calls=N, memory=N or descriptors=N, with N in 4..4294967296";
     CHECK(message({"--listen=x", "--budget", "memory=8,calls=1"}) ==
