@@ -111,7 +111,7 @@ unshare --mount sh -eu -c '
 grep -q 'doctest-dev is not installed' build-plain.log || fail "$(cat build-plain.log)"
 lacks build-plain tests/unit/unit
 has build-plain examples/clone2_hello || fail 'no examples'
-set_up build-small -Dtests=disabled -Dexamples=disabled -Dio_uring=disabled --strip
+set_up build-small --buildtype=release --strip -Dtests=disabled -Dexamples=disabled -Dio_uring=disabled
 lacks build-small tests/unit/unit examples/clone2_hello
 compile build-small
 mkdir ../installed
