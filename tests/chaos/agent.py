@@ -13,8 +13,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import agents
 import harness
 import procs
-from targets import (CRASHES, PATIENCE, Failure, Target, disturb, end_all, evidence, is_target,
-                     members, send)
+from targets import (CRASHES, PATIENCE, Failure, Target, all_gone, disturb, end_all, evidence,
+                     is_target, members, send)
 
 TARGETS = 8
 # How much memory a target may gain after its first calls, whatever the number of restarts.
@@ -74,7 +74,7 @@ class Peer:
             if not self.target.ends and is_target(p):
                 self.killed = True
                 self.target.end(p, self.number_to_end)
-        return self.child.poll() is not None and not members(self.mark)
+        return self.child.poll() is not None and all_gone(self.mark)
 
     def judge(self):
         status = self.child.returncode
@@ -165,7 +165,7 @@ class Session:
 
     def _run(self):
         self._start_agent(plain=True)
-        self.fresh = self.agent.fds()
+        self.fresh = self.agent.fds(), self._threads()
         self._end_agent(signal.SIGTERM)
         self._start_agent()
         for _ in range(self.rounds):
@@ -222,13 +222,18 @@ class Session:
         """Nothing is left of targets that have ended."""
         self._wait(lambda: not self.manager.names(), "an empty store")
         # What has ended is closed a little later.
-        self._wait(lambda: self.agent.fds() <= self.fresh + 2  # a log, and io_uring's own
-                   and len(os.listdir(f"/proc/{self.agent.pid}/task")) <= 10,
-                   lambda: f"an agent as at first, with {self.fresh} descriptors; now {self._open()}")
+        # A log, and io_uring's own; four threads stay that have nothing to do.
+        descriptors, threads = self.fresh
+        self._wait(lambda: self.agent.fds() <= descriptors + 2 and self._threads() <= threads + 5,
+                   lambda: f"an agent as at first, with {descriptors} descriptors and {threads} "
+                           f"threads; now {self._open()}")
         self._end_agent(signal.SIGTERM)
+
+    def _threads(self):
+        return len(os.listdir(f"/proc/{self.agent.pid}/task"))
 
     def _open(self):
         """What the agent has open, and its number of threads."""
         files = f"/proc/{self.agent.pid}/fd"
         names = sorted(os.readlink(os.path.join(files, name)) for name in os.listdir(files))
-        return f"{names}, {len(os.listdir(f'/proc/{self.agent.pid}/task'))} threads"
+        return f"{names}, {self._threads()} threads"

@@ -46,6 +46,12 @@ def members(mark):
     return [p for p in procs.everything() if not p.ended and mark in _environment(p)]
 
 
+def all_gone(mark):
+    """Whether no process with this mark is left. One look misses a process whose parent has made it
+    since the list was read, and has ended since."""
+    return all(not members(mark) for _ in range(3))
+
+
 def is_target(p):
     """Whether it has got past the supervisor and clone2-shim."""
     try:
@@ -65,8 +71,8 @@ def send(p, number):
 
 
 def end_all(mark):
-    while left := members(mark):
-        for p in left:
+    while not all_gone(mark):
+        for p in members(mark):
             send(p, signal.SIGKILL)
         time.sleep(.01)
 

@@ -9,8 +9,8 @@ import time
 
 import harness
 import procs
-from targets import (CRASHES, PATIENCE, Failure, Target, disturb, end_all, evidence, is_target,
-                     members, send)
+from targets import (CRASHES, PATIENCE, Failure, Target, all_gone, disturb, end_all, evidence,
+                     is_target, members, send)
 
 
 class Session:
@@ -113,11 +113,11 @@ class Session:
     def _terminated(self):
         for p in self._targets():
             self.target.end(p, signal.SIGTERM)
-        return self.child.poll() is not None and not members(self.mark)
+        return self.child.poll() is not None and all_gone(self.mark)
 
     def _end_wrapper(self):
         self._wait(lambda: self.child.poll() is not None, "the wrapper's end")
-        self._wait(lambda: not members(self.mark), "the end of all that it had started")
+        self._wait(lambda: all_gone(self.mark), "the end of all that it had started")
         return self.child.returncode
 
     def _judge(self, status):
