@@ -36,7 +36,7 @@ class Bubblewrap(harness.Case):
     def test_inside(self):
         agent = Agent(self)
         result = self.run_example("inside.sh", harness.CALL, "77", CLONE2_SOCKET=agent.path,
-                                  CLONE2_SHIM=agents.SHIM)
+                                  CLONE2_LAUNCHER=agents.SHIM)
         self.expect(result, 0, out="pid 77 status 0")
 
     def readme(self):

@@ -2,7 +2,7 @@
 """Shared by all integration tests: a pid namespace per test file, the wrapper, visible skips.
 
 A test file ends with `if __name__ == "__main__": harness.main()`. Environment (meson sets it):
-  CLONE2_SUPERVISE, CLONE2_SHIM, CLONE2_CALL, CLONE2_CALL_STATIC, CLONE2_REFUSE, CLONE2_CONFORMANCE,
+  CLONE2_SUPERVISE, CLONE2_LAUNCHER, CLONE2_CALL, CLONE2_CALL_STATIC, CLONE2_REFUSE, CLONE2_CONFORMANCE,
   CLONE2_CONFORMANCE_STATIC, CLONE2_PRELOAD, CLONE2_LIBDIR
   CLONE2_MUST_RUN=1   a skip is a failure, unless
   CLONE2_ABSENT="a b" names its feature as known to be absent here.
@@ -30,7 +30,7 @@ def _path(variable, default):
 
 
 SUPERVISE = _path("CLONE2_SUPERVISE", "supervisor/clone2-supervise")
-SHIM = _path("CLONE2_SHIM", "shim/launcher/clone2-shim")
+SHIM = _path("CLONE2_LAUNCHER", "shim/launcher/clone2-shim")
 PRELOAD = _path("CLONE2_PRELOAD", "shim/libclone2.so.1")
 LIBDIR = os.environ.get("CLONE2_LIBDIR") or "lib/x86_64-linux-gnu"    # below the prefix
 CALL = _path("CLONE2_CALL", "tests/integration/clone2-call")
