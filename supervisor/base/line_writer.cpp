@@ -3,6 +3,7 @@
 
 #include "base/thread.hpp"
 
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,6 +51,7 @@ struct LineWriter::State {
     struct Item {
         std::string line;
         std::function<void()> task; ///< run instead of writing a line
+        bool is_rest = false;       ///< the caller has written how this line begins
     };
 
     explicit State(Options asked) : options(std::move(asked)) {}
@@ -65,11 +67,12 @@ struct LineWriter::State {
     bool ended = false;
     const Options options;
 
-    // Used by the thread only.
+    // Used by the thread only, or with the lock held while it has nothing to do.
     Fd owned;
     int fd = -1;
-    bool told = false; ///< a failure was reported
-    bool torn = false; ///< the file ends in the middle of a line
+    bool told = false;         ///< a failure was reported
+    bool torn = false;         ///< the file ends in the middle of a line
+    bool always_waits = false; ///< the file can't be written to without the risk of waiting
 
     /// Call with the lock held.
     void add(Item item)
@@ -86,14 +89,30 @@ struct LineWriter::State {
             add({options.dropped_line(std::exchange(dropped, 0)), {}});
         }
     }
-    void write(std::string line)
+    /// Call with the lock held while the thread has nothing to do. Writes what the file takes at
+    /// once, and removes that from the line.
+    void write_at_once(std::string &line)
+    {
+        if (always_waits || torn) {
+            return;
+        }
+        const iovec text{line.data(), line.size()};
+        const ssize_t n = ::pwritev2(fd, &text, 1, -1, RWF_NOWAIT);
+        if (n > 0) {
+            line.erase(0, static_cast<std::size_t>(n));
+        } else if (n < 0) {
+            always_waits = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
+        }
+    }
+    void write(std::string line, bool is_rest)
     {
         if (torn) {
             line.insert(0, 1, '\n');
         }
         const Rest rest = write_all(fd, line);
-        torn = torn ? rest.text.size() == line.size()
-                    : !rest.text.empty() && rest.text.size() < line.size();
+        torn = is_rest ? !rest.text.empty()
+               : torn  ? rest.text.size() == line.size()
+                       : !rest.text.empty() && rest.text.size() < line.size();
         if (rest.err != 0 && !std::exchange(told, true) && options.failed) {
             const std::lock_guard lock(mutex);
             if (!ended) {
@@ -132,7 +151,14 @@ void LineWriter::write(std::string line)
     }
     state_->add_dropped_line();
     const bool idle = state_->added == state_->done;
-    state_->add({std::move(line), {}});
+    const std::size_t size = line.size();
+    if (idle) {
+        state_->write_at_once(line);
+        if (line.empty()) {
+            return;
+        }
+    }
+    state_->add({std::move(line), {}, line.size() < size});
     if (idle) {
         const std::uint64_t mine = state_->added;
         state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });
@@ -153,6 +179,7 @@ void LineWriter::reopen(std::function<Fd()> open)
             state->owned = std::move(file);
             state->told = false;
             state->torn = false;
+            state->always_waits = false;
         }
     });
 }
@@ -178,7 +205,7 @@ void LineWriter::run(const std::shared_ptr<State> &state)
         if (item.task) {
             item.task();
         } else {
-            state->write(std::move(item.line));
+            state->write(std::move(item.line), item.is_rest);
         }
         lock.lock();
         state->bytes -= size;

@@ -15,8 +15,9 @@
 namespace clone2
 {
 
-/// Passes lines to a thread that writes them in order, each with one write(2) if the kernel takes
-/// it whole. Thread-safe.
+/// Writes lines in order, each with one write(2) if the kernel takes it whole. A line that the file
+/// can take at once is written by the caller (RWF_NOWAIT: pipes, sockets, and some file systems);
+/// others are passed to a thread, which may block. Thread-safe.
 ///
 /// The queue is limited in bytes. Lines beyond the limit are dropped and counted; once there is
 /// room again, a line says how many. Normally nothing is queued: write() returns when its line is

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,6 +114,35 @@ TEST_CASE("LineWriter: a pipe without a reader blocks no caller, and dropped lin
     }
     lines = read_lines(pipe.read, 7);
     CHECK(lines == "line 100\nline 101\nline 102\nline 103\nline 104\n95 dropped\nlater\n");
+}
+
+TEST_CASE("LineWriter: a pipe with room has the line when write() returns")
+{
+    const Pipe pipe = make_pipe();
+    LineWriter writer(Fd{dup(pipe.write.get())}, options());
+    for (int lines = 1; lines <= 100; ++lines) {
+        writer.write("line\n");
+        int bytes = 0;
+        REQUIRE(ioctl(pipe.read.get(), FIONREAD, &bytes) == 0);
+        CHECK(bytes == 5 * lines);
+    }
+}
+
+TEST_CASE("LineWriter: a pipe with room for a part of a line gets the rest later")
+{
+    Pipe pipe = make_pipe();
+    const std::size_t filled = fill(pipe.write);
+    const std::size_t room = 8192;
+    CHECK(read_bytes(pipe.read, room).size() == room);
+    const std::string line = std::string(2 * room, 'l') + "\n";
+    LineWriter writer(std::move(pipe.write), options());
+    writer.write(line);
+    int bytes = 0;
+    REQUIRE(ioctl(pipe.read.get(), FIONREAD, &bytes) == 0);
+    CHECK(bytes == static_cast<int>(filled)); // the part is in the pipe
+    writer.write("next\n");
+    CHECK(read_bytes(pipe.read, filled - room) == std::string(filled - room, 'x'));
+    CHECK(read_bytes(pipe.read, line.size() + 5) == line + "next\n");
 }
 
 TEST_CASE("LineWriter: destruction does not wait forever")
