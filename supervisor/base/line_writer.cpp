@@ -158,7 +158,8 @@ void LineWriter::write(std::string line)
             return;
         }
     }
-    state_->add({std::move(line), {}, line.size() < size});
+    const bool is_rest = line.size() < size;
+    state_->add({std::move(line), {}, is_rest});
     if (idle) {
         const std::uint64_t mine = state_->added;
         state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });

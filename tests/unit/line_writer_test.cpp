@@ -145,6 +145,20 @@ TEST_CASE("LineWriter: a pipe with room for a part of a line gets the rest later
     CHECK(read_bytes(pipe.read, line.size() + 5) == line + "next\n");
 }
 
+TEST_CASE("LineWriter: a line that could not be written at all leaves no trace")
+{
+    Pipe pipe = make_pipe();
+    const std::size_t filled = fill(pipe.write);
+    fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK);
+    LineWriter writer(std::move(pipe.write), options());
+    writer.write("lost\n");
+    writer.flush();
+    CHECK(read_bytes(pipe.read, filled) == std::string(filled, 'x'));
+    writer.write("next\n");
+    writer.flush();
+    CHECK(read_bytes(pipe.read, 5) == "next\n");
+}
+
 TEST_CASE("LineWriter: destruction does not wait forever")
 {
     Pipe pipe = make_pipe();
