@@ -277,7 +277,7 @@ int run_agent(const Options &options)
         raise_limits();
         for (const auto attempt : {try_room_for_descriptors, try_needed_calls}) {
             if (const Result<void> tried = attempt(); !tried) {
-                fail(tried.error().operation + (": " + reason(tried.error().err)));
+                fail(reason_of(tried.error()));
             }
         }
         close_standard(STDIN_FILENO);

@@ -175,8 +175,7 @@ Feature descriptors_feature()
 {
     const Result<void> room = try_room_for_descriptors();
     return {"descriptors", room.has_value(), true,
-            room ? "enough can be opened"
-                 : room.error().operation + (": " + reason(room.error().err)),
+            room ? "enough can be opened" : reason_of(room.error()),
             room ? "our own processes can work" : "no program can be supervised from here"};
 }
 

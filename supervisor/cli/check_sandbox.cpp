@@ -117,17 +117,13 @@ Probe call_under_filter(const std::vector<sock_filter> &filter, const TrappedCal
 Probe probe_number(const TrappedCall &call)
 {
     const auto filter = build_filter(CallTable({call}));
+    const Result<Probe> probe = in_child<Probe>([&] { return call_under_filter(filter, call); });
+    if (probe) {
+        return *probe;
+    }
     Probe failed;
-    const Result<Probe> probe = in_child<Probe>([&] {
-        try {
-            return call_under_filter(filter, call);
-        } catch (const std::system_error &error) {
-            failed.failure = {"a child", 0, error.code().value()};
-            return failed;
-        }
-    });
-    failed.failure = probe ? Error{} : probe.error();
-    return probe ? *probe : failed;
+    failed.failure = probe.error();
+    return failed;
 }
 
 /// Why a call of this kind does not reach a filter of ours. Empty: it does.

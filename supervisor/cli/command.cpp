@@ -113,7 +113,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     }
     if (!needed) {
         if (!options.optional || needs_wrapper(options)) {
-            fail(needed.error().operation + (": " + reason(needed.error().err)));
+            fail(reason_of(needed.error()));
         }
         tell_of_no_service(options, needed.error().to_string());
         run_alone(options, preload, sigxfsz);

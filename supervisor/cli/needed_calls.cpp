@@ -191,9 +191,12 @@ ListenerProbe probe_listener(std::span<const sock_filter> filter)
         }
         return seen;
     });
+    if (probe) {
+        return *probe;
+    }
     ListenerProbe failed;
-    failed.failure = probe ? Error{} : probe.error();
-    return probe ? *probe : failed;
+    failed.failure = probe.error();
+    return failed;
 }
 
 } // namespace clone2::cli

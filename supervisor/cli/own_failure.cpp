@@ -52,6 +52,11 @@ std::string no_namespace(int err)
                                         : "");
 }
 
+std::string reason_of(const Error &error)
+{
+    return error.operation + (": " + reason(error.err));
+}
+
 std::string reason_of(const std::exception &error)
 {
     const auto *const system = dynamic_cast<const std::system_error *>(&error);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "base/result.hpp"
+
 #include <cerrno>
 #include <exception>
 #include <string>
@@ -13,6 +15,8 @@ namespace clone2::cli
 [[nodiscard]] std::string reason(int err = errno);
 /// As reason(), why there is no new namespace.
 [[nodiscard]] std::string no_namespace(int err);
+/// The operation that failed, and the reason.
+[[nodiscard]] std::string reason_of(const Error &error);
 /// An exception's text, and the limit in the same way.
 [[nodiscard]] std::string reason_of(const std::exception &error);
 
