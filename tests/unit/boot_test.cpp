@@ -33,11 +33,7 @@ bool serve_next(Bench &bench, Listener &listener)
 TEST_CASE("CallHandler: who writes the code again leaves the area's address there")
 {
     Sockets sockets = make_sockets();
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         CloneStruct args = args_of(sigchld, 0);
         return make_and_reap(args, 1) && make_and_reap(args, 2) ? 0 : 1;
     });

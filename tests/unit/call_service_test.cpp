@@ -114,11 +114,7 @@ bool refuse_area()
 TEST_CASE("CallHandler: a real caller behind a real listener")
 {
     Sockets sockets = make_sockets();
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         CloneStruct args = args_of(sigchld, 0);
         for (int i = 0; i < 5; ++i) {
             if (!make_and_reap(args, 40 + i)) {
@@ -150,11 +146,7 @@ TEST_CASE("CallHandler: the first call shows how a listener was installed")
 {
     for (const bool prefer_wait_killable : {true, false}) {
         Sockets sockets = make_sockets();
-        Grandchild target([&] {
-            sockets.ours.reset();
-            if (!install_and_send(sockets.theirs.get(), nr, prefer_wait_killable)) {
-                return 98;
-            }
+        Grandchild target = target_under_filter(sockets, by(nr), prefer_wait_killable, [&] {
             CloneStruct args = args_of(sigchld, 0);
             for (int i = 0; i < 50; ++i) {
                 if (!make_and_reap(args, 3)) {
@@ -184,11 +176,7 @@ TEST_CASE("CallHandler: calls are passed to the kernel under another number, arg
     Sockets sockets = make_sockets();
     CloneStruct args = args_of(sigchld, 1);
     const pid_t wanted = 77;
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         // write(2), which every kernel has, stands in for clone2.
         const Pipe pipe = make_pipe();
         const auto from = reinterpret_cast<long>("0123456789");
@@ -230,11 +218,7 @@ TEST_CASE("CallHandler: a successor can take over at any point, with the existin
         Sockets sockets = make_sockets();
         Pipe done = make_pipe();
         CloneStruct args = args_of(sigchld, 0);
-        Grandchild target([&] {
-            sockets.ours.reset();
-            if (!install_and_send(sockets.theirs.get(), nr)) {
-                return 98;
-            }
+        Grandchild target = target_under_filter(sockets, by(nr), [&] {
             const int result = three_children(args);
             put_byte(done.write);
             for (;;) {
@@ -283,11 +267,7 @@ TEST_CASE(
     CloneStruct args = args_of(sigchld, 0);
     CloneStruct wrong = args_of(sigchld, 1);
     const pid_t busy = 1; // in use, or invisible
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         // A success stays one; a failure becomes ENOSYS.
         return three_children(args) == 0 && syscall(nr, &wrong, &busy) == -1 && errno == ENOSYS ? 0
                                                                                                 : 1;
@@ -366,11 +346,7 @@ TEST_CASE("CallHandler: calls that fail use up no slots")
     args.child_stack = remote(stack.data()).value() + stack.size();
     // In the parent's memory, so that a slot has two users.
     const int calls = 2 * static_cast<int>(native_architecture().slot_count());
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         for (int i = 0; i < calls; ++i) {
             if (syscall(nr, &args, &busy) != -1 || (errno != EBUSY && errno != EPERM)) {
                 return 1;

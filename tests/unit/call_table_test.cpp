@@ -183,11 +183,7 @@ TEST_CASE("CallHandler: another ABI is another entry of the table")
     constexpr int other = 500;
     const CallTable calls({standard_call, {standard_call.arch, other, &dummy}});
     Sockets sockets = make_sockets();
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), calls)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, calls, [&] {
         CloneStruct args = args_of(sigchld, 0);
         if (!make_and_reap(args, 1)) {
             return 1;

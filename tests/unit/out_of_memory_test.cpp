@@ -95,11 +95,7 @@ void serve_or_refuse(Bench &bench, Listener &listener, const Notification &call)
 std::optional<bool> serve_without_memory(unsigned nth)
 {
     Sockets sockets = make_sockets();
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         CloneStruct args = args_of(sigchld, 0);
         for (int i = 0; i < 2; ++i) {
             if (!make_and_reap(args, 3) && errno != ENOMEM && errno != ENOSYS) {

@@ -251,11 +251,7 @@ TEST_CASE("any report is answered once, and a valid result is logged")
 TEST_CASE("a slot changed before its report: the plan is logged, with a doubt")
 {
     Sockets sockets = make_sockets();
-    Grandchild target([&] {
-        sockets.ours.reset();
-        if (!install_and_send(sockets.theirs.get(), nr)) {
-            return 98;
-        }
+    Grandchild target = target_under_filter(sockets, by(nr), [&] {
         CloneStruct args{};
         args.flags = sigchld;
         for (int i = 0; i < 4; ++i) {

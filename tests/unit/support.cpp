@@ -199,6 +199,15 @@ Sockets make_sockets()
     return Sockets{Fd{ends[0]}, Fd{ends[1]}};
 }
 
+Grandchild target_under_filter(Sockets &sockets, const CallTable &calls, bool prefer_wait_killable,
+                               const Child::Body &body)
+{
+    return Grandchild([&] {
+        sockets.ours.reset();
+        return install_and_send(sockets.theirs.get(), calls, prefer_wait_killable) ? body() : 98;
+    });
+}
+
 pid_t dead_pid()
 {
     Child child([] { return 0; });

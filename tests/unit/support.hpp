@@ -153,6 +153,15 @@ struct Sockets {
     Fd theirs;
 };
 [[nodiscard]] Sockets make_sockets();
+/// A process that sends a listener for these calls to `sockets.ours`, and then does what `body`
+/// says. Its status is 98 if it can't.
+[[nodiscard]] Grandchild target_under_filter(Sockets &sockets, const CallTable &calls,
+                                             bool prefer_wait_killable, const Child::Body &body);
+[[nodiscard]] inline Grandchild target_under_filter(Sockets &sockets, const CallTable &calls,
+                                                    const Child::Body &body)
+{
+    return target_under_filter(sockets, calls, true, body);
+}
 
 /// The pid of a process that no longer exists.
 [[nodiscard]] pid_t dead_pid();
