@@ -346,8 +346,8 @@ constexpr std::array table{
         "status is 125 there. That is where the process already has a seccomp listener, as in a "
         "tree that another supervisor serves, which it still does; and where the kernel or a "
         "filter refuses what serving takes. It is still 125 if the serving process is killed or "
-        "out of memory when PROGRAM's filter has just been installed, or if others take the processes or "
-        "descriptors that were free at the start",
+        "out of memory when PROGRAM's filter has just been installed, or if others take the "
+        "processes or descriptors that were free at the start",
         running, is_not_required},
     Option{0, "wait-all", nullptr, running, set<&Options::wait_all, true>,
            "also wait for all processes that PROGRAM leaves behind"},
