@@ -111,6 +111,11 @@ class Session:
         self.rounds = self.rng.randint(10, 30)
         self.io_uring = run.io_uring
         self.agent = None
+        self.history, self.began = [], time.monotonic()
+
+    def _note(self, what):
+        """For the evidence: what the test did, and when."""
+        self.history.append(f"{time.monotonic() - self.began:.3f} {what}")
 
     def run(self):
         try:
@@ -139,6 +144,7 @@ class Session:
                 lines += [str(peer), *evidence(peer.mark, peer.target)]
         if self.agent:
             lines.append("agent: " + self.agent.err()[-2000:])
+        lines.append(f"{time.monotonic() - self.began:.3f} now; before: " + "; ".join(self.history))
         return "\n".join(lines)
 
     def _wait(self, condition, what):
@@ -155,9 +161,12 @@ class Session:
         self.agent_count += 1
         self.agent = self.manager.start(f"agent{self.agent_count}", *options,
                                         sockets=[self.listening])
+        self._note(f"agent {self.agent_count} started")
 
     def _end_agent(self, number):
+        self._note(f"agent {self.agent_count} gets signal {number}")
         status = self.agent.end(number)
+        self._note("it has ended")
         said = self.agent.err()
         if status != (0 if number == signal.SIGTERM else -number) or "Sanitizer" in said:
             raise Failure(f"agent {self.agent_count}: exit status {status}\n{said[-4000:]}")
@@ -177,7 +186,7 @@ class Session:
             for _ in range(self.rng.randint(1, 4)):
                 time.sleep(self.rng.random() * late)
                 peer = self.rng.choice(self.peers)
-                stopped += disturb(self.rng, peer.mark, peer.target)
+                stopped += disturb(self.rng, peer.mark, peer.target, self._note)
             self._end_agent(self.rng.choice([signal.SIGTERM, signal.SIGKILL, signal.SIGKILL]))
             for peer in self.peers:
                 peer.restarts += 1
@@ -192,10 +201,10 @@ class Session:
         self._wait(lambda: self._look_at_peers() or not self.peers, "the targets' end")
         self._check_agent()
 
-    @staticmethod
-    def _continue(stopped):
+    def _continue(self, stopped):
         for p in stopped:
-            send(p, signal.SIGCONT)
+            existed = send(p, signal.SIGCONT)
+            self._note(f"{p.pid} continued" if existed else f"{p.pid} to be continued, gone")
         stopped.clear()
 
     def _look_at_peers(self):

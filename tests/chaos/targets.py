@@ -77,8 +77,9 @@ def end_all(mark):
         time.sleep(.01)
 
 
-def disturb(rng, mark, target):
-    """Does something that no target minds; returns the processes that are left stopped."""
+def disturb(rng, mark, target, note=lambda what: None):
+    """Does something that no target minds, and notes it; returns the processes that are left
+    stopped."""
     # Drawn in any case: later choices must not depend on timing.
     what, which = rng.choice(["none", "signals", "stop", "leave stopped"]), rng.random()
     number, count = rng.choice(target.signals), rng.randint(1, 30)
@@ -92,11 +93,13 @@ def disturb(rng, mark, target):
             for _ in range(count):
                 send(p, number)
         return []
+    note(f"{what}: {p.pid}, {p.comm}")
     send(p, signal.SIGSTOP)
     if what == "leave stopped":
         return [p]
     time.sleep(which / 100)
     send(p, signal.SIGCONT)
+    note(f"{p.pid} continued")
     return []
 
 
