@@ -214,8 +214,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     if (options.wait_all || (status && status->alone)) {
         // The serving process ends now. Reap it: it has reaped the reaper, and that has reaped
         // PROGRAM, so what our caller's wait4(2) reports as our usage includes PROGRAM's. And
-        // it would stay a zombie where nothing reaps orphans.
-        command_end.reset();
+        // it would stay a zombie where nothing reaps orphans. It still has our end of the link:
+        // without that it would close its stderr, perhaps before its last message.
         (void)::waitpid(serving, nullptr, 0);
     }
     return end_as(status, options);

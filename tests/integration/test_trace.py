@@ -5,6 +5,11 @@ import re
 import subprocess
 
 import harness
+import procs
+import tracing
+from session import server
+
+IOCTL, NOTIF_SEND = 16, 0xc0182101
 
 LINE = re.compile(r'clone2-supervise: (\d+) "([^"]*)" \+(\d+) us ([a-z]+): (.*)')
 
@@ -70,6 +75,29 @@ class Trace(harness.Case):
         self.assertEqual([what for _, _, _, stage, what in lines if stage in ("read", "refused")],
                          ["program call, no struct readable at 0x8",
                           "EFAULT (clone_struct unreadable: 40 bytes at 0x8)"])
+
+    def test_the_last_line_is_not_lost(self):
+        child = subprocess.Popen(
+            [harness.SUPERVISE, "-vv", "--", "sh", "-c", 'echo; read _; exec "$0" -a 7000',
+             harness.CALL], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), "\n")
+        serving = server(self)
+        held = tracing.Before(serving, IOCTL, second=NOTIF_SEND)
+        child.stdin.write("\n")
+        child.stdin.flush()
+        self.wait(held.reached, "the answer")
+        held.let_go_others()
+        held.finish_call()
+        # PROGRAM has its answer, and ends; the line that says so has not been written yet.
+        self.wait(lambda: not procs.named("clone2-call"), "the end of PROGRAM")
+        stderr = f"/proc/{serving}/fd/2"
+        procs.wait_for(lambda: "pipe:" not in os.readlink(stderr), 1)
+        held.let_go()
+        lines = stages(child.stderr.read())
+        self.assertEqual([stage for _, _, _, stage, _ in lines],
+                         ["received", "read", "refused", "answered"])
+        self.assertEqual(self.finish(child), 1)
 
     def test_not_with_v_alone(self):
         for options in (("-v",), ("-vv", "-q"), ()):

@@ -63,11 +63,11 @@ def arguments(pid, tid):
 
 class Before:
     """Runs a process until one of its threads enters this system call, and holds it there until
-    let_go(). With `first`: the call with this first argument. With `after`: only after so many other
-    such calls. Leaves threads that are in the call `sleeping` alone."""
+    let_go(). With `first`, `second`: the call with these arguments. With `after`: only after so many
+    other such calls. Leaves threads that are in the call `sleeping` alone."""
 
-    def __init__(self, pid, number, sleeping=None, first=None, after=0):
-        self.pid, self.number, self.first = pid, str(number), first
+    def __init__(self, pid, number, sleeping=None, first=None, second=None, after=0):
+        self.pid, self.number, self.wanted = pid, str(number), (first, second)
         self.stops_to_pass = 2 * after  # at the entry and at the exit
         self.traced = {}
         seen = set()
@@ -108,7 +108,8 @@ class Before:
         return False
 
     def _is_wanted(self, tid):
-        if self.first is not None and arguments(self.pid, tid)[0] != self.first:
+        passed = arguments(self.pid, tid)
+        if any(want not in (None, got) for want, got in zip(self.wanted, passed)):
             return False
         self.stops_to_pass -= 1
         return self.stops_to_pass < 0
@@ -118,8 +119,17 @@ class Before:
         _request(SYSCALL, self.at)
         os.waitpid(self.at, WALL)
 
+    def let_go_others(self):
+        """Holds only the thread that was reached."""
+        self._let_go({tid: self.traced[tid] for tid in self.traced if tid != self.at})
+        self.traced = {self.at: self.traced[self.at]}
+
     def let_go(self):
-        for tid, number in self.traced.items():
+        self._let_go(self.traced)
+
+    @staticmethod
+    def _let_go(traced):
+        for tid, number in traced.items():
             try:
                 if number is None:
                     _request(INTERRUPT, tid)
