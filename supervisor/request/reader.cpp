@@ -2,6 +2,7 @@
 #include "request/reader.hpp"
 
 #include "base/kernel_limits.hpp"
+#include "image/exits.hpp"
 #include "target/memory.hpp"
 
 #include <algorithm>
@@ -43,17 +44,22 @@ std::span<std::byte> first(std::array<std::byte, max_structure> &structure, cons
     return std::span(structure).first(abi.structure_size);
 }
 
+/// `slot`: what the report's slot contains.
+Report decode_report(const Notification &notification, const Architecture &arch,
+                     std::span<const std::byte> slot)
+{
+    return {arch.decode_slot(slot), arch.slot_of_report(notification.args[0]),
+            arch.signed_value(notification.args[1] - REPORT_BIAS)};
+}
+
 Result<CallRead> read_report(const Notification &notification, const Architecture &arch)
 {
-    Report report;
-    report.slot = arch.slot_of_report(notification.args[0]);
     std::vector<std::byte> bytes(arch.slot_size());
-    if (const auto slot = read_exactly(notification.tid, report.slot, bytes); !slot) {
-        return slot.error();
+    const RemotePtr slot = arch.slot_of_report(notification.args[0]);
+    if (const auto read = read_exactly(notification.tid, slot, bytes); !read) {
+        return read.error();
     }
-    report.call = arch.decode_slot(bytes);
-    report.result = arch.signed_value(notification.args[1] - REPORT_BIAS);
-    return CallRead{report};
+    return CallRead{decode_report(notification, arch, bytes)};
 }
 
 Result<CallRead> read_boot_report(const Notification &notification, const Architecture &arch)
@@ -77,6 +83,26 @@ Result<CallRead> read_boot_report(const Notification &notification, const Archit
 
 } // namespace
 
+std::optional<Report> CallReader::expected_report(const Notification &notification,
+                                                  const Architecture &arch,
+                                                  const Image &image) const
+{
+    const std::uint64_t code = image.code.value();
+    if (notification.instruction_pointer - code >= page_end(arch, image.code).value() - code) {
+        return std::nullopt;
+    }
+    CodeMark mark;
+    std::vector<std::byte> in_slot(arch.slot_size());
+    const std::array<RemoteRange, 2> pieces{{{mark_address(notification, arch), bytes_of(mark)},
+                                             {arch.slot_of_report(notification.args[0]), in_slot}}};
+    const Result<std::size_t> read = read_memory(notification.tid, pieces);
+    if (!read || *read != sizeof mark + in_slot.size() || !mark.is_report() ||
+        mark.signature != images_.signature(arch)[0]) {
+        return std::nullopt;
+    }
+    return decode_report(notification, arch, in_slot);
+}
+
 bool CallReader::is_from_code(const Notification &notification)
 {
     CodeMark mark;
@@ -88,7 +114,13 @@ bool CallReader::is_from_code(const Notification &notification)
 Result<CallRead> CallReader::read(const Notification &notification, const Abi &abi)
 {
     const Architecture &arch = architecture_of(notification);
-    Result<Look> looked = look(notification, abi, arch);
+    const std::optional<Image> guess = images_.hints.guess(notification.tid);
+    if (guess) {
+        if (std::optional<Report> report = expected_report(notification, arch, *guess)) {
+            return CallRead{std::move(*report)};
+        }
+    }
+    Result<Look> looked = look(notification, abi, arch, guess);
     if (!looked) {
         return looked.error();
     }
@@ -106,11 +138,12 @@ Result<CallRead> CallReader::read(const Notification &notification, const Abi &a
 }
 
 Result<CallReader::Look> CallReader::look(const Notification &notification, const Abi &abi,
-                                          const Architecture &arch)
+                                          const Architecture &arch,
+                                          const std::optional<Image> &guess)
 {
     Look look;
+    look.guess = guess;
     // The slot is reserved before it is read. Otherwise it could be taken in between.
-    look.guess = images_.hints.guess(notification.tid);
     if (look.guess) {
         look.lease = images_.slots.reserve_any(notification.tid, look.guess->area, arch);
     }

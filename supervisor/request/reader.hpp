@@ -80,8 +80,12 @@ public:
 private:
     struct Look;
 
+    /// The report of a call, if it comes from this image, in one read of what only it needs.
+    [[nodiscard]] std::optional<Report> expected_report(const Notification &notification,
+                                                        const Architecture &arch,
+                                                        const Image &image) const;
     [[nodiscard]] Result<Look> look(const Notification &notification, const Abi &abi,
-                                    const Architecture &arch);
+                                    const Architecture &arch, const std::optional<Image> &guess);
     [[nodiscard]] ProgramCall program_call(const Notification &notification, const Abi &abi,
                                            const Architecture &arch, Look look) const;
     void read_pids(pid_t tid, Request &request) const;
