@@ -131,6 +131,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             filter.clear();
         }
     }
+    // Reading a file may take long. Signals still end us: they are not taken over yet.
+    agent::PolicyHolder policy(options.policy ? from_anywhere(*options.policy) : "", true);
     LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
@@ -182,7 +184,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         to_command = {};
         program_end.reset();
         ::_exit(serve(options, caller, kernel_serves, !filter.empty(), std::move(listener_end),
-                      std::move(serving_end), std::move(log), reaper));
+                      std::move(serving_end), std::move(log), policy, reaper));
     }
     log = {};
     serving_end.reset();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cli/serve_process.hpp"
 
-#include "agent/policy_holder.hpp"
 #include "base/thread.hpp"
 #include "calls/scheduler.hpp"
 #include "cli/call_audit.hpp"
@@ -162,7 +161,7 @@ void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 } // namespace
 
 int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered, Fd program,
-          Fd command, LogFile log, pid_t reaper)
+          Fd command, LogFile log, agent::PolicyHolder &policy, pid_t reaper)
 {
     set_title("clone2-serve");
     // A log written to a pipe without a reader loses lines and must not kill us.
@@ -170,13 +169,11 @@ int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered,
     std::optional<QueuedDiagnostics> messages;
     // Not joined after a failure: PROGRAM's process, and so the reaper, still waits for our answer.
     std::optional<Thread> attendant;
-    bool may_run_unserved = false; // by --optional, until PROGRAM has its filter
+    bool may_run_unserved = options.optional; // until PROGRAM has its filter
     try {
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         close_others({program.get(), command.get(), log.fd.get()});
-        agent::PolicyHolder policy(options.policy ? from_anywhere(*options.policy) : "", true);
-        may_run_unserved = options.optional;
         QueuedDiagnostics &diagnostics = messages.emplace(options.verbosity);
         (void)!::chdir("/"); // don't keep a file system busy
         raise_limits();

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """--policy without --listen: the rules that an agent knows, for PROGRAM and its descendants."""
+import errno
 import json
 import os
 import signal
@@ -49,6 +50,27 @@ class Policy(harness.Case):
             for command in (("--", "echo", "ran"), ("--listen", self.path("socket"))):
                 self.expect(harness.supervise("--policy", path, *command), 125,
                             err=f"--policy {path}: {why}\n")
+
+    def reader_of(self, fifo):
+        """Waits until it is being read; then the reader waits for what the test writes."""
+        def writer():
+            try:
+                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENXIO)  # nothing has opened it
+                return None
+        return os.fdopen(self.wait(writer, "a reader"), "w")
+
+    def test_a_signal_ends_the_wait_for_the_file(self):
+        os.mkfifo(self.path("policy"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number=number):
+                child = self.start(harness.SUPERVISE, "--policy", self.path("policy"), "--",
+                                   "touch", self.path("ran"))
+                with self.reader_of(self.path("policy")):
+                    child.send_signal(number)
+                    self.assertEqual(self.finish(child), -number)
+                self.assertFalse(os.path.exists(self.path("ran")))
 
     def test_sighup_reads_it_again(self):
         session = Session(self, *self.policy({"deny": "not yet"}))
