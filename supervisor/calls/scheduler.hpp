@@ -8,6 +8,7 @@
 #include "listener/listener.hpp"
 #include "loop/event_loop.hpp"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -163,6 +164,8 @@ private:
     }
     void work(bool may_end);
     void watch_over();
+    bool find_held_up(std::chrono::nanoseconds time);
+    void call_anybody(Lock &lock);
     void lead(Lock &lock);
     template <typename Run>
     bool leading(Lock &lock, Run run);
@@ -229,6 +232,7 @@ private:
     ServedListeners waiting_;      ///< until one of calls_ completes; has room for all
     std::set<uid_t> told_to_wait_; ///< calls_wait() was called for them
     unsigned workers_ = 0;         ///< started threads, without run()'s own and the watchdog
+    bool starting_ = false;        ///< one of them does not run yet
     unsigned parked_ = 0;          ///< threads in wake_worker_
     unsigned called_ = 0;          ///< those of them that are woken but not yet running
     unsigned keeping_ = 0;         ///< threads that wait on a listener
@@ -241,6 +245,7 @@ private:
     bool leading_ = false;  ///< a thread is in the event loop
     bool watching_ = false; ///< the watchdog is awake
     bool running_ = false;  ///< in run(): there may be threads
+    bool told_of_no_thread_ = false; ///< since the last that could be started
     bool stopped_ = false;
     bool finished_ = false; ///< stopped_ for lack of listeners
     Until until_ = Until::no_listener;

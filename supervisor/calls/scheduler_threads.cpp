@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The scheduler's threads: who leads, who is parked, what the watchdog does, how it all ends.
+#include "base/clock.hpp"
 #include "base/thread.hpp"
 #include "calls/scheduler.hpp"
 
@@ -10,6 +11,7 @@
 #include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace clone2
 {
@@ -19,8 +21,10 @@ namespace
 
 /// Parked threads beyond this number end.
 constexpr unsigned max_parked = 4;
-/// If no call has ended for this long, a call is held up.
+/// A call is held up if no call has ended for this long, or if it has taken the longer time while
+/// others end.
 constexpr std::chrono::milliseconds held_up{2};
+constexpr std::chrono::milliseconds held_up_beside_others{20};
 /// The watchdog sleeps after this many rounds without a call.
 constexpr unsigned quiet_rounds = 20;
 /// A busy listener must not keep other listeners, or a stop, from being noticed.
@@ -42,9 +46,18 @@ bool Scheduler::call_worker(Lock &lock)
 
 bool Scheduler::start_worker(Lock &lock)
 {
+    // On a busy machine it may take long until a thread runs: enough calls for thousands of them.
+    if (starting_) {
+        return true;
+    }
     ++workers_;
+    starting_ = true;
     try {
         Thread([this] {
+            {
+                const Lock guard(*this);
+                starting_ = false;
+            }
             try {
                 work(true);
             } catch (const std::exception &error) {
@@ -54,12 +67,16 @@ bool Scheduler::start_worker(Lock &lock)
             --workers_;
             worker_ended_.notify_all();
         }).detach();
+        told_of_no_thread_ = false;
         return true;
     } catch (const std::exception &error) {
         --workers_; // the next calls wait until a thread is free again
-        lock.unlock();
-        warn("no further thread: ", error);
-        lock.lock();
+        starting_ = false;
+        if (!std::exchange(told_of_no_thread_, true)) {
+            lock.unlock();
+            warn("no further thread: ", error);
+            lock.lock();
+        }
         return false;
     }
 }
@@ -138,27 +155,41 @@ void Scheduler::watch_over()
         for (unsigned quiet = 0; quiet < quiet_rounds && !stopped_;) {
             const std::uint64_t before = served_;
             lock.wait_for(wake_watchdog_, held_up, [this] { return stopped_; });
-            if (served_ != before) {
-                quiet = 0;
-                continue;
+            const bool others_end = served_ != before;
+            const bool found =
+                serving_ != 0 && find_held_up(others_end ? held_up_beside_others : held_up);
+            // Without a leader, or with work that nobody could be found for, nothing would wake us.
+            const bool cared_for = leading_ && ready_.empty() && again_.empty();
+            if (found || (serving_ != 0 && !others_end && !cared_for)) {
+                call_anybody(lock);
             }
-            if (serving_ == 0) {
-                ++quiet;
-                continue;
-            }
-            // Without a leader nothing would wake us again.
-            quiet = leading_ ? quiet + 1 : 0;
-            // Calls are held up. Other threads must now do what only the held-up ones would do.
-            for (const std::shared_ptr<ServedListener> &served : listeners_) {
-                if (!served->armed && !served->waiting && !served->kept) {
-                    make_ready(served);
-                }
-            }
-            if (!ready_.empty() || !again_.empty() || !leading_) {
-                call_worker(lock);
-            }
+            quiet = !others_end && (serving_ == 0 || cared_for) ? quiet + 1 : 0;
         }
         watching_ = false;
+    }
+}
+
+/// Makes those listeners ready that nobody attends to because a thread has been in their last call
+/// for this time. False: there are none.
+bool Scheduler::find_held_up(std::chrono::nanoseconds time)
+{
+    const std::int64_t since = now_ns(CLOCK_MONOTONIC) - time.count();
+    bool found = false;
+    for (const std::shared_ptr<ServedListener> &served : listeners_) {
+        if (!served->armed && !served->waiting && !served->kept && !served->ready &&
+            served->called_ns <= since) {
+            make_ready(served);
+            found = true;
+        }
+    }
+    return found;
+}
+
+/// Has a thread serve what is ready: one that is parked or new; else the leader, if one sleeps.
+void Scheduler::call_anybody(Lock &lock)
+{
+    if (!call_worker(lock) && leading_) {
+        (void)succeeds([&] { loop_.after(std::chrono::milliseconds(0), [] {}); });
     }
 }
 

@@ -168,12 +168,14 @@ public:
     {
         const std::lock_guard lock(mutex_);
         waiting_.push_back(id);
+        changed_.notify_all();
         loop_.set_readable(fd(), true);
     }
     void hang_up()
     {
         const std::lock_guard lock(mutex_);
         hung_up_ = true;
+        changed_.notify_all();
         loop_.set_readable(fd(), true);
     }
     /// By id.
@@ -224,9 +226,10 @@ public:
         const std::lock_guard lock(mutex_);
         return answers_.emplace(id, value).second ? Result<void>() : Error{"fake", 0, ENOENT};
     }
-    [[nodiscard]] Pending wait(int /*other*/, std::chrono::milliseconds /*time*/) const override
+    [[nodiscard]] Pending wait(int /*other*/, std::chrono::milliseconds time) const override
     {
-        const std::lock_guard lock(mutex_);
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, time, [&] { return !waiting_.empty() || hung_up_; });
         if (!waiting_.empty()) {
             return Pending::notification;
         }
@@ -235,6 +238,7 @@ public:
 
 private:
     FakeLoop &loop_;
+    mutable std::condition_variable changed_;
     mutable std::mutex mutex_; ///< protects all below
     std::deque<std::uint64_t> waiting_;
     std::map<std::uint64_t, std::int64_t> answers_;
