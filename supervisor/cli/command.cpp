@@ -36,6 +36,19 @@ namespace
 
 constexpr int finish_timeout_ms = 5000;
 
+/// Waits for the end of the serving process, which is due. False: it has not come in good time,
+/// because a target has a parent that is not below us (in a pid namespace that it has joined).
+bool ends_soon(const Fd &serving)
+{
+    pollfd polled{serving.get(), POLLIN, 0};
+    while (::poll(&polled, 1, finish_timeout_ms) == 1) {
+        if (!receive_value<char>(serving)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Takes the signal's default action.
 void take_signal(int signal)
 {
@@ -213,11 +226,11 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         pollfd polled{command_end.get(), POLLIN, 0};
         (void)::poll(&polled, 1, finish_timeout_ms);
     }
-    if (options.wait_all || (status && status->alone)) {
-        // The serving process ends now. Reap it: it has reaped the reaper, and that has reaped
-        // PROGRAM, so what our caller's wait4(2) reports as our usage includes PROGRAM's. And
-        // it would stay a zombie where nothing reaps orphans. It still has our end of the link:
-        // without that it would close its stderr, perhaps before its last message.
+    if (options.wait_all || (status && status->alone && ends_soon(command_end))) {
+        // Reap the serving process: it has reaped the reaper, and that has reaped PROGRAM, so what
+        // our caller's wait4(2) reports as our usage includes PROGRAM's. And it would stay a zombie
+        // where nothing reaps orphans. It still has our end of the link: without that it would
+        // close its stderr, perhaps before its last message.
         (void)::waitpid(serving, nullptr, 0);
     }
     return end_as(status, options);

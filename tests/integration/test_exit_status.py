@@ -7,6 +7,7 @@ import shutil
 import signal
 
 import harness
+import procs
 
 DEADLY = ["HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
           "PIPE", "ALRM", "TERM", "XCPU", "SYS", "RTMIN", "RTMAX"]
@@ -39,6 +40,15 @@ class ExitStatus(harness.Case):
         result = harness.supervise("--", harness.CALL, "-q")
         self.expect(result)
         self.assertEqual((result.out, result.err), ("", ""))
+
+    def test_a_target_with_a_parent_elsewhere(self):
+        init = self.start("unshare", "--pid", "--fork", "--kill-child", "sleep", "1000")
+        other, = self.wait(lambda: [p for p in procs.named("sleep") if p.ppid == init.pid], "sleep")
+        # Its orphan goes to that namespace's init and has the filter still.
+        result = harness.supervise(
+            "--", "sh", "-c", f"nsenter --pid=/proc/{other.pid}/ns/pid "
+            "sh -c 'sleep 1000 </dev/null >/dev/null 2>&1 &'; exit 3")
+        self.expect(result, 3)
 
 
 class DeathBySignal(harness.Case):
