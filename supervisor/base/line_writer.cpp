@@ -3,6 +3,9 @@
 
 #include "base/thread.hpp"
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -45,6 +48,29 @@ Rest write_all(int fd, std::string_view text)
     return {};
 }
 
+/// The value of this option; 0: none, it is no socket.
+int socket_option(int fd, int option)
+{
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : 0;
+}
+
+/// Whether a write with RWF_NOWAIT to this file can't be made to wait. That flag does not cover all
+/// locks: while someone else's memory is copied to or from a pipe, a TCP socket or an open regular
+/// file that we share, its mutex is held, and the copy can wait in a page fault (userfaultfd(2),
+/// FUSE) for ever. A frozen file system holds up its writers, too. May itself wait for the file.
+bool never_waits(int fd)
+{
+    if (socket_option(fd, SO_DOMAIN) == AF_UNIX) {
+        return socket_option(fd, SO_TYPE) == SOCK_STREAM; // the journal's are
+    }
+    const dev_t null = makedev(1, 3);
+    struct stat status {
+    };
+    return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == null;
+}
+
 } // namespace
 
 struct LineWriter::State {
@@ -70,9 +96,9 @@ struct LineWriter::State {
     // Used by the thread only, or with the lock held while it has nothing to do.
     Fd owned;
     int fd = -1;
-    bool told = false;         ///< a failure was reported
-    bool torn = false;         ///< the file ends in the middle of a line
-    bool always_waits = false; ///< the file can't be written to without the risk of waiting
+    bool told = false;    ///< a failure was reported
+    bool torn = false;    ///< the file ends in the middle of a line
+    bool at_once = false; ///< callers may write to the file themselves: never_waits()
 
     /// Call with the lock held.
     void add(Item item)
@@ -93,7 +119,7 @@ struct LineWriter::State {
     /// once, and removes that from the line.
     void write_at_once(std::string &line)
     {
-        if (always_waits || torn) {
+        if (!at_once || torn) {
             return;
         }
         const iovec text{line.data(), line.size()};
@@ -101,7 +127,7 @@ struct LineWriter::State {
         if (n > 0) {
             line.erase(0, static_cast<std::size_t>(n));
         } else if (n < 0) {
-            always_waits = errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL;
+            at_once = errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL;
         }
     }
     void write(std::string line, bool is_rest)
@@ -180,7 +206,7 @@ void LineWriter::reopen(std::function<Fd()> open)
             state->owned = std::move(file);
             state->told = false;
             state->torn = false;
-            state->always_waits = false;
+            state->at_once = never_waits(state->fd);
         }
     });
 }
@@ -193,7 +219,9 @@ void LineWriter::flush()
 
 void LineWriter::run(const std::shared_ptr<State> &state)
 {
+    const bool at_once = never_waits(state->fd);
     std::unique_lock lock(state->mutex);
+    state->at_once = at_once;
     for (;;) {
         state->wake.wait(lock, [&] { return !state->waiting.empty() || state->ended; });
         if (state->ended) {

@@ -15,9 +15,9 @@
 namespace clone2
 {
 
-/// Writes lines in order, each with one write(2) if the kernel takes it whole. A line that the file
-/// can take at once is written by the caller (RWF_NOWAIT: pipes, sockets, and some file systems);
-/// others are passed to a thread, which may block. Thread-safe.
+/// Writes lines in order, each with one write(2) if the kernel takes it whole. To /dev/null and
+/// unix stream sockets, which the journal uses, the caller writes what the file takes at once
+/// (RWF_NOWAIT). The rest is passed to a thread, which may block. Thread-safe.
 ///
 /// The queue is limited in bytes. Lines beyond the limit are dropped and counted; once there is
 /// room again, a line says how many. Normally nothing is queued: write() returns when its line is
@@ -41,7 +41,7 @@ public:
     LineWriter(const LineWriter &) = delete;
     LineWriter &operator=(const LineWriter &) = delete;
     /// Calls flush(). What is still queued then is lost; a thread that hangs in a write is
-    /// abandoned.
+    /// abandoned. If it can't even be killed there, a process that exits stays a zombie.
     ~LineWriter();
 
     /// Waits (briefly) for the line to be written if the queue was empty, else does not wait.
