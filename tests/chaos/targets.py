@@ -106,14 +106,18 @@ def disturb(rng, mark, target, note=lambda what: None):
 def evidence(mark, target):
     """Where its remaining processes hang, and what it has printed."""
     lines = []
-    for p in members(mark):
+    found = members(mark)
+    # Zombies, and who is about to end, have no environment.
+    pids, sessions = {p.pid for p in found}, {p.session for p in found}
+    found += [p for p in procs.everything() if p.session in sessions and p.pid not in pids]
+    for p in found:
         lines.append(repr(p))
-        for task in os.listdir(f"/proc/{p.pid}/task"):
-            try:
+        try:
+            for task in os.listdir(f"/proc/{p.pid}/task"):
                 with open(f"/proc/{p.pid}/task/{task}/stack") as file:
                     lines.append(f"  {task}: " + " ".join(w.split()[1].split("+")[0] for w in file))
-            except OSError:
-                pass
+        except OSError:
+            pass
     return [*lines, "stdout: " + target.read("out")[-2000:], "stderr: " + target.read("err")[-2000:]]
 
 

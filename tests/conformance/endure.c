@@ -186,6 +186,20 @@ static void print_threads(pid_t pid)
     }
 }
 
+// Shows whether the caller was only not woken: a stop makes wait4(2) and the like look again.
+static void nudge(pid_t pid)
+{
+    const long before = __atomic_load_n(&state->calls, __ATOMIC_SEQ_CST);
+    kill(pid, SIGSTOP);
+    sleep_us(100000);
+    kill(pid, SIGCONT);
+    sleep_us(2000000);
+    const long after = __atomic_load_n(&state->calls, __ATOMIC_SEQ_CST);
+    printf("endure: after SIGSTOP and SIGCONT: %ld more calls%s\n", after - before,
+           waitpid(pid, NULL, WNOHANG) == pid ? ", then it ended" : "");
+    print_threads(pid);
+}
+
 int endure_main(int argc, char **argv)
 {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
@@ -212,6 +226,7 @@ int endure_main(int argc, char **argv)
     while (waitpid(pid, &status, WNOHANG) == 0) {
         if (now() > state->end + PATIENCE) {
             print_threads(pid);
+            nudge(pid);
             kill(pid, SIGKILL);
             printf("endure: FAIL: hang after %ld calls, %ld ENOSYS\n", state->calls,
                    state->missing);
