@@ -40,7 +40,8 @@ namespace clone2::cli
 namespace
 {
 
-/// How long calls in progress may delay the end: a call of a frozen target never completes.
+/// How long calls in progress and files may delay the end: a call of a frozen target never
+/// completes.
 constexpr std::chrono::seconds time_to_drain{3};
 
 /// Blocks these signals for signalfd, or unblocks them.
@@ -58,8 +59,8 @@ sigset_t set_blocked(int how, std::initializer_list<int> signals)
 }
 
 /// Until Signals reads them from the event loop, SIGTERM and SIGINT end the process at once, even
-/// while it waits for a file it needs at start-up: there is nothing to clean up yet. SIGHUP and
-/// SIGUSR1 stay pending.
+/// while it waits for a file it needs at start-up: no peer is connected yet, and the next agent
+/// removes the socket. SIGHUP and SIGUSR1 stay pending.
 void end_by_signals_at_start()
 {
     (void)set_blocked(SIG_BLOCK, {SIGHUP, SIGUSR1});
@@ -97,8 +98,8 @@ private:
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return started_ || done_; });
         if (!wake_.wait_for(lock, time_to_drain, [this] { return done_; })) {
-            diagnostics_.warn("a call in progress can't be finished (a frozen process?); ending "
-                              "without it");
+            diagnostics_.warn("a call or a file can't be finished (a frozen process, a file system "
+                              "that hangs?); ending without it");
             audit_.finish();
             audit_.flush();
             ::_exit(0);
@@ -153,8 +154,8 @@ private:
                 audit_.reopen();
                 continue;
             }
-            agent_.stop();
             limit_.start();
+            agent_.stop();
             scheduler_.stop();
             return;
         }
@@ -243,7 +244,6 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                         totals(options.budget),
                         audit.self_served()},
                        std::move(socket));
-    const Signals signals(*loop, scheduler, agent, audit, limit);
     std::optional<Metrics> metrics;
     if (options.metrics) {
         metrics.emplace(*options.metrics, diagnostics, [&] {
@@ -253,6 +253,8 @@ int serve_agent(const Options &options, std::vector<agent::PassedFd> passed,
                    std::to_string(scheduler.listener_count()) + "\n";
         });
     }
+    // All files are open now: from here on, SIGTERM and SIGINT wait for the event loop.
+    const Signals signals(*loop, scheduler, agent, audit, limit);
     agent.restore(std::move(passed));
     agent.start();
     scheduler.run(Scheduler::Until::stopped, [&] {

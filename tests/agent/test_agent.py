@@ -451,6 +451,22 @@ class End(harness.Case):
             agent.child.send_signal(signal.SIGHUP)  # nothing to reload yet
             self.assertEqual(agent.end(number), 0, agent.err())
 
+    def test_signals_while_metrics_wait(self):
+        # For a reader of what should become the file.
+        os.mkfifo(self.path("metrics.new"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            agent = Agent(self, "--metrics", self.path("metrics"), wait=False,
+                          name=f"agent{number}")
+            self.wait(lambda: os.path.exists(agent.path) and agent.is_in(OPENAT), "the open")
+            agent.child.send_signal(signal.SIGUSR1)  # nothing to print yet
+            self.assertEqual(agent.end(number), 0, agent.err())
+
+    def test_last_metrics_can_not_be_written(self):
+        agent = Agent(self, "--metrics", self.path("metrics"))
+        os.mkfifo(self.path("metrics.new"))
+        self.assertEqual(agent.end(), 0, agent.err())
+        agent.says("a file can't be finished")
+
     def test_signals(self):
         for number in (signal.SIGTERM, signal.SIGINT):
             agent = Agent(self, name=f"agent{number}")
