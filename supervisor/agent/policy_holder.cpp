@@ -4,6 +4,7 @@
 #include "agent/policy_file.hpp"
 #include "base/fd.hpp"
 #include "base/printable.hpp"
+#include "base/thread.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -55,28 +57,30 @@ std::optional<std::string> read_file(const std::string &path)
 
 } // namespace
 
-PolicyHolder::PolicyHolder(std::string path, bool results_known)
-    : path_(std::move(path)), results_known_(results_known)
-{
-    if (const std::string error = load(); !error.empty()) {
-        throw std::runtime_error(error);
-    }
-}
+struct PolicyHolder::State {
+    State(std::string asked, bool known) : path(std::move(asked)), results_known(known) {}
 
-std::shared_ptr<const Policy> PolicyHolder::current() const
-{
-    const std::lock_guard lock(mutex_);
-    return policy_;
-}
+    /// The policy, or why there is none.
+    [[nodiscard]] std::variant<std::shared_ptr<const Policy>, std::string> read() const;
+    void set(std::shared_ptr<const Policy> read);
+    /// The work of the thread.
+    void reload(Diagnostics &diagnostics);
 
-/// Empty: done. Else why not.
-std::string PolicyHolder::load()
+    const std::string path;
+    const bool results_known;
+    std::mutex mutex;
+    std::shared_ptr<const Policy> policy;
+
+    std::mutex reading; ///< of the following; calls don't need it
+    bool reads = false; ///< there is a thread
+    bool again = false; ///< it has to read the file once more
+    bool ended = false; ///< the holder is gone, and so may be the diagnostics
+};
+
+std::variant<std::shared_ptr<const Policy>, std::string> PolicyHolder::State::read() const
 {
-    if (path_.empty()) {
-        return {};
-    }
-    const std::string shown = "--policy " + printable(path_);
-    const std::optional<std::string> text = read_file(path_);
+    const std::string shown = "--policy " + printable(path);
+    const std::optional<std::string> text = read_file(path);
     if (!text) {
         return shown + ": " + std::strerror(errno);
     }
@@ -84,25 +88,83 @@ std::string PolicyHolder::load()
     if (const auto *error = std::get_if<PolicyError>(&parsed)) {
         return shown + ":" + error->why;
     }
-    auto &policy = std::get<Policy>(parsed);
-    if (policy.counts_children() && !results_known_) {
+    auto &found = std::get<Policy>(parsed);
+    if (found.counts_children() && !results_known) {
         return shown + ": max_children: the kernel's own clone2 makes the calls, and their "
                        "results are not known here (--provider=supervisor)";
     }
-    auto made = std::make_shared<const Policy>(std::move(policy));
-    const std::lock_guard lock(mutex_);
-    policy_ = std::move(made);
-    return {};
+    return std::make_shared<const Policy>(std::move(found));
+}
+
+void PolicyHolder::State::set(std::shared_ptr<const Policy> read)
+{
+    const std::lock_guard lock(mutex);
+    policy = std::move(read);
+}
+
+void PolicyHolder::State::reload(Diagnostics &diagnostics)
+{
+    do {
+        auto found = read();
+        const std::lock_guard lock(reading);
+        if (ended) {
+            return;
+        }
+        if (const auto *error = std::get_if<std::string>(&found)) {
+            diagnostics.warn(*error + "; the policy stays as it was");
+        } else {
+            set(std::get<std::shared_ptr<const Policy>>(std::move(found)));
+            diagnostics.info("the policy was reloaded");
+        }
+        reads = std::exchange(again, false);
+    } while (reads);
+}
+
+PolicyHolder::PolicyHolder(std::string path, bool results_known)
+    : state_(std::make_shared<State>(std::move(path), results_known))
+{
+    if (state_->path.empty()) {
+        return;
+    }
+    auto found = state_->read();
+    if (const auto *error = std::get_if<std::string>(&found)) {
+        throw std::runtime_error(*error);
+    }
+    state_->set(std::get<std::shared_ptr<const Policy>>(std::move(found)));
+}
+
+PolicyHolder::~PolicyHolder()
+{
+    const std::lock_guard lock(state_->reading);
+    state_->ended = true;
+}
+
+std::shared_ptr<const Policy> PolicyHolder::current() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->policy;
 }
 
 void PolicyHolder::reload(Diagnostics &diagnostics)
 {
-    if (const std::string error = load(); !error.empty()) {
-        diagnostics.warn(error + "; the policy stays as it was");
+    if (state_->path.empty()) {
+        diagnostics.info("SIGHUP: there is no policy to reload");
         return;
     }
-    diagnostics.info(path_.empty() ? "SIGHUP: there is no policy to reload"
-                                   : "the policy was reloaded");
+    const std::lock_guard lock(state_->reading);
+    if (state_->reads) {
+        state_->again = true;
+        diagnostics.warn("--policy " + printable(state_->path) +
+                         ": still being read after an earlier SIGHUP; it is read again after that");
+        return;
+    }
+    try {
+        Thread([state = state_, &diagnostics] { state->reload(diagnostics); }).detach();
+        state_->reads = true;
+    } catch (const std::system_error &error) {
+        diagnostics.warn("--policy " + printable(state_->path) + ": " + error.what() +
+                         "; the policy stays as it was");
+    }
 }
 
 } // namespace clone2::agent

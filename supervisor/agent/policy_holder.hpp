@@ -16,21 +16,24 @@ class PolicyHolder
 {
 public:
     /// `path`: empty if there is no policy. `results_known`: false if children can't be counted.
-    /// Throws std::runtime_error if the file can't be read.
+    /// Throws std::runtime_error if the file can't be read. Starts no thread, so fork() may follow.
     PolicyHolder(std::string path, bool results_known);
+    PolicyHolder(const PolicyHolder &) = delete;
+    PolicyHolder &operator=(const PolicyHolder &) = delete;
+    /// Does not wait for reload().
+    ~PolicyHolder();
 
     /// nullptr: no policy, everything is allowed.
     [[nodiscard]] std::shared_ptr<const Policy> current() const;
-    /// Reads the file again. If it is broken, warns and keeps the current policy.
+    /// Has a thread read the file again, which may take long: the current policy stays until then,
+    /// or for good if the file is broken. Reports what becomes of it. `diagnostics` must outlive
+    /// this.
     void reload(Diagnostics &diagnostics);
 
 private:
-    [[nodiscard]] std::string load();
+    struct State; // the thread may outlive us
 
-    const std::string path_;
-    const bool results_known_;
-    mutable std::mutex mutex_;
-    std::shared_ptr<const Policy> policy_;
+    const std::shared_ptr<State> state_;
 };
 
 } // namespace clone2::agent

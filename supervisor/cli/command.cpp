@@ -27,6 +27,8 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <memory>
+#include <utility>
 
 namespace clone2::cli
 {
@@ -145,7 +147,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         }
     }
     // Reading a file may take long. Signals still end us: they are not taken over yet.
-    agent::PolicyHolder policy(options.policy ? from_anywhere(*options.policy) : "", true);
+    auto policy = std::make_unique<agent::PolicyHolder>(
+        options.policy ? from_anywhere(*options.policy) : "", true);
     LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
@@ -197,7 +200,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         to_command = {};
         program_end.reset();
         ::_exit(serve(options, caller, kernel_serves, !filter.empty(), std::move(listener_end),
-                      std::move(serving_end), std::move(log), policy, reaper));
+                      std::move(serving_end), std::move(log), std::move(policy), reaper));
     }
     log = {};
     serving_end.reset();

@@ -26,6 +26,7 @@
 #include <memory>
 #include <optional>
 #include <system_error>
+#include <utility>
 
 namespace clone2::cli
 {
@@ -161,7 +162,7 @@ void run_until_end_of(const Fd &pidfd, EventLoop &loop)
 } // namespace
 
 int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered, Fd program,
-          Fd command, LogFile log, agent::PolicyHolder &policy, pid_t reaper)
+          Fd command, LogFile log, std::unique_ptr<agent::PolicyHolder> policy_read, pid_t reaper)
 {
     set_title("clone2-serve");
     // A log written to a pipe without a reader loses lines and must not kill us.
@@ -171,6 +172,8 @@ int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered,
     std::optional<Thread> attendant;
     bool may_run_unserved = options.optional; // until PROGRAM has its filter
     try {
+        // Ends before the messages: its thread may have one.
+        const std::unique_ptr<agent::PolicyHolder> policy = std::move(policy_read);
         close_standard(STDIN_FILENO);
         close_standard(STDOUT_FILENO);
         close_others({program.get(), command.get(), log.fd.get()});
@@ -184,7 +187,7 @@ int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered,
         CallHandler handler(procfs, diagnostics,
                             kernel_serves ? std::optional(standard_call) : std::nullopt);
         const std::unique_ptr<EventLoop> loop = make_event_loop(options.loop);
-        const Hangup hangup(*loop, audit, policy, diagnostics);
+        const Hangup hangup(*loop, audit, *policy, diagnostics);
         const CommandLink link(*loop, std::move(command), audit, options.log == "-");
         const CallTable trapped = trapped_calls(options, kernel_serves);
         ListenerOffer offer;
@@ -213,7 +216,7 @@ int serve(const Options &options, uid_t user, bool kernel_serves, bool filtered,
             audit.finish();
             return 0;
         }
-        const agent::JudgedOwner::Shared shared{audit,  diagnostics, policy,
+        const agent::JudgedOwner::Shared shared{audit,  diagnostics, *policy,
                                                 procfs, trapped,     audit.self_served()};
         Mistakes mistakes(watched_calls(options, kernel_serves), options.calls, diagnostics,
                           procfs);

@@ -111,6 +111,24 @@ class Policy(harness.Case):
         os.kill(7001, signal.SIGKILL)
         self.assertEqual(agent.end(), 0)
 
+    def test_calls_while_the_file_is_read_again(self):
+        agent = self.agent({"pids": [7000]})
+        target = self.target(agent)
+        os.remove(self.path("policy.json"))
+        os.mkfifo(self.path("policy.json"))
+        agent.child.send_signal(signal.SIGHUP)
+        with self.fifo_in_use(self.path("policy.json")) as writer:
+            self.assertEqual([target.call(7000), target.call(7001)], [7000, PERM])
+            self.assertEqual(self.target(agent).call(7001), PERM)
+            agent.child.send_signal(signal.SIGHUP)
+            agent.says("is read again after that")
+            json.dump({"rules": [{"pids": [7001]}]}, writer)
+        agent.says("was reloaded")
+        with self.fifo_in_use(self.path("policy.json")):  # it is read again
+            self.assertEqual([target.call(7001), target.call(7000)], [7001, PERM])
+            self.assertEqual(agent.end(), 0)
+        self.assertNotIn("can't be finished", agent.err())
+
     def test_broken_at_start_up(self):
         for text, error in (("", "1:"), ("[]", '1:1: not an object with "rules"'),
                             ('{"rules": [{"pids": [[2, 1]]}]}', "ends before it begins"),

@@ -191,6 +191,17 @@ class Case(unittest.TestCase):
             raise Hang(f"waited {seconds} s for: {what}")
         return value
 
+    def fifo_in_use(self, path):
+        """Waits until something reads this FIFO, and then for what is written to the returned
+        file."""
+        def writer():
+            try:
+                return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                self.assertEqual(error.errno, errno.ENXIO)  # no reader
+                return None
+        return os.fdopen(self.wait(writer, f"a reader of {path}"), "w")
+
     def expect(self, result, status=0, out=None, err=None):
         """Asserts that `result` ended with this status and that its output contains these texts."""
         self.assertEqual(result.status, status, result)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """--policy without --listen: the rules that an agent knows, for PROGRAM and its descendants."""
-import errno
 import json
 import os
 import signal
@@ -51,23 +50,13 @@ class Policy(harness.Case):
                 self.expect(harness.supervise("--policy", path, *command), 125,
                             err=f"--policy {path}: {why}\n")
 
-    def reader_of(self, fifo):
-        """Waits until it is being read; then the reader waits for what the test writes."""
-        def writer():
-            try:
-                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            except OSError as error:
-                self.assertEqual(error.errno, errno.ENXIO)  # nothing has opened it
-                return None
-        return os.fdopen(self.wait(writer, "a reader"), "w")
-
     def test_a_signal_ends_the_wait_for_the_file(self):
         os.mkfifo(self.path("policy"))
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number=number):
                 child = self.start(harness.SUPERVISE, "--policy", self.path("policy"), "--",
                                    "touch", self.path("ran"))
-                with self.reader_of(self.path("policy")):
+                with self.fifo_in_use(self.path("policy")):
                     child.send_signal(number)
                     self.assertEqual(self.finish(child), -number)
                 self.assertFalse(os.path.exists(self.path("ran")))
@@ -79,6 +68,28 @@ class Policy(harness.Case):
         serving, = procs.named(procs.SERVE)
         os.kill(serving.pid, signal.SIGHUP)
         self.wait(lambda: session.call() != ["EPERM"], "the new policy")
+
+    def test_calls_while_the_file_is_read_again(self):
+        session = Session(self, *self.policy({"pids": [7000]}))
+        self.assertEqual(session.call("7000"), [7000])
+        os.remove(self.path("policy"))
+        os.mkfifo(self.path("policy"))
+        serving, = procs.named(procs.SERVE)
+        os.kill(serving.pid, signal.SIGHUP)
+        with self.fifo_in_use(self.path("policy")) as writer:
+            self.assertEqual((session.call("7000"), session.call("7001")), ([7000], ["EPERM"]))
+            os.kill(serving.pid, signal.SIGHUP)
+            self.wait(lambda: "is read again after that" in self.read("session.err"), "the note")
+            json.dump({"rules": [{"pids": [7001]}]}, writer)
+        self.wait(lambda: session.call("7001") == [7001], "the first policy")
+        with self.fifo_in_use(self.path("policy")) as writer:  # it is read again
+            self.assertEqual((session.call("7000"), session.call("7001")), (["EPERM"], [7001]))
+            json.dump({"rules": [{"pids": [7002]}]}, writer)
+        self.wait(lambda: session.call("7002") == [7002], "the second policy")
+        os.kill(serving.pid, signal.SIGHUP)
+        with self.fifo_in_use(self.path("policy")):
+            self.assertEqual(session.end(), 0)
+            self.wait(lambda: procs.get(serving.pid) is None, "the end of the serving process")
 
 
 if __name__ == "__main__":
