@@ -2,6 +2,7 @@
 #include "base/diagnostics.hpp"
 
 #include "base/printable.hpp"
+#include "base/write_all.hpp"
 
 #include <unistd.h>
 
@@ -22,7 +23,7 @@ void Diagnostics::line(const std::string &message)
     // Escapes that the message already contains stay as they are.
     const std::string text = "clone2-supervise: " + printable(message, "") + "\n";
     // A single write keeps lines of several processes apart. A failure can't be reported anywhere.
-    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, text.data(), text.size());
+    (void)write_all(STDERR_FILENO, text);
 }
 
 void Diagnostics::tell(Level /*level*/, const std::string &message) const

@@ -2,6 +2,7 @@
 #include "base/line_writer.hpp"
 
 #include "base/thread.hpp"
+#include "base/write_all.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,7 +15,6 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <string_view>
 #include <utility>
 
 namespace clone2
@@ -26,27 +26,6 @@ namespace
 /// How long write() waits for its own line.
 constexpr std::chrono::milliseconds patience{20};
 constexpr std::chrono::seconds time_to_flush{3};
-
-/// What could not be written, and why.
-struct Rest {
-    std::string_view text;
-    int err = 0;
-};
-
-Rest write_all(int fd, std::string_view text)
-{
-    while (!text.empty()) {
-        const ssize_t n = ::write(fd, text.data(), text.size());
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return {text, n < 0 ? errno : EIO};
-        }
-        text.remove_prefix(static_cast<std::size_t>(n));
-    }
-    return {};
-}
 
 /// The value of this option; 0: none, it is no socket.
 int socket_option(int fd, int option)

@@ -59,7 +59,7 @@ int run(const cli::Command &command, const struct sigaction &sigxfsz)
         return usage_error("--nr: " + *in_use);
     }
     for (const std::string &warning : warnings_of(calls)) {
-        std::fprintf(stderr, "clone2-supervise: %s\n", warning.c_str());
+        Diagnostics::line(warning);
     }
     if (check != nullptr) {
         return cli::run_check(*check);

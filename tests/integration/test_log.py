@@ -446,6 +446,18 @@ class Trouble(harness.Case):
         self.assertEqual(len(err.splitlines()), 1500)
         self.assertEqual(child.returncode, 0)
 
+    def test_stderr_that_program_makes_non_blocking(self):
+        # Nothing reads the log until there is more of it than the pipe takes.
+        make_so = "import os, sys; os.set_blocking(2, False); os.execvp(sys.argv[1], sys.argv[1:])"
+        child = subprocess.Popen([harness.SUPERVISE, "--log", "-", "--", harness.PYTHON, "-c",
+                                  make_so, "sh", "-c", '"$0" -q -r 1500; echo made',
+                                  harness.CALL], stdin=subprocess.DEVNULL, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual(child.stdout.readline(), "made\n")
+        _, err = child.communicate(timeout=harness.RUN_SECONDS)
+        self.assertEqual(len(err.splitlines()), 1500)
+        self.assertEqual(child.returncode, 0)
+
     def test_file_size_limit(self):
         # SIGXFSZ must not kill the serving process.
         result = harness.run(["prlimit", "--fsize=1000", harness.SUPERVISE, "--log",

@@ -233,16 +233,31 @@ TEST_CASE("LineWriter: a writer of the same pipe that waits in a page fault hold
 
 TEST_CASE("LineWriter: a line that could not be written at all leaves no trace")
 {
+    const Fd file{open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    const Pipe pipe = make_pipe();
+    LineWriter writer(file.get(), options());
+    writer.write("lost\n");
+    writer.flush();
+    REQUIRE(dup2(pipe.write.get(), file.get()) == file.get());
+    writer.write("next\n");
+    CHECK(read_bytes(pipe.read, 5) == "next\n");
+}
+
+TEST_CASE("LineWriter: a non-blocking pipe gets all lines once there is room")
+{
     Pipe pipe = make_pipe();
     const std::size_t filled = fill(pipe.write);
     fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK);
-    LineWriter writer(std::move(pipe.write), options());
-    writer.write("lost\n");
-    writer.flush();
-    CHECK(read_bytes(pipe.read, filled) == std::string(filled, 'x'));
-    writer.write("next\n");
-    writer.flush();
-    CHECK(read_bytes(pipe.read, 5) == "next\n");
+    const std::size_t room = 8192;
+    const std::string line = std::string(4 * room, 'l') + "\n";
+    {
+        LineWriter writer(std::move(pipe.write), options());
+        writer.write("short\n");
+        writer.write(line);
+        CHECK(read_bytes(pipe.read, room).size() == room); // enough for a part of the line
+        CHECK(read_bytes(pipe.read, filled - room).size() == filled - room);
+    }
+    CHECK(read_bytes(pipe.read, line.size() + 6) == "short\n" + line);
 }
 
 TEST_CASE("LineWriter: destruction does not wait forever")
