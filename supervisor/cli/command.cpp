@@ -154,7 +154,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     auto [listener_end, program_socket] = make_socket_pair();
     auto [status_end, reaper_end] = make_socket_pair();
     auto [bell_end, reaper_bell] = make_socket_pair();
-    ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell)};
+    ReaperLink to_command{std::move(reaper_end), std::move(reaper_bell), {}};
     Fd program_end = std::move(program_socket); // a lambda can't capture a structured binding
     const InheritedSignals inherited = take_over_signals(sigxfsz);
     const RefusedNumbers refused = filter.empty() ? RefusedNumbers() : refused_numbers(trapped);
@@ -168,7 +168,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
                                      : "no clone2 for PROGRAM: ") +
                   refusal);
     }
-    std::optional<Job> job(std::in_place, ReaperLink{std::move(status_end), std::move(bell_end)});
+    std::optional<Job> job(std::in_place,
+                           ReaperLink{std::move(status_end), std::move(bell_end), {}});
 
     const uid_t caller = ::geteuid();
     const pid_t command = ::getpid();
@@ -182,7 +183,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         bool user_namespace = false;
         try {
-            user_namespace = enter_shared_user_namespace(options, {inherited, to_command.messages});
+            user_namespace = enter_shared_user_namespace(options, {inherited, to_command});
         } catch (const std::exception &error) {
             fail_for(to_command.messages, error);
         }

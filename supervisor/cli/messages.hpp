@@ -5,6 +5,7 @@
 #include "base/result.hpp"
 #include "cli/signals.hpp"
 
+#include <deque>
 #include <optional>
 #include <span>
 
@@ -20,14 +21,6 @@ struct SocketPair {
 };
 /// Throws std::system_error.
 [[nodiscard]] SocketPair make_socket_pair();
-
-/// One end of the connection between reaper and command.
-struct ReaperLink {
-    Fd messages; ///< ProgramStatus in one direction, ForwardedSignal in the other
-    /// The reaper rings it after its message when PROGRAM has continued or ended. It also rings
-    /// when the reaper's end is closed.
-    Fd bell;
-};
 
 /// From the reaper to the command: PROGRAM stopped, is still stopped (an answer), continued, or
 /// ended; or the reaper has received signals and asks for those that the command has received.
@@ -49,6 +42,16 @@ struct ForwardedSignal {
     /// The number of stops of PROGRAM that the command knew of. A SIGCONT is for these.
     unsigned stops = 0;
     bool goes_on = false; ///< the command knew that the last of these was over
+};
+
+/// One end of the connection between reaper and command.
+struct ReaperLink {
+    Fd messages; ///< ProgramStatus in one direction, ForwardedSignal in the other
+    /// The reaper rings it after its message when PROGRAM has continued or ended. It also rings
+    /// when the reaper's end is closed.
+    Fd bell;
+    /// The reaper's end: messages that were received before there was a reaper.
+    std::deque<ForwardedSignal> early;
 };
 
 /// From the serving process to PROGRAM (before exec), twice: before the filter is installed, and

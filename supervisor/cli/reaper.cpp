@@ -145,6 +145,11 @@ void Parent::run(pid_t child, ReaperLink command)
         } else {
             pass_on_own(witness_.answered(0));
         }
+        if (!command_.early.empty()) {
+            forwarded = command_.early.front();
+            command_.early.pop_front();
+            continue;
+        }
         const auto [parent, of_command] = lifelines.polled();
         std::array<pollfd, 5> polled{{{children_.get(), POLLIN, 0},
                                       {witness_.fd().get(), POLLIN, 0},
@@ -308,8 +313,7 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
     std::optional<Parent> parent;
     try {
         if (depth > 0) {
-            user_namespace =
-                enter_namespaces(options, {inherited, command.messages}) || user_namespace;
+            user_namespace = enter_namespaces(options, {inherited, command}) || user_namespace;
         }
         for (unsigned level = 0; level < depth - (program_is_init ? 1 : 0); ++level) {
             const pid_t init = ::fork();

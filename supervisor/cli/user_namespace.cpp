@@ -4,7 +4,6 @@
 #include "base/diagnostics.hpp"
 #include "base/fd.hpp"
 #include "base/users.hpp"
-#include "cli/messages.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
 #include "cli/subordinate_ids.hpp"
@@ -28,6 +27,7 @@
 #include <stdexcept>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace clone2::cli
 {
@@ -85,24 +85,56 @@ MappedIds own_range(const char *path)
     return *range;
 }
 
-/// Waits for a child's end; returns its status. The first forwarded signal goes to it.
-int wait_for_tool(pid_t tool, const Fd &children, const Fd &forwarded)
+/// What the command forwards while the tools run, in the process that runs them.
+class Relay
+{
+public:
+    Relay(const Fd &command, const Fd &parent) : command_(command), parent_(parent) {}
+
+    /// -1: nothing more will come.
+    [[nodiscard]] int fd() const { return ended_ ? -1 : command_.get(); }
+    /// From here on this tool gets the signals, first those that have come already.
+    void start(pid_t tool)
+    {
+        tool_ = tool;
+        for (const SentSignal &signal : signals_) {
+            hand_on(signal, tool_);
+        }
+    }
+    /// Call when fd() is readable.
+    void receive()
+    {
+        const auto message = receive_value<ForwardedSignal>(command_);
+        if (!message) { // the command was killed
+            ended_ = true;
+            return;
+        }
+        send_value(parent_, *message);
+        if (message->kind == ForwardedSignal::Kind::signal && !is_stop(message->signal.number)) {
+            signals_.push_back(message->signal);
+            hand_on(message->signal, tool_);
+        }
+    }
+
+private:
+    const Fd &command_;
+    const Fd &parent_;
+    pid_t tool_ = 0;
+    std::vector<SentSignal> signals_;
+    bool ended_ = false;
+};
+
+/// Waits for a child's end; returns its status.
+int wait_for_tool(pid_t tool, const Fd &children, Relay &relay)
 {
     int status = 0;
-    bool looks = true;
+    relay.start(tool);
     while (::waitpid(tool, &status, WNOHANG) == 0) {
-        std::array<pollfd, 2> polled{
-            {{children.get(), POLLIN, 0}, {looks ? forwarded.get() : -1, POLLIN, 0}}};
+        std::array<pollfd, 2> polled{{{children.get(), POLLIN, 0}, {relay.fd(), POLLIN, 0}}};
         (void)::poll(polled.data(), polled.size(), -1);
         (void)read_signal(children);
-        if (polled[1].revents == 0) {
-            continue;
-        }
-        looks = false;
-        const auto first = receive_value<ForwardedSignal>(forwarded, MSG_PEEK);
-        if (first && first->kind == ForwardedSignal::Kind::signal &&
-            !is_stop(first->signal.number)) {
-            hand_on(first->signal, tool);
+        if (polled[1].revents != 0) {
+            relay.receive();
         }
     }
     return status;
@@ -110,7 +142,8 @@ int wait_for_tool(pid_t tool, const Fd &children, const Fd &forwarded)
 
 /// Runs newuidmap(1), or newgidmap(1), for the process `target`. Returns its status; it says itself
 /// why it fails, unless it can't be run. No terminal stops it: the shell would not learn of that.
-int run_tool(const std::string &tool, pid_t target, const Map &map, const ToolSignals &signals)
+int run_tool(const std::string &tool, pid_t target, const Map &map,
+             const InheritedSignals &inherited, Relay &relay)
 {
     std::vector<std::string> words{tool, std::to_string(target)};
     for (std::string &word : words_of(map)) {
@@ -122,7 +155,7 @@ int run_tool(const std::string &tool, pid_t target, const Map &map, const ToolSi
         arguments.push_back(word.data());
     }
     arguments.push_back(nullptr);
-    InheritedSignals its = signals.inherited;
+    InheritedSignals its = inherited;
     for (const int stop : {SIGTSTP, SIGTTIN, SIGTTOU}) {
         sigaddset(&its.mask, stop);
     }
@@ -137,19 +170,20 @@ int run_tool(const std::string &tool, pid_t target, const Map &map, const ToolSi
         Diagnostics::line("--map-auto: " + tool + ": " + reason() + " (package uidmap)");
         ::_exit(1);
     }
-    return wait_for_tool(child, children, signals.forwarded);
+    return wait_for_tool(child, children, relay);
 }
 
 /// As a shell has it.
 constexpr int ended_by_signal = 128;
 
 /// Maps the ids of `target`. Returns 0, 1, or ended_by_signal and the signal.
-int map_for(pid_t target, const Map &uids, const Map &gids, const ToolSignals &signals) noexcept
+int map_for(pid_t target, const Map &uids, const Map &gids, const InheritedSignals &inherited,
+            Relay relay) noexcept
 {
     try {
-        int status = run_tool("newuidmap", target, uids, signals);
+        int status = run_tool("newuidmap", target, uids, inherited, relay);
         if (status == 0) {
-            status = run_tool("newgidmap", target, gids, signals);
+            status = run_tool("newgidmap", target, gids, inherited, relay);
         }
         for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM}) {
             if (WIFSIGNALED(status) && WTERMSIG(status) == signal) {
@@ -167,7 +201,7 @@ int map_for(pid_t target, const Map &uids, const Map &gids, const ToolSignals &s
 class Mapper
 {
 public:
-    Mapper(const Map &uids, const Map &gids, const ToolSignals &signals)
+    Mapper(const Map &uids, const Map &gids, const ToolSignals &signals) : command_(signals.command)
     {
         auto [own, other] = make_socket_pair();
         const pid_t target = ::getpid();
@@ -177,7 +211,9 @@ public:
         }
         if (child_ == 0) {
             own.reset();
-            ::_exit(receive_value<char>(other) ? map_for(target, uids, gids, signals) : 1);
+            ::_exit(receive_value<char>(other) ? map_for(target, uids, gids, signals.inherited,
+                                                         Relay(command_.messages, other))
+                                               : 1);
         }
         socket_ = std::move(own);
     }
@@ -192,6 +228,9 @@ public:
     void map()
     {
         send_value(socket_, char{});
+        while (const auto message = receive_value<ForwardedSignal>(socket_)) {
+            command_.early.push_back(*message);
+        }
         const int status = wait();
         if (WEXITSTATUS(status) > ended_by_signal) {
             throw EndedBySignal(WEXITSTATUS(status) - ended_by_signal);
@@ -211,6 +250,7 @@ private:
         return status;
     }
 
+    ReaperLink &command_;
     Fd socket_;
     pid_t child_ = 0;
 };

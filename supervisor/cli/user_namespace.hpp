@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "base/fd.hpp"
 #include "cli/inherited_signals.hpp"
+#include "cli/messages.hpp"
 
 #include <stdexcept>
 
@@ -12,7 +12,7 @@ namespace clone2::cli
 /// The signals of newuidmap(1) and newgidmap(1).
 struct ToolSignals {
     const InheritedSignals &inherited; ///< what they start with, as PROGRAM does
-    const Fd &forwarded; ///< ForwardedSignal: they get the first one, which stays there for PROGRAM
+    ReaperLink &command; ///< they get what it forwards, which also stays, in `early`, for PROGRAM
 };
 
 struct UserMapping {

@@ -274,13 +274,13 @@ class Users(harness.Case):
                 self.expect(result, 125, err=says)
                 self.assertEqual(result.out, "", result)
 
-    def with_tools(self, **scripts):
+    def with_tools(self, shell="sh", **scripts):
         """A prefix: the wrapper's newuidmap and newgidmap are these shell scripts."""
         tools = self.path("tools")
         os.makedirs(tools, exist_ok=True)
         for name, script in scripts.items():
             with open(os.path.join(tools, name), "w") as f:
-                f.write(f"#!/bin/sh\n{script}\n")
+                f.write(f"#!/bin/{shell}\n{script}\n")
             os.chmod(f.name, 0o755)
         return (*self.with_ranges("nobody:100000:65536\n", "nobody:100000:65536\n"),
                 "env", f"PATH={tools}:{os.environ['PATH']}", *AS_NOBODY)
@@ -304,6 +304,22 @@ class Users(harness.Case):
                 t.key("Z")  # stops PROGRAM, which is not there yet
                 t.key("C")
                 self.assertEqual(t.finish(), -signal.SIGINT)
+
+    def test_tools_and_program_get_all_signals(self):
+        # They have both of these blocked, and wait until both are pending. Not in every shell.
+        self.need_command("bash")
+        waits = "until grep -q '^ShdPnd:.*0a00$' /proc/$$/status; do sleep 0.01; done"
+        for last, status in ((signal.SIGUSR2, 0), (signal.SIGTERM, -signal.SIGTERM)):
+            with self.subTest(last=last):
+                child = self.start(*self.with_tools("bash", newuidmap=waits, newgidmap=waits),
+                                   "env", "--block-signal=USR1", "--block-signal=USR2",
+                                   self.wrapper, "--pidns", "--map-auto", "--", "bash", "-c", waits,
+                                   cwd="/")
+                tool, = self.wait(lambda: procs.named("newuidmap"), "the tool")
+                child.send_signal(signal.SIGUSR1)
+                self.wait(lambda: int(procs.status(tool.pid)["ShdPnd"], 16) == 0x200, "SIGUSR1")
+                child.send_signal(last)
+                self.assertEqual(self.finish(child), status)
 
     def test_with_privilege_no_user_namespace(self):
         result = harness.supervise("--pidns", "--map-current-user", "--map-auto", "--", "cat",
