@@ -109,10 +109,15 @@ std::string comm_in_status(const std::string &status)
     return comm;
 }
 
-Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+Procfs::Procfs()
 {
+    errno = 0;
+    root_ = Fd{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
     if (root_ && shows_own_pids(root_.get())) {
         return;
+    }
+    if (is_lack_of_descriptors(errno)) {
+        throw std::system_error(errno, std::generic_category(), "open(/proc)");
     }
     root_ = mount_private_procfs();
     if (!root_ || !shows_own_pids(root_.get())) {
@@ -124,7 +129,7 @@ Procfs::Procfs() : root_(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
 Result<Fd> Procfs::open(pid_t tid, const char *name, int flags) const
 {
     const std::string path = std::to_string(tid) + "/" + name;
-    Fd fd{::openat(root_.get(), path.c_str(), flags | O_CLOEXEC)};
+    Fd fd = spare_fds_.open([&] { return ::openat(root_.get(), path.c_str(), flags | O_CLOEXEC); });
     if (!fd) {
         return last_error("open(/proc)", tid);
     }
@@ -139,10 +144,23 @@ std::uint64_t Procfs::inode(pid_t tid, const char *name) const
     return ::fstatat(root_.get(), path.c_str(), &status, 0) == 0 ? status.st_ino : 0;
 }
 
-std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) const
+Result<std::string> Procfs::read(pid_t tid, const char *name) const
 {
     const Result<Fd> fd = open(tid, name, O_RDONLY);
-    return fd ? read_all(*fd) : std::nullopt;
+    if (!fd) {
+        return fd.error();
+    }
+    std::optional<std::string> text = read_all(*fd);
+    if (!text) {
+        return last_error("read(/proc)", tid);
+    }
+    return std::move(*text);
+}
+
+std::optional<std::string> Procfs::read_if_alive(pid_t tid, const char *name) const
+{
+    Result<std::string> text = read(tid, name);
+    return text ? std::optional(std::move(*text)) : std::nullopt;
 }
 
 std::optional<std::string> Procfs::status_field(pid_t tid, const char *field) const
@@ -159,15 +177,14 @@ char Procfs::state(pid_t tid) const
 std::vector<pid_t> Procfs::pids() const
 {
     std::vector<pid_t> found;
-    const int fd = ::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return found;
-    }
-    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::fdopendir(fd), ::closedir);
+    Fd fd = spare_fds_.open(
+        [&] { return ::openat(root_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(fd ? ::fdopendir(fd.get()) : nullptr,
+                                                   ::closedir);
     if (!dir) {
-        ::close(fd);
         return found;
     }
+    (void)fd.release();
     while (const dirent *entry = ::readdir(dir.get())) {
         const std::string_view name = entry->d_name;
         pid_t pid = 0;

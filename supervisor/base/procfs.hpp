@@ -4,6 +4,7 @@
 #include "base/fd.hpp"
 #include "base/remote_ptr.hpp"
 #include "base/result.hpp"
+#include "base/spare_fds.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -43,11 +44,13 @@ public:
     /// if neither works.
     Procfs();
 
-    /// openat() of "TID/name" with O_CLOEXEC.
+    /// openat() of "TID/name" with O_CLOEXEC, through spare_fds().
     [[nodiscard]] Result<Fd> open(pid_t tid, const char *name, int flags) const;
     /// The inode number of what "TID/name" refers to, such as a namespace; 0 if the target is gone.
     [[nodiscard]] std::uint64_t inode(pid_t tid, const char *name) const;
-    /// The whole (small) file "TID/name"; nullopt if the target is gone.
+    /// The whole (small) file "TID/name".
+    [[nodiscard]] Result<std::string> read(pid_t tid, const char *name) const;
+    /// The same; nullopt if the target is gone.
     [[nodiscard]] std::optional<std::string> read_if_alive(pid_t tid, const char *name) const;
     /// The value of the "field:" line in TID/status, without leading blanks.
     [[nodiscard]] std::optional<std::string> status_field(pid_t tid, const char *field) const;
@@ -60,8 +63,12 @@ public:
     /// For messages: '4711 "prog"', printable.
     [[nodiscard]] std::string name_of(pid_t tid) const;
 
+    /// Those of all users of this /proc.
+    [[nodiscard]] SpareFds &spare_fds() const { return spare_fds_; }
+
 private:
     Fd root_;
+    mutable SpareFds spare_fds_;
 };
 
 } // namespace clone2

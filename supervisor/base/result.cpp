@@ -27,6 +27,8 @@ Meaning meaning_of(Cause cause)
         // Refused for this: only a target whose notification says that it is there.
         return {0, "but the caller still exists: a seccomp filter or another tracer hides it from "
                    "the supervisor"};
+    case Cause::no_descriptor:
+        return {0, "the supervisor has no file descriptor left for this call"};
     case Cause::not_traceable:
         return {0, "the caller is traced by a debugger or strace, or the supervisor may not trace "
                    "it"};
@@ -71,6 +73,9 @@ Cause cause_of(int err)
         return Cause::forbidden;
     case ENOSYS:
         return Cause::missing;
+    case EMFILE:
+    case ENFILE:
+        return Cause::no_descriptor;
     default:
         return Cause::errno_alone;
     }
@@ -84,6 +89,18 @@ Error::Error(const char *failed, pid_t target, int errno_value)
 }
 
 Error::Error(Cause why, pid_t target) : tid(target), err(meaning_of(why).err), cause(why) {}
+
+int Error::errno_for_target() const
+{
+    switch (cause) {
+    case Cause::target_gone: // ESRCH, ENOENT
+        return EPERM;
+    case Cause::no_descriptor: // the target has enough of them
+        return EAGAIN;
+    default:
+        return err;
+    }
+}
 
 std::string Error::to_string() const
 {

@@ -18,6 +18,7 @@ enum class Cause : std::uint8_t {
     forbidden,
     missing,
     target_gone,   ///< normal, and not worth a message
+    no_descriptor, ///< for us, not for the target
     not_traceable, ///< a thread has only one tracer
     // No operation failed.
     target_moved, ///< it is not where its notification came from
@@ -31,6 +32,12 @@ enum class Cause : std::uint8_t {
     no_notifications,
     child_killed,
 };
+
+/// Whether this errno says that no descriptor is left, for the process or the system.
+[[nodiscard]] constexpr bool is_lack_of_descriptors(int err)
+{
+    return err == EMFILE || err == ENFILE;
+}
 
 /// What failed, on which target, and why.
 struct Error {
@@ -52,6 +59,9 @@ struct Error {
     explicit Error(Cause why, pid_t target = 0);
 
     [[nodiscard]] bool target_gone() const { return cause == Cause::target_gone; }
+    [[nodiscard]] bool no_descriptor() const { return cause == Cause::no_descriptor; }
+    /// What a target gets whose call is refused for it. `err` may mean something else to a program.
+    [[nodiscard]] int errno_for_target() const;
     /// "ptrace(PTRACE_SEIZE, 4711): Operation not permitted", or the cause's text where no
     /// operation failed.
     [[nodiscard]] std::string to_string() const;

@@ -166,8 +166,14 @@ CallHandler::Served CallHandler::serve_known(const Call &call)
         give_up(call, seen.error(), nullptr);
         return Served::yes;
     }
-    if (may_be_of_wider_program(notification, *seen) &&
-        is_64_bit_program(*procfs_, notification.tid)) {
+    const Result<bool> wider_program = may_be_of_wider_program(notification, *seen)
+                                           ? is_64_bit_program(*procfs_, notification.tid)
+                                           : false;
+    if (!wider_program) {
+        give_up(call, wider_program.error(), nullptr);
+        return Served::yes;
+    }
+    if (*wider_program) {
         Notification wider = notification;
         wider.of_wider_program = true;
         const PendingCall same = pending.as(wider);
@@ -415,11 +421,7 @@ void CallHandler::give_up(const Call &call, const Error &error, const Request *r
     if (!error.answered && !call.pending.still_waits()) {
         return;
     }
-    // ESRCH and ENOENT would mean something else to the program.
-    Refusal refusal{error.target_gone() ? EPERM : error.err, error.refusal()};
-    if (error.answered) {
-        refusal.err = ENOSYS;
-    }
+    const Refusal refusal{error.answered ? ENOSYS : error.errno_for_target(), error.refusal()};
     diagnostics_.warn(std::string(call.abi.name) + " of " + name_of(call) +
                           " refused: " + refusal.why,
                       call.owner.user());

@@ -129,8 +129,11 @@ Feature room_feature()
         const Images images(std::make_shared<const Procfs>());
         const auto place = images.place(::getpid(), native_architecture());
         feature.present = place.has_value();
-        feature.found = place ? "the end of a page is free for the trampoline" : "no room found";
-        feature.consequence = place ? "programs can be booted" : "calls get ENOSYS";
+        feature.found = place ? "the end of a page is free for the trampoline"
+                        : place.error().cause == Cause::no_room ? "no room found"
+                                                                : place.error().to_string();
+        feature.consequence = place ? "programs can be booted"
+                                    : "calls get " + errno_name(place.error().errno_for_target());
     } catch (const std::system_error &error) {
         feature.found = error.what();
         feature.consequence = "no program can be supervised from here";

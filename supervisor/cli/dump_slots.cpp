@@ -244,7 +244,7 @@ std::string dump(const Procfs &procfs, pid_t pid)
 {
     for (const Architecture *const arch : code_architectures()) {
         const Signature ours = make_signature(procfs, *arch);
-        const std::optional<CodePlace> place = find_code_place(procfs, pid, *arch, ours);
+        const Result<CodePlace> place = find_code_place(procfs, pid, *arch, ours);
         CodeHeader header;
         if (place && read_exactly(pid, place->code, bytes_of(header)) && header.signature == ours) {
             return Dump(procfs, pid, *arch, *place).text(header);

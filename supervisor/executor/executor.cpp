@@ -184,6 +184,19 @@ Result<Redirected> Executor::with_exit(const PendingCall &pending, RemotePtr cod
     return *exit ? act(**exit) : Redirected::refused;
 }
 
+Result<CodePlace> Executor::find_place(pid_t tid, const Architecture &arch) const
+{
+    Result<CodePlace> place = images_.place(tid, arch);
+    if (place || place.error().cause != Cause::no_room || arch.elf_class() != ELFCLASS64) {
+        return place;
+    }
+    const Result<bool> fits = is_64_bit_program(*procfs_, tid);
+    if (!fits) {
+        return fits.error();
+    }
+    return *fits ? std::move(place) : Error(Cause::other_code_segment, tid);
+}
+
 Result<Redirected> Executor::start(const PendingCall &pending, const Order &order,
                                    ProgramCall &observed)
 {
@@ -191,15 +204,20 @@ Result<Redirected> Executor::start(const PendingCall &pending, const Order &orde
     const Notification &notification = pending.notification();
     const Architecture &arch = architecture_of(notification);
     // The code is there, but a program may have changed its pages' protection since the last call.
-    if (observed.image && !images_.code_check.may_run(tid, observed.image->code)) {
-        observed.image.reset();
-        observed.slot.reset();
+    if (observed.image) {
+        const Result<bool> may_run = images_.code_check.may_run(tid, observed.image->code);
+        if (!may_run) {
+            return may_run.error();
+        }
+        if (!*may_run) {
+            observed.image.reset();
+            observed.slot.reset();
+        }
     }
     if (!observed.image) {
-        const std::optional<CodePlace> place = images_.place(tid, arch);
+        const Result<CodePlace> place = find_place(tid, arch);
         if (!place) {
-            const bool fits = arch.elf_class() != ELFCLASS64 || is_64_bit_program(*procfs_, tid);
-            return Error(fits ? Cause::no_room : Cause::other_code_segment, tid);
+            return place.error();
         }
         observed.image = images_.find(tid, arch, *place);
         if (!observed.image) {
@@ -395,7 +413,10 @@ Result<void> Executor::finish_boot_sparely(const PendingCall &pending, const Boo
     const bool child_outlasts =
         (order.call.flags & CLONE_VM) != 0 && (order.call.flags & CLONE_VFORK) == 0;
     const Architecture &arch = architecture_of(pending.notification());
-    const std::optional<CodePlace> place = images_.place(tid, arch);
+    const Result<CodePlace> place = images_.place(tid, arch);
+    if (!place && place.error().cause != Cause::no_room) {
+        return place.error();
+    }
     if (!place || child_outlasts) {
         return out_of_memory;
     }

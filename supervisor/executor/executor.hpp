@@ -54,7 +54,8 @@ public:
     };
 
     /// Sends the target into the call, or into booting if its image has no code yet. EPERM: it
-    /// can't be traced. EAGAIN: no free slot. ENOSYS: no room for the code.
+    /// can't be traced. EAGAIN: no free slot. ENOSYS: no room for the code. EMFILE, ENFILE: we have
+    /// no descriptor left.
     [[nodiscard]] Result<Redirected> start(const PendingCall &pending, const Order &order,
                                            ProgramCall &observed);
 
@@ -78,6 +79,8 @@ public:
 private:
     using Lease = SlotReservations::Lease;
 
+    /// Room for the code of a program's call.
+    [[nodiscard]] Result<CodePlace> find_place(pid_t tid, const Architecture &arch) const;
     [[nodiscard]] Result<Redirected> boot(const PendingCall &pending, const CodePlace &place,
                                           const Exits::Choice &exit);
     /// Calls `act(exit)` with an exit of the code at `code` to the place of the call, which is held

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,12 +17,23 @@ namespace clone2
 namespace
 {
 
-constexpr std::size_t remembered = 16;
+/// How many callers are remembered: two descriptors each, together at most a 32nd of those that
+/// this process may have.
+std::size_t remembered()
+{
+    constexpr rlim_t most = 16;
+    constexpr rlim_t descriptors_for_each = 64;
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_NOFILE, &limit) != 0
+               ? most
+               : std::min(most, limit.rlim_cur / descriptors_for_each);
+}
+
 constexpr unsigned pidfd_thread = O_EXCL; // PIDFD_THREAD, newer than Debian 12's headers (6.9)
 
-bool holds_code(const std::optional<Mapping> &mapping)
+bool holds_code(const Mapping &mapping)
 {
-    return mapping && mapping->readable && mapping->executable && !mapping->shared;
+    return mapping.readable && mapping.executable && !mapping.shared;
 }
 
 bool lives(const Fd &pidfd)
@@ -32,12 +44,23 @@ bool lives(const Fd &pidfd)
 
 } // namespace
 
-bool may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
+Result<bool> may_hold_code(const Procfs &procfs, pid_t tid, RemotePtr code)
 {
-    return holds_code(mapping_at(procfs, tid, code));
+    const Result<Mapping> mapping = mapping_at(procfs, tid, code);
+    if (!mapping && mapping.error().no_descriptor()) {
+        return mapping.error();
+    }
+    return mapping && holds_code(*mapping);
 }
 
-bool CodeCheck::may_run(pid_t tid, RemotePtr code)
+CodeCheck::CodeCheck(std::shared_ptr<const Procfs> procfs)
+    : procfs_(std::move(procfs)), most_(remembered()),
+      keeper_(procfs_->spare_fds(), [this] { forget_all(); })
+{
+    (void)mapping_query_is_cheap(); // takes a descriptor the first time
+}
+
+Result<bool> CodeCheck::may_run(pid_t tid, RemotePtr code)
 {
     if (!mapping_query_is_cheap()) {
         return true;
@@ -46,7 +69,7 @@ bool CodeCheck::may_run(pid_t tid, RemotePtr code)
         // Asked first: the thread is the caller if it still lives after that.
         const std::optional<Mapping> mapping = query_mapping(files->maps, code);
         if (lives(files->pidfd)) {
-            return holds_code(mapping);
+            return mapping && holds_code(*mapping);
         }
         forget(tid);
     }
@@ -60,10 +83,10 @@ std::shared_ptr<const CodeCheck::Files> CodeCheck::files_of(pid_t tid)
         const std::lock_guard lock(mutex_);
         const auto known = find(tid);
         if (known == callers_.end()) {
-            if (callers_.size() == remembered) {
+            callers_.push_front({tid, nullptr});
+            if (callers_.size() > most_) {
                 callers_.pop_back();
             }
-            callers_.push_front({tid, nullptr});
             return nullptr;
         }
         callers_.splice(callers_.begin(), callers_, known);

@@ -35,9 +35,13 @@ struct Elf32 {
 using AuxiliaryVector = std::map<std::uint64_t, std::uint64_t>;
 
 template <typename Elf>
-AuxiliaryVector read_auxv(const Procfs &procfs, pid_t tid)
+Result<AuxiliaryVector> read_auxv(const Procfs &procfs, pid_t tid)
 {
-    const std::string raw = procfs.read_if_alive(tid, "auxv").value_or("");
+    const Result<std::string> read = procfs.read(tid, "auxv");
+    if (!read && read.error().no_descriptor()) {
+        return read.error();
+    }
+    const std::string raw = read ? *read : "";
     AuxiliaryVector auxv;
     typename Elf::Auxv entry{};
     for (std::size_t at = 0; at + sizeof entry <= raw.size(); at += sizeof entry) {
@@ -88,19 +92,24 @@ std::optional<RemotePtr> end_of_text(pid_t tid, const AuxiliaryVector &auxv)
 
 /// The rest of the page from `end` on, if it is large enough, executable, and unused: zero, or
 /// already ours.
-std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
-                                       const Architecture &arch, const Signature &ours)
+Result<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePtr end,
+                                const Architecture &arch, const Signature &ours)
 {
+    const Error no_room(Cause::no_room, tid);
     const RemotePtr begin{align_up(end.value(), 16)};
     const RemotePtr slots_begin = first_boot_slot(arch, begin);
     const RemotePtr slots_end = first_exit(arch, begin);
     if (begin.value() % arch.page_size() == 0 || // no tail
         slots_begin + arch.boot_slot_size() > slots_end ||
         (arch.exit_size() != 0 && slots_end == page_end(arch, begin))) {
-        return std::nullopt;
+        return no_room;
     }
-    if (!may_hold_code(procfs, tid, begin) || !is_usable(tid, begin, arch, ours)) {
-        return std::nullopt;
+    const Result<bool> executable = may_hold_code(procfs, tid, begin);
+    if (!executable) {
+        return executable.error();
+    }
+    if (!*executable || !is_usable(tid, begin, arch, ours)) {
+        return no_room;
     }
     CodePlace place;
     place.code = begin;
@@ -117,20 +126,24 @@ std::optional<CodePlace> place_in_tail(const Procfs &procfs, pid_t tid, RemotePt
 
 /// In the tail of the vdso, else in that of the program's text.
 template <typename Elf>
-std::optional<CodePlace> find_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
-                                    const Signature &ours)
+Result<CodePlace> find_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
+                             const Signature &ours)
 {
-    const AuxiliaryVector auxv = read_auxv<Elf>(procfs, tid);
+    const Result<AuxiliaryVector> auxv = read_auxv<Elf>(procfs, tid);
+    if (!auxv) {
+        return auxv.error();
+    }
     for (const auto end_of : {end_of_vdso<Elf>, end_of_text<Elf>}) {
-        const std::optional<RemotePtr> end = end_of(tid, auxv);
+        const std::optional<RemotePtr> end = end_of(tid, *auxv);
         if (!end) {
             continue;
         }
-        if (auto place = place_in_tail(procfs, tid, *end, arch, ours)) {
+        auto place = place_in_tail(procfs, tid, *end, arch, ours);
+        if (place || place.error().cause != Cause::no_room) {
             return place;
         }
     }
-    return std::nullopt;
+    return Error(Cause::no_room, tid);
 }
 
 } // namespace
@@ -156,18 +169,21 @@ bool is_usable(pid_t tid, RemotePtr place, const Architecture &arch, const Signa
     return header.signature == ours || header.signature[0] == 0;
 }
 
-std::optional<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
-                                         const Signature &ours)
+Result<CodePlace> find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch,
+                                  const Signature &ours)
 {
     return arch.elf_class() == ELFCLASS64 ? find_place<Elf64>(procfs, tid, arch, ours)
                                           : find_place<Elf32>(procfs, tid, arch, ours);
 }
 
-bool is_64_bit_program(const Procfs &procfs, pid_t tid)
+Result<bool> is_64_bit_program(const Procfs &procfs, pid_t tid)
 {
-    const AuxiliaryVector auxv = read_auxv<Elf64>(procfs, tid);
-    const auto size = auxv.find(AT_PHENT);
-    return size != auxv.end() && size->second == sizeof(Elf64::Segment);
+    const Result<AuxiliaryVector> auxv = read_auxv<Elf64>(procfs, tid);
+    if (!auxv) {
+        return auxv.error();
+    }
+    const auto size = auxv->find(AT_PHENT);
+    return size != auxv->end() && size->second == sizeof(Elf64::Segment);
 }
 
 } // namespace clone2

@@ -6,7 +6,6 @@
 #include "base/remote_ptr.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <sys/types.h>
 #include <vector>
 
@@ -23,11 +22,12 @@ struct CodePlace {
     std::vector<RemotePtr> spare_slots;
 };
 
-/// Finds it: the vdso's tail, else the tail of the program's own text. nullopt: the target is gone
-/// or has neither. `ours`: a place that holds code with another signature is taken, because a
-/// thread may be in that code. `arch`: the program's.
-[[nodiscard]] std::optional<CodePlace>
-find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const Signature &ours);
+/// Finds it: the vdso's tail, else the tail of the program's own text. Cause::no_room: the target
+/// is gone or has neither. Cause::no_descriptor: none is left to find out. `ours`: a place that
+/// holds code with another signature is taken, because a thread may be in that code. `arch`: the
+/// program's.
+[[nodiscard]] Result<CodePlace> find_code_place(const Procfs &procfs, pid_t tid,
+                                                const Architecture &arch, const Signature &ours);
 
 /// Whether the rest of the page from `place` on is unused (zero), has our code, or is about to have
 /// it: another thread of the target may be booting right now, or a supervisor may have died while
@@ -35,7 +35,8 @@ find_code_place(const Procfs &procfs, pid_t tid, const Architecture &arch, const
 [[nodiscard]] bool is_usable(pid_t tid, RemotePtr place, const Architecture &arch,
                              const Signature &ours);
 
-/// Whether the program has 64-bit code, whatever call it makes. False also if it is gone.
-[[nodiscard]] bool is_64_bit_program(const Procfs &procfs, pid_t tid);
+/// Whether the program has 64-bit code, whatever call it makes. False also if it is gone. An Error:
+/// no descriptor is left to find out.
+[[nodiscard]] Result<bool> is_64_bit_program(const Procfs &procfs, pid_t tid);
 
 } // namespace clone2

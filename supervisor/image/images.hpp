@@ -33,8 +33,9 @@ public:
     /// A caller's image with the code at `place`, verified in its memory; nullopt: it has none yet.
     [[nodiscard]] std::optional<Image> find(pid_t tid, const Architecture &arch,
                                             const CodePlace &place);
-    /// Room for the code in a caller's program, whether or not the code is already there.
-    [[nodiscard]] std::optional<CodePlace> place(pid_t tid, const Architecture &arch) const
+    /// Room for the code in a caller's program, whether or not the code is already there; see
+    /// find_code_place().
+    [[nodiscard]] Result<CodePlace> place(pid_t tid, const Architecture &arch) const
     {
         return find_code_place(*procfs_, tid, arch, signature(arch));
     }

@@ -45,7 +45,10 @@ bool is_within(const Procfs &procfs, pid_t pid, std::uint64_t inode)
         if (::fstat(ns.get(), &status) == 0 && status.st_ino == inode) {
             return true;
         }
-        ns = Fd{::ioctl(ns.get(), NS_GET_PARENT)};
+        ns = procfs.spare_fds().open([&] { return ::ioctl(ns.get(), NS_GET_PARENT); });
+        if (!ns && is_lack_of_descriptors(errno)) {
+            return true; // not known, so the same
+        }
     }
     return false;
 }

@@ -57,11 +57,13 @@ PidStrategy::Verdict SetTid::judge(pid_t tid, const Made &made)
     Facts facts{max_pids, true};
     std::optional<TargetNamespaces> target;
     if (made.nr_pids != 0) {
-        // Without it the target is gone: the answer reaches no process.
-        if (Result<TargetNamespaces> looked = inspector_.inspect(tid)) {
+        Result<TargetNamespaces> looked = inspector_.inspect(tid);
+        if (looked) {
             facts = looked->facts(made.nr_pids);
             target = std::move(*looked);
-        }
+        } else if (looked.error().no_descriptor()) {
+            return {-looked.error().errno_for_target(), looked.error().refusal(), false};
+        } // else the target is gone: the answer reaches no process
     }
     const Refusal refusal =
         judge_failure(made.call, made.nr_pids, facts, static_cast<int>(-made.result));

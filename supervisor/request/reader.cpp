@@ -134,7 +134,11 @@ Result<CallRead> CallReader::read(const Notification &notification, const Abi &a
     if (mark.is_boot_report()) {
         return read_boot_report(notification, arch);
     }
-    return CallRead{program_call(notification, abi, arch, std::move(*looked))};
+    Result<ProgramCall> call = program_call(notification, abi, arch, std::move(*looked));
+    if (!call) {
+        return call.error();
+    }
+    return CallRead{std::move(*call)};
 }
 
 Result<CallReader::Look> CallReader::look(const Notification &notification, const Abi &abi,
@@ -185,15 +189,21 @@ Result<CallReader::Look> CallReader::look(const Notification &notification, cons
     return look;
 }
 
-ProgramCall CallReader::program_call(const Notification &notification, const Abi &abi,
-                                     const Architecture &arch, Look look) const
+Result<ProgramCall> CallReader::program_call(const Notification &notification, const Abi &abi,
+                                             const Architecture &arch, Look look) const
 {
     const pid_t tid = notification.tid;
     ProgramCall seen;
-    if (!look.structure_read &&
-        !read_write_only(*procfs_, tid, *look.structure_at, first(look.structure, abi))) {
-        seen.unreadable = look.structure_at;
-        return seen;
+    if (!look.structure_read) {
+        const Result<bool> read =
+            reads_write_only(tid, *look.structure_at, first(look.structure, abi));
+        if (!read) {
+            return read.error();
+        }
+        if (!*read) {
+            seen.unreadable = look.structure_at;
+            return seen;
+        }
     }
     Request &request = seen.request;
     request = abi.decode(
@@ -201,8 +211,8 @@ ProgramCall CallReader::program_call(const Notification &notification, const Abi
         arch);
     if (abi.pids(look.args) && look.pids_read >= request.asked().size_bytes()) {
         std::copy(look.pids.begin(), look.pids.end(), request.pids);
-    } else {
-        read_pids(tid, request);
+    } else if (const Result<void> read = read_pids(tid, request); !read) {
+        return read.error();
     }
     if (look.image_read && images_.proves(look.header, look.code, *look.guess, arch)) {
         seen.image = look.guess;
@@ -229,26 +239,46 @@ Result<ProgramCall> CallReader::read_request(const Notification &notification,
         if (!read && read.error().err != EFAULT) {
             return read.error();
         }
-        if (!read && !read_write_only(*procfs_, tid, *structure, raw)) {
+        const Result<bool> mapped = read ? true : reads_write_only(tid, *structure, raw);
+        if (!mapped) {
+            return mapped.error();
+        }
+        if (!*mapped) {
             seen.unreadable = structure;
             return seen;
         }
     }
     seen.request = abi.decode(args, raw, arch);
-    read_pids(tid, seen.request);
+    if (const Result<void> read = read_pids(tid, seen.request); !read) {
+        return read.error();
+    }
     return seen;
 }
 
-void CallReader::read_pids(pid_t tid, Request &request) const
+Result<bool> CallReader::reads_write_only(pid_t tid, RemotePtr from, std::span<std::byte> to) const
+{
+    const Result<void> read = read_write_only(*procfs_, tid, from, to);
+    if (!read && read.error().no_descriptor()) {
+        return read.error();
+    }
+    return read.has_value();
+}
+
+Result<void> CallReader::read_pids(pid_t tid, Request &request) const
 {
     if (request.nr_pids == 0 || request.nr_pids > max_pids) {
-        return;
+        return {};
     }
     const RemotePtr from{request.pids_address};
     const std::span<std::byte> to =
         std::as_writable_bytes(std::span(request.pids)).first(request.asked().size_bytes());
-    request.pids_readable =
-        read_exactly(tid, from, to).has_value() || read_write_only(*procfs_, tid, from, to);
+    const Result<bool> readable =
+        read_exactly(tid, from, to) ? true : reads_write_only(tid, from, to);
+    if (!readable) {
+        return readable.error();
+    }
+    request.pids_readable = *readable;
+    return {};
 }
 
 } // namespace clone2

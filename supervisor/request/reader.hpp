@@ -86,9 +86,13 @@ private:
                                                         const Image &image) const;
     [[nodiscard]] Result<Look> look(const Notification &notification, const Abi &abi,
                                     const Architecture &arch, const std::optional<Image> &guess);
-    [[nodiscard]] ProgramCall program_call(const Notification &notification, const Abi &abi,
-                                           const Architecture &arch, Look look) const;
-    void read_pids(pid_t tid, Request &request) const;
+    [[nodiscard]] Result<ProgramCall> program_call(const Notification &notification, const Abi &abi,
+                                                   const Architecture &arch, Look look) const;
+    /// Of memory that only the kernel can read for us. False: not mapped. An Error: no descriptor
+    /// is left to find out.
+    [[nodiscard]] Result<bool> reads_write_only(pid_t tid, RemotePtr from,
+                                                std::span<std::byte> to) const;
+    Result<void> read_pids(pid_t tid, Request &request) const;
 
     std::shared_ptr<const Procfs> procfs_;
     Images &images_;

@@ -64,22 +64,24 @@ struct CloseFile {
 
 } // namespace
 
-std::optional<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address)
+Result<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address)
 {
+    const Error none{"read(/proc/maps)", tid, EFAULT};
     Result<Fd> maps = procfs.open(tid, "maps", O_RDONLY);
     if (!maps) {
-        return std::nullopt;
+        return maps.error();
     }
     Mapping mapping;
     switch (query(maps->get(), address, mapping)) {
     case Answer::found:
         return mapping;
     case Answer::none:
-        return std::nullopt;
+        return none;
     case Answer::not_known:
         break;
     }
-    return search_mappings(std::move(*maps), address);
+    const std::optional<Mapping> found = search_mappings(std::move(*maps), address);
+    return found ? Result<Mapping>(*found) : none;
 }
 
 std::optional<Mapping> query_mapping(const Fd &maps, RemotePtr address)

@@ -22,9 +22,9 @@ struct Mapping {
     bool shared = false; ///< writing to it would write to another process's memory, or to a file
 };
 
-/// The mapping that covers this address; nullopt: none, or the target is gone. Costs three system
-/// calls if mapping_query_is_cheap(), otherwise it reads /proc/TID/maps up to the address.
-[[nodiscard]] std::optional<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address);
+/// The mapping that covers this address; an Error with EFAULT: none. Costs three system calls if
+/// mapping_query_is_cheap(), otherwise it reads /proc/TID/maps up to the address.
+[[nodiscard]] Result<Mapping> mapping_at(const Procfs &procfs, pid_t tid, RemotePtr address);
 
 /// The same from an open /proc/TID/maps, in one system call, if mapping_query_is_cheap(). The file
 /// always shows the address space that the thread had when it was opened.

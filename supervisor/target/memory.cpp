@@ -83,7 +83,10 @@ Result<void> read_write_only(const Procfs &procfs, pid_t tid, RemotePtr from,
     }
     const RemotePtr end = from + to.size();
     for (RemotePtr at = from; at < end;) {
-        const std::optional<Mapping> mapping = mapping_at(procfs, tid, at);
+        const Result<Mapping> mapping = mapping_at(procfs, tid, at);
+        if (!mapping && mapping.error().no_descriptor()) {
+            return mapping.error();
+        }
         if (!mapping || (!mapping->readable && !mapping->writable)) {
             return fault;
         }

@@ -29,10 +29,15 @@ std::uint64_t inode_of(int fd)
     return ::fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
-std::shared_ptr<Fd> related_namespace(int fd, unsigned long request)
+/// nullptr: there is none, or it can't be seen from here.
+Result<std::shared_ptr<Fd>> related_namespace(const Procfs &procfs, const std::shared_ptr<Fd> &ns,
+                                              unsigned long request)
 {
-    const int related = ::ioctl(fd, request);
-    return related >= 0 ? std::make_shared<Fd>(related) : nullptr;
+    Fd related = procfs.spare_fds().open([&] { return ::ioctl(ns->get(), request); });
+    if (!related && is_lack_of_descriptors(errno)) {
+        return last_error("ioctl(namespace)");
+    }
+    return related ? std::make_shared<Fd>(std::move(related)) : nullptr;
 }
 
 /// The credentials that matter, as seen from this user namespace.
@@ -45,19 +50,23 @@ struct Credentials {
 /// Whether the target may choose pids in a namespace owned by `owner`, as the kernel's
 /// cap_capable() decides. `owner` null: it can't be seen from here, so it is an ancestor of our own
 /// user namespace.
-bool capable_over(const Credentials &target, std::shared_ptr<Fd> owner)
+Result<bool> capable_over(const Procfs &procfs, const Credentials &target,
+                          std::shared_ptr<Fd> owner)
 {
     while (owner) {
         if (inode_of(owner->get()) == target.userns) {
             return target.capable;
         }
-        std::shared_ptr<Fd> parent = related_namespace(owner->get(), NS_GET_PARENT);
+        Result<std::shared_ptr<Fd>> parent = related_namespace(procfs, owner, NS_GET_PARENT);
+        if (!parent) {
+            return parent.error();
+        }
         uid_t creator = 0;
-        if (parent && inode_of(parent->get()) == target.userns &&
+        if (*parent && inode_of((*parent)->get()) == target.userns &&
             ::ioctl(owner->get(), NS_GET_OWNER_UID, &creator) == 0 && creator == target.euid) {
             return true;
         }
-        owner = std::move(parent);
+        owner = std::move(*parent);
     }
     return false;
 }
@@ -108,8 +117,11 @@ NamespaceInspector::NamespaceInspector(std::shared_ptr<const Procfs> procfs)
 
 Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid) const
 {
-    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
-    return inspect(tid, status.value_or(""));
+    const Result<std::string> status = procfs_->read(tid, "status");
+    if (!status && status.error().no_descriptor()) {
+        return status.error();
+    }
+    return inspect(tid, status ? *status : "");
 }
 
 Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid, const std::string &status) const
@@ -134,7 +146,12 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid, const std::strin
         // unshare(CLONE_NEWPID) without a child yet: the kernel shows the namespace only once it
         // has an init. Its parent is the active namespace, its owner the caller's user namespace.
         PidNamespace unborn;
-        unborn.privileged = capable_over(target, std::make_shared<Fd>(userns->release()));
+        const Result<bool> privileged =
+            capable_over(*procfs_, target, std::make_shared<Fd>(userns->release()));
+        if (!privileged) {
+            return privileged.error();
+        }
+        unborn.privileged = *privileged;
         found.chain.push_back(unborn);
         first = procfs_->open(tid, "ns/pid", O_RDONLY);
     }
@@ -146,12 +163,22 @@ Result<TargetNamespaces> NamespaceInspector::inspect(pid_t tid, const std::strin
         PidNamespace entry;
         entry.fd = current;
         entry.inode = inode_of(current->get());
-        entry.privileged = capable_over(target, related_namespace(current->get(), NS_GET_USERNS));
+        Result<std::shared_ptr<Fd>> owner = related_namespace(*procfs_, current, NS_GET_USERNS);
+        const Result<bool> privileged =
+            owner ? capable_over(*procfs_, target, std::move(*owner)) : owner.error();
+        if (!privileged) {
+            return privileged.error();
+        }
+        entry.privileged = *privileged;
         found.chain.push_back(entry);
         if (entry.inode == own_pidns_) {
             break;
         }
-        current = related_namespace(current->get(), NS_GET_PARENT);
+        Result<std::shared_ptr<Fd>> parent = related_namespace(*procfs_, current, NS_GET_PARENT);
+        if (!parent) {
+            return parent.error();
+        }
+        current = std::move(*parent);
     }
     found.level = own_level_ + static_cast<unsigned>(found.chain.size()) - 1;
     // Nothing further out can be seen. Our own user namespace or an ancestor owns all of those. If

@@ -7,6 +7,28 @@ import resource
 import harness
 import procs
 
+# Processes that call one after the other, by the code that their parent has booted.
+MANY_CALLERS = """
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+def call():
+    child = libc.syscall(387, struct.pack("QQIIIIQ", 17, 0, 0, 0, 0, 0, 0), None)
+    if child == 0:
+        os._exit(0)
+    if child < 0:
+        print(os.strerror(ctypes.get_errno()), flush=True)
+        os._exit(1)
+    os.waitpid(child, 0)
+call()
+for _ in range(24):
+    caller = os.fork()
+    if caller == 0:
+        for _ in range(4):
+            call()
+        os._exit(0)
+    os.waitpid(caller, 0)
+print("all called")
+"""
 EPOLL_CREATE1 = 291  # x86-64: of all the processes only the serving process calls it
 MIB = 1 << 20
 
@@ -79,6 +101,13 @@ class Limits(harness.Case):
                     self.assertLess(most, 16, result)
                 self.assertEqual(procs.named(procs.COMMAND), [], result)
                 self.assertEqual(procs.named(procs.SERVE), [], result)
+
+    def test_few_descriptors_and_many_callers(self):
+        for most in (16, 17, 20, 24, 32, 40, 64):
+            with self.subTest(descriptors=most):
+                result = harness.run([harness.SUPERVISE, "--", harness.PYTHON, "-c", MANY_CALLERS],
+                                     preexec_fn=limited(resource.RLIMIT_NOFILE, most))
+                self.assertEqual(result.out, "all called\n", result)
 
     def test_descriptors_of_others(self):
         # --check and an agent want as many as the wrapper.

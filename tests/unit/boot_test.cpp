@@ -49,9 +49,9 @@ TEST_CASE("CallHandler: who writes the code again leaves the area's address ther
     REQUIRE(call.has_value());
 
     const Architecture &arch = native_architecture();
-    const std::optional<CodePlace> place =
+    const Result<CodePlace> place =
         find_code_place(*procfs(), target.pid(), arch, make_signature(*procfs(), arch));
-    REQUIRE(place);
+    REQUIRE(place.has_value());
     CodeHeader booted;
     REQUIRE(read_exactly(target.pid(), place->code, bytes_of(booted)).has_value());
     CHECK(booted.area != 0);

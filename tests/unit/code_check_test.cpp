@@ -47,7 +47,7 @@ void check_thrice(CodeCheck &check, pid_t tid, RemotePtr at, bool expected)
 {
     for (int call = 0; call < 3; ++call) {
         CAPTURE(call);
-        CHECK(check.may_run(tid, at) == expected);
+        CHECK(check.may_run(tid, at).value() == expected);
     }
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("CodeCheck: many callers, of which most have ended")
         const auto sleeper = make_sleeper();
         check_thrice(check, sleeper->pid(), at, true);
         sleeper->kill_and_reap();
-        CHECK_FALSE(check.may_run(sleeper->pid(), at));
+        CHECK_FALSE(check.may_run(sleeper->pid(), at).value());
     }
     check_thrice(check, getpid(), at, true);
 }

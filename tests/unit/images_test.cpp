@@ -63,10 +63,10 @@ TEST_CASE("ImageHints: all images with the same code, each once")
 TEST_CASE("find_code_place: finds unused room in an executable page of this process")
 {
     const auto place = find_code_place(*procfs(), getpid(), native_architecture(), ours);
-    REQUIRE(place);
+    REQUIRE(place.has_value());
     CHECK_FALSE(place->boot_slots.empty());
     const auto home = mapping_at(*procfs(), getpid(), place->code);
-    REQUIRE(home);
+    REQUIRE(home.has_value());
     CHECK(home->executable);
     CHECK_FALSE(home->shared);
 
@@ -106,7 +106,7 @@ TEST_CASE("find_code_place: code that another thread is writing is found at ever
         return 0;
     });
     const auto place = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
-    REQUIRE(place);
+    REQUIRE(place.has_value());
     const std::vector<std::byte> code = native_architecture().make_code(ours);
     const Fd memory(
         open(("/proc/" + std::to_string(child.pid()) + "/mem").c_str(), O_WRONLY | O_CLOEXEC));
@@ -128,7 +128,7 @@ TEST_CASE("find_code_place: code that another thread is writing is found at ever
                        static_cast<off_t>(place->code.value() + at)) == static_cast<ssize_t>(n));
         const auto now = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
         CAPTURE(at);
-        REQUIRE(now);
+        REQUIRE(now.has_value());
         CHECK(now->code == place->code);
     }
 }
@@ -140,7 +140,7 @@ TEST_CASE("find_code_place: another supervisor's code is left where it is")
         return 0;
     });
     const auto place = find_code_place(*procfs(), child.pid(), native_architecture(), ours);
-    REQUIRE(place);
+    REQUIRE(place.has_value());
     const auto write = [&](const Signature &signature) {
         const std::vector<std::byte> code = native_architecture().make_code(signature);
         const Fd memory(
@@ -154,10 +154,10 @@ TEST_CASE("find_code_place: another supervisor's code is left where it is")
     CHECK((!other || other->code != place->code));
     // Code left unfinished by its supervisor's death belongs to no one.
     const auto unfinished = write({0, 0});
-    REQUIRE(unfinished);
+    REQUIRE(unfinished.has_value());
     CHECK(unfinished->code == place->code);
     const auto own = write(ours);
-    REQUIRE(own);
+    REQUIRE(own.has_value());
     CHECK(own->code == place->code);
 }
 

@@ -170,7 +170,7 @@ TEST_CASE("mapping_at: each page has its permissions")
     pages.protect(1, PROT_READ);
     const auto find = [&](const std::byte *address) {
         const auto found = mapping_at(*procfs(), getpid(), remote(address));
-        REQUIRE(found);
+        REQUIRE(found.has_value());
         CHECK(found->begin <= remote(address));
         CHECK(remote(address) < found->end);
         return *found;
@@ -183,9 +183,9 @@ TEST_CASE("mapping_at: each page has its permissions")
     CHECK_FALSE(find(pages.at(2 * page)).executable);
     const auto *const code = reinterpret_cast<const std::byte *>(&all_are);
     CHECK(find(code).executable);
-    CHECK_FALSE(mapping_at(*procfs(), dead_pid(), remote(code)));
-    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{0}));
-    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{~0ULL}));
+    CHECK_FALSE(mapping_at(*procfs(), dead_pid(), remote(code)).has_value());
+    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{0}).has_value());
+    CHECK_FALSE(mapping_at(*procfs(), getpid(), RemotePtr{~0ULL}).has_value());
 }
 
 TEST_CASE("search_mappings: agrees with the kernel's own answer")
@@ -206,7 +206,7 @@ TEST_CASE("search_mappings: agrees with the kernel's own answer")
         const auto found = search(address);
         const auto expected = mapping_at(*procfs(), getpid(), address);
         REQUIRE(found);
-        REQUIRE(expected);
+        REQUIRE(expected.has_value());
         CHECK(found->begin <= address);
         CHECK(address < found->end);
         CHECK(found->readable == expected->readable);
