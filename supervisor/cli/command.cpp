@@ -149,6 +149,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
     // Reading a file may take long. Signals still end us: they are not taken over yet.
     auto policy = std::make_unique<agent::PolicyHolder>(
         options.policy ? from_anywhere(*options.policy) : "", true);
+    const OwnRanges ranges = options.map_auto ? own_ranges() : OwnRanges();
     LogFile log = open_log(options);
     auto [command_end, serving_end] = make_socket_pair();
     auto [listener_end, program_socket] = make_socket_pair();
@@ -183,7 +184,7 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
         ::prctl(PR_SET_CHILD_SUBREAPER, 1);
         bool user_namespace = false;
         try {
-            user_namespace = enter_shared_user_namespace(options, {inherited, to_command});
+            user_namespace = enter_shared_user_namespace(options, {ranges, inherited, to_command});
         } catch (const std::exception &error) {
             fail_for(to_command.messages, error);
         }
@@ -195,7 +196,8 @@ int run_command(const Options &options, const struct sigaction &sigxfsz)
             serving_end.reset();
             listener_end.reset();
             log = {};
-            reap(options, std::move(to_command), std::move(lifelines), user_namespace, inherited,
+            reap(options, std::move(to_command), std::move(lifelines), user_namespace, ranges,
+                 inherited,
                  [&] { run_program(options, filter, preload, program_end, inherited, command); });
         }
         to_command = {};

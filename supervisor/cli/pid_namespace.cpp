@@ -42,9 +42,9 @@ bool write_sysctl(const std::string &name, pid_t value)
     return file && ::write(file.get(), text.data(), text.size()) == std::ssize(text);
 }
 
-UserMapping mapping_of(const Options &options, const ToolSignals &signals)
+UserMapping mapping_of(const Options &options, const AutomaticMapping &automatic)
 {
-    return {options.map_current_user, options.map_auto ? &signals : nullptr};
+    return {options.map_current_user, options.map_auto ? &automatic : nullptr};
 }
 
 void check_pid(const char *option, pid_t pid, pid_t limit)
@@ -57,24 +57,24 @@ void check_pid(const char *option, pid_t pid, pid_t limit)
 
 } // namespace
 
-bool enter_shared_user_namespace(const Options &options, const ToolSignals &signals)
+bool enter_shared_user_namespace(const Options &options, const AutomaticMapping &automatic)
 {
     const bool wanted =
         options.map_auto && (effective_capabilities(0) & CAPABILITY(CAP_SYS_ADMIN)) == 0;
     if (wanted) {
-        enter_user_namespace(0, mapping_of(options, signals));
+        enter_user_namespace(0, mapping_of(options, automatic));
     }
     return wanted;
 }
 
-bool enter_namespaces(const Options &options, const ToolSignals &signals)
+bool enter_namespaces(const Options &options, const AutomaticMapping &automatic)
 {
     bool user_namespace = false;
     if (::unshare(CLONE_NEWPID) != 0) {
         if (errno != EPERM) {
             throw std::runtime_error("--pidns: new namespaces: " + no_namespace(errno));
         }
-        enter_user_namespace(CLONE_NEWPID, mapping_of(options, signals));
+        enter_user_namespace(CLONE_NEWPID, mapping_of(options, automatic));
         user_namespace = true;
     }
     return user_namespace;

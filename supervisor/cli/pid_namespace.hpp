@@ -10,12 +10,12 @@ namespace clone2::cli
 /// Moves this process into the new user namespace, if the options want one that the serving process
 /// must be in, too: it can reach processes of mapped users only from inside. Returns whether it
 /// did. Throws as enter_user_namespace() does.
-bool enter_shared_user_namespace(const Options &options, const ToolSignals &signals);
+bool enter_shared_user_namespace(const Options &options, const AutomaticMapping &automatic);
 
 /// Moves this process's children into a new pid namespace, and without privilege first this process
 /// into a new user namespace, mapped as the options say. Returns whether it made that. Throws as
 /// enter_user_namespace() does.
-bool enter_namespaces(const Options &options, const ToolSignals &signals);
+bool enter_namespaces(const Options &options, const AutomaticMapping &automatic);
 
 /// Mounts a /proc for the caller's pid namespace, in a new mount namespace. Throws
 /// std::runtime_error.

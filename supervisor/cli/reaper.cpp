@@ -305,7 +305,8 @@ void fail_for(const Fd &command, const std::exception &error)
 }
 
 void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool user_namespace,
-          const InheritedSignals &inherited, const std::function<void()> &program)
+          const OwnRanges &ranges, const InheritedSignals &inherited,
+          const std::function<void()> &program)
 {
     const unsigned depth = options.pidns_depth;
     const bool program_is_init = options.program_pid == 1;
@@ -313,7 +314,8 @@ void reap(const Options &options, ReaperLink command, Lifelines lifelines, bool 
     std::optional<Parent> parent;
     try {
         if (depth > 0) {
-            user_namespace = enter_namespaces(options, {inherited, command}) || user_namespace;
+            user_namespace =
+                enter_namespaces(options, {ranges, inherited, command}) || user_namespace;
         }
         for (unsigned level = 0; level < depth - (program_is_init ? 1 : 0); ++level) {
             const pid_t init = ::fork();

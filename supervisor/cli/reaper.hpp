@@ -5,6 +5,7 @@
 #include "cli/lifelines.hpp"
 #include "cli/messages.hpp"
 #include "cli/options.hpp"
+#include "cli/user_namespace.hpp"
 
 #include <exception>
 #include <functional>
@@ -30,11 +31,11 @@ namespace clone2::cli
 /// `lifelines`: when one is cut while PROGRAM lives, the parent kills PROGRAM and all of its
 /// processes that may be killed. With --wait-all also after PROGRAM's end.
 /// `user_namespace`: whether this process is in a new one already.
-/// `inherited`: what a program that it runs for the namespaces gets.
+/// `ranges`: with --map-auto. `inherited`: what a program that it runs for the namespaces gets.
 /// `program`: called in PROGRAM's process; must not return.
 [[noreturn]] void reap(const Options &options, ReaperLink command, Lifelines lifelines,
-                       bool user_namespace, const InheritedSignals &inherited,
-                       const std::function<void()> &program);
+                       bool user_namespace, const OwnRanges &ranges,
+                       const InheritedSignals &inherited, const std::function<void()> &program);
 
 /// Exits with our own failure status and reports it to the command as PROGRAM's status.
 [[noreturn]] void fail_for(const Fd &command, const std::string &message);

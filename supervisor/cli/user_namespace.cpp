@@ -6,7 +6,6 @@
 #include "base/users.hpp"
 #include "cli/own_failure.hpp"
 #include "cli/signals.hpp"
-#include "cli/subordinate_ids.hpp"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -70,19 +69,6 @@ std::string text_of(const Map &map)
         text += (text.empty() ? "" : " ") + word;
     }
     return text;
-}
-
-/// The caller's first range in `path`.
-MappedIds own_range(const char *path)
-{
-    const uid_t uid = ::geteuid();
-    const std::string name = name_of_user(uid).value_or("");
-    const std::optional<MappedIds> range = subordinate_ids(file_text(path), name, uid);
-    if (!range) {
-        throw std::runtime_error(std::string("--map-auto: ") + path + " has no range for user " +
-                                 (name.empty() ? std::to_string(uid) : name));
-    }
-    return *range;
 }
 
 /// What the command forwards while the tools run, in the process that runs them.
@@ -201,7 +187,8 @@ int map_for(pid_t target, const Map &uids, const Map &gids, const InheritedSigna
 class Mapper
 {
 public:
-    Mapper(const Map &uids, const Map &gids, const ToolSignals &signals) : command_(signals.command)
+    Mapper(const Map &uids, const Map &gids, const AutomaticMapping &mapping)
+        : command_(mapping.command)
     {
         auto [own, other] = make_socket_pair();
         const pid_t target = ::getpid();
@@ -211,7 +198,7 @@ public:
         }
         if (child_ == 0) {
             own.reset();
-            ::_exit(receive_value<char>(other) ? map_for(target, uids, gids, signals.inherited,
+            ::_exit(receive_value<char>(other) ? map_for(target, uids, gids, mapping.inherited,
                                                          Relay(command_.messages, other))
                                                : 1);
         }
@@ -257,17 +244,33 @@ private:
 
 } // namespace
 
+OwnRanges own_ranges()
+{
+    const uid_t uid = ::geteuid();
+    const std::string name = name_of_user(uid).value_or("");
+    OwnRanges found;
+    const auto first_in = [&](const char *path) {
+        const std::optional<MappedIds> range = subordinate_ids(file_text(path), name, uid);
+        if (!range && found.lack.empty()) {
+            found.lack = std::string("--map-auto: ") + path + " has no range for user " +
+                         (name.empty() ? std::to_string(uid) : name);
+        }
+        return range;
+    };
+    found.uids = first_in("/etc/subuid");
+    found.gids = first_in("/etc/subgid");
+    return found;
+}
+
 void enter_user_namespace(int flags, const UserMapping &mapping)
 {
     const bool root = !mapping.current_user;
-    std::optional<MappedIds> uids;
-    std::optional<MappedIds> gids;
-    if (mapping.automatic != nullptr) {
-        uids = own_range("/etc/subuid");
-        gids = own_range("/etc/subgid");
+    const OwnRanges ranges = mapping.automatic != nullptr ? mapping.automatic->ranges : OwnRanges();
+    if (!ranges.lack.empty()) {
+        throw std::runtime_error(ranges.lack);
     }
-    const Map uid_map = map_ids(::geteuid(), root, uids);
-    const Map gid_map = map_ids(::getegid(), root, gids);
+    const Map uid_map = map_ids(::geteuid(), root, ranges.uids);
+    const Map gid_map = map_ids(::getegid(), root, ranges.gids);
     std::optional<Mapper> mapper;
     if (mapping.automatic != nullptr) {
         mapper.emplace(uid_map, gid_map, *mapping.automatic);

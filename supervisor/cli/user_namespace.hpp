@@ -3,22 +3,35 @@
 
 #include "cli/inherited_signals.hpp"
 #include "cli/messages.hpp"
+#include "cli/subordinate_ids.hpp"
 
+#include <optional>
 #include <stdexcept>
+#include <string>
 
 namespace clone2::cli
 {
 
-/// The signals of newuidmap(1) and newgidmap(1).
-struct ToolSignals {
+/// The caller's first ranges in /etc/subuid and /etc/subgid.
+struct OwnRanges {
+    std::optional<MappedIds> uids;
+    std::optional<MappedIds> gids;
+    std::string lack; ///< why they are not both known
+};
+/// Reads the files and the user's name. That may take long, so call it before signals are taken
+/// over.
+[[nodiscard]] OwnRanges own_ranges();
+
+/// What newuidmap(1) and newgidmap(1) map, and their signals.
+struct AutomaticMapping {
+    const OwnRanges &ranges;
     const InheritedSignals &inherited; ///< what they start with, as PROGRAM does
     ReaperLink &command; ///< they get what it forwards, which also stays, in `early`, for PROGRAM
 };
 
 struct UserMapping {
     bool current_user = false; ///< the caller's ids remain what they are, instead of becoming 0
-    /// Also the caller's ranges of subordinate ids, by newuidmap(1).
-    const ToolSignals *automatic = nullptr;
+    const AutomaticMapping *automatic = nullptr; ///< also the caller's ranges
 };
 
 /// SIGHUP, SIGINT, SIGQUIT or SIGTERM ended newuidmap(1), and is meant for all of the wrapper.

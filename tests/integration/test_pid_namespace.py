@@ -305,6 +305,18 @@ class Users(harness.Case):
                 t.key("C")
                 self.assertEqual(t.finish(), -signal.SIGINT)
 
+    def test_a_signal_ends_the_wait_for_the_ranges(self):
+        before = self.with_ranges("", "")
+        os.remove(self.path("subuid"))
+        os.mkfifo(self.path("subuid"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number=number):
+                child = self.start(*before, *AS_NOBODY, self.wrapper, "--pidns", "--map-auto", "--",
+                                   "echo", "ran", cwd="/")
+                with self.fifo_in_use(self.path("subuid")):
+                    child.send_signal(number)
+                    self.assertEqual(self.finish(child), -number)
+
     def test_tools_and_program_get_all_signals(self):
         # They have both of these blocked, and wait until both are pending. Not in every shell.
         self.need_command("bash")
