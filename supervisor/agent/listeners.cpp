@@ -61,8 +61,10 @@ std::uint64_t memory_of_note(const Subject &subject)
 /// Empty: it does not, or nobody knows.
 std::string refusal_in_sandbox(const Subject &subject)
 {
+    constexpr std::size_t shown = 256;
     const auto found = subject.annotations.find("clone2-shim.refused");
-    return subject.calls && found != subject.annotations.end() ? found->second : "";
+    return subject.calls && found != subject.annotations.end() ? shortened(found->second, shown)
+                                                               : "";
 }
 
 /// A name that no earlier agent has used.
@@ -120,7 +122,8 @@ std::string Listeners::serve(Fd fd, const Subject &subject)
     shared_.diagnostics.info(who + ": its listener is served");
     if (!refusal_there.empty()) {
         shared_.diagnostics.warn(
-            who + ": a stricter filter of its sandbox refuses clone2's number: " + refusal_there);
+            who + ": a stricter filter of its sandbox refuses clone2's number: " + refusal_there,
+            subject.uid);
     }
     return {};
 }

@@ -216,7 +216,8 @@ std::string Subject::id() const
     if (calls) {
         return "clone2-shim" + (pid_here != 0 ? " " + std::to_string(pid_here) : "");
     }
-    return container.empty() ? "container" : container;
+    constexpr std::size_t longest = 255; // it is in each line; runtimes name a directory by it
+    return container.empty() ? "container" : shortened(container, longest);
 }
 
 std::string Subject::name() const

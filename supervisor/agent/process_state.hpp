@@ -27,8 +27,8 @@ struct Subject {
     /// The calls that clone2-shim's filter traps; nullopt: this is not clone2-shim.
     std::optional<CallTable> calls;
 
-    /// For the log: the container's id, or "clone2-shim 4711" with the pid here, which is its
-    /// program's: two sandboxes of one user can have the same pid inside.
+    /// For the log: the beginning of the container's id, or "clone2-shim 4711" with the pid here,
+    /// which is its program's: two sandboxes of one user can have the same pid inside.
     [[nodiscard]] std::string id() const;
     /// For messages: "container \"web\" (uid 0, pid 4711 there)", printable.
     [[nodiscard]] std::string name() const;

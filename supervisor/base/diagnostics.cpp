@@ -15,6 +15,13 @@ namespace
 constexpr std::chrono::seconds window{10};
 constexpr unsigned per_window = 10;
 constexpr std::size_t most_users = 1024; // further ones share one window
+/// A message with a peer's text of 1 MB would leave no room for others where lines are queued.
+constexpr std::size_t most_characters = 1000;
+
+std::string one_line(const std::string &message)
+{
+    return shortened(printable(message, ""), most_characters);
+}
 
 } // namespace
 
@@ -34,14 +41,14 @@ void Diagnostics::tell(Level /*level*/, const std::string &message) const
 void Diagnostics::info(const std::string &message) const
 {
     if (informs()) {
-        tell(Level::info, printable(message, ""));
+        tell(Level::info, one_line(message));
     }
 }
 
 void Diagnostics::trace(const std::string &message) const
 {
     if (traces()) {
-        tell(Level::info, printable(message, ""));
+        tell(Level::info, one_line(message));
     }
 }
 
@@ -75,7 +82,7 @@ void Diagnostics::warn(const std::string &message, std::optional<uid_t> user)
         ++its.suppressed;
         return;
     }
-    std::string text = printable(message, "");
+    std::string text = one_line(message);
     if (its.suppressed != 0) {
         text += " (" + std::to_string(its.suppressed) + " earlier warnings not shown)";
         its.suppressed = 0;

@@ -20,8 +20,8 @@ enum class Verbosity {
 
 /// Messages for people. They go to stderr unless a derived class sends them elsewhere, and never to
 /// stdout. They contain names, paths and texts chosen by a target, a peer or a file, so each
-/// message is made printable here: none can start a new line or move a terminal's cursor.
-/// Thread-safe.
+/// message is made printable here and shortened: none can start a new line, move a terminal's
+/// cursor, or fill what holds the messages. Thread-safe.
 class Diagnostics
 {
 public:

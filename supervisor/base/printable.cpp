@@ -27,6 +27,11 @@ std::string printable(std::string_view bytes, std::string_view quoted)
     return text;
 }
 
+std::string shortened(std::string_view text, std::size_t most)
+{
+    return std::string(text.substr(0, most)) + (text.size() > most ? "..." : "");
+}
+
 std::string hex(std::uint64_t value)
 {
     std::string text;

@@ -363,6 +363,30 @@ class Hostile(harness.Case):
         peer = agent.send(agents.state(metadata="clone2-shim nr=39"), [target.listener])
         self.assertIn(b"getpid", ended(peer))
 
+    def test_long_texts(self):
+        # They would fill what is queued where stderr or the log is read slowly.
+        long = "x" * (TOO_LONG - 1000)
+        agent = Agent(self, "--log", "-", "--log-format=json")
+        Target(self).give(agent, container="shim", metadata="clone2-shim nr=387",
+                          annotations={"clone2-shim.refused": long})
+        agent.says("refuses clone2's number: xxx")
+        target = Target(self)
+        target.give(agent, container=long)
+        self.assertEqual(target.call(7000), 7000)
+        agent.says('"result":7000')
+        target.close()
+        self.assertEqual(agent.end(), 0)
+        self.assertLess(max(map(len, agent.err().splitlines())), 1000)
+
+    def test_own_refusals_hide_no_other_warning(self):
+        agent = Agent(self)
+        for _ in range(11):
+            Target(self).give(agent, metadata="clone2-shim nr=387",
+                              annotations={"clone2-shim.refused": "387 with EPERM"})
+        self.wait(lambda: agent.err().count("its listener is served") == 11, "11 listeners")
+        os.kill(agent.pid, signal.SIGUSR1)
+        agent.says("no calls are counted")
+
     def test_metadata_for_a_terminal(self):
         agent = Agent(self, "--policy", self.policy('{"rules":[]}'))
         target = Target(self)

@@ -22,6 +22,15 @@ public:
         return std::count(messages_.begin(), messages_.end(), message);
     }
 
+    [[nodiscard]] std::size_t longest() const
+    {
+        std::size_t size = 0;
+        for (const std::string &message : messages_) {
+            size = std::max(size, message.size());
+        }
+        return size;
+    }
+
 private:
     void tell(Level /*level*/, const std::string &message) const override
     {
@@ -53,4 +62,19 @@ TEST_CASE("Diagnostics: the warnings of very many users are limited together")
     }
     CHECK(kept.count("noise") >= 1000);
     CHECK(kept.count("noise") <= 1100);
+}
+
+TEST_CASE("Diagnostics: a long message is shortened")
+{
+    Kept kept(Verbosity::tracing);
+    const std::string message(1000, 'x');
+    kept.warn(message);
+    CHECK(kept.count(message) == 1);
+    for (const std::string &longer : {message + "y", std::string(1000000, 'y')}) {
+        kept.warn(longer);
+        kept.info(longer);
+        kept.trace(std::string(1000000, '\n'));
+    }
+    CHECK(kept.longest() == 1003);
+    CHECK(kept.count(message + "...") == 2);
 }
