@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <span>
 
@@ -31,19 +32,36 @@ public:
               std::span<pid_t> set_tid);
 
     /// After EEXIST: the pid that is in use, if the caller chose it. 0 if /proc shows every chosen
-    /// entry (not in `to_pick`) as free: then `set_tid` has new picks, which may work.
-    [[nodiscard]] pid_t repick(const TargetNamespaces &target, std::uint64_t to_pick,
-                               unsigned extra, std::span<pid_t> set_tid);
+    /// entry (not in `to_pick`) as free: then `set_tid` has new picks, which may work. nullopt:
+    /// there are none.
+    [[nodiscard]] std::optional<pid_t> repick(const TargetNamespaces &target, std::uint64_t to_pick,
+                                              unsigned extra, std::span<pid_t> set_tid);
+
+    /// After EINVAL: wraps one pick that may have been too high for its namespace, innermost first,
+    /// and remembers that. False: no pick can have been too high, so none was.
+    [[nodiscard]] bool wrap(const TargetNamespaces &target, std::uint64_t to_pick, unsigned extra,
+                            std::span<pid_t> set_tid);
+    /// The call was refused for something else: takes back what wrap() did for it.
+    void unwrap(const TargetNamespaces &target, std::uint64_t to_pick, unsigned extra,
+                std::span<const pid_t> set_tid);
 
 private:
     using Used = std::set<pid_t>;
 
-    pid_t next(std::uint64_t inode, pid_t fallback, const Used &used);
+    /// The picks in one namespace.
+    struct Counter {
+        pid_t last;
+        /// One that was too high. The namespace's own pid_max (6.14) can't be read from here, and
+        /// is at most this. 0: none was.
+        pid_t too_high = 0;
+    };
+
+    std::optional<pid_t> next(std::uint64_t inode, pid_t fallback, const Used &used);
     [[nodiscard]] Used used_in(const PlaceInChain &place) const;
 
     std::shared_ptr<const Procfs> procfs_;
     std::mutex mutex_;
-    std::map<std::uint64_t, pid_t> last_; ///< by namespace inode: the last pick
+    std::map<std::uint64_t, Counter> counters_; ///< by namespace inode; only hints
 };
 
 } // namespace clone2

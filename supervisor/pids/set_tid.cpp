@@ -77,23 +77,40 @@ PidStrategy::Verdict SetTid::judge(pid_t tid, const Made &made)
             verdict.why = pid_in_use(*procfs_, *target, extra, used(made.call));
         }
     }
-    if (refusal.err != EBUSY || made.result != -EEXIST || made.call.to_pick == 0 || made.changed ||
-        !target) {
+    if (made.call.to_pick == 0 || made.changed || !target) {
         return verdict;
     }
-    const pid_t busy = picker_.repick(*target, made.call.to_pick,
-                                      clone2_plan_extra_entries(&made.call), used(made.call));
-    if (busy != 0) {
-        verdict.why = made.explain
-                          ? pid_in_use(*procfs_, *target, clone2_plan_extra_entries(&made.call),
-                                       used(made.call))
-                          : "pid " + std::to_string(busy) + " is in use";
-    } else if (made.attempts >= max_attempts) {
+    if (made.result == -EEXIST && refusal.err == EBUSY) {
+        replace_used_picks(*target, made, verdict);
+    } else if (made.result == -EINVAL && made.nr_pids <= target->level + 1) {
+        replace_high_pick(*target, made, verdict);
+    }
+    return verdict;
+}
+
+void SetTid::replace_used_picks(const TargetNamespaces &target, const Made &made, Verdict &verdict)
+{
+    const unsigned extra = clone2_plan_extra_entries(&made.call);
+    const std::optional<pid_t> busy =
+        picker_.repick(target, made.call.to_pick, extra, used(made.call));
+    if (busy && *busy != 0) {
+        verdict.why = made.explain ? pid_in_use(*procfs_, target, extra, used(made.call))
+                                   : "pid " + std::to_string(*busy) + " is in use";
+    } else if (!busy || made.attempts >= max_attempts) {
         verdict.why = "no free pid found";
     } else {
         verdict.again = true;
     }
-    return verdict;
+}
+
+void SetTid::replace_high_pick(const TargetNamespaces &target, const Made &made, Verdict &verdict)
+{
+    const unsigned extra = clone2_plan_extra_entries(&made.call);
+    verdict.again = made.attempts < max_attempts &&
+                    picker_.wrap(target, made.call.to_pick, extra, used(made.call));
+    if (!verdict.again && made.attempts > 0) {
+        picker_.unwrap(target, made.call.to_pick, extra, used(made.call));
+    }
 }
 
 } // namespace clone2

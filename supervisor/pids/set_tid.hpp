@@ -28,6 +28,11 @@ public:
     [[nodiscard]] Verdict judge(pid_t tid, const Made &made) override;
 
 private:
+    /// After EEXIST: whether the call is made again with other picks, or why not.
+    void replace_used_picks(const TargetNamespaces &target, const Made &made, Verdict &verdict);
+    /// After EINVAL, for which a pick may be the cause.
+    void replace_high_pick(const TargetNamespaces &target, const Made &made, Verdict &verdict);
+
     std::shared_ptr<const Procfs> procfs_;
     const NamespaceInspector &inspector_;
     PidPicker picker_;

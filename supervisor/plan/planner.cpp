@@ -20,10 +20,16 @@ constexpr std::uint64_t new_namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_N
 /// Those of the upper half that clone2 does not know.
 constexpr std::uint64_t unknown_flags = ~0ULL << 32U & ~CLONE_CLEAR_SIGHAND;
 
-/// Some are asked for.
+/// Without those that we have picked. Some are asked for.
 pid_t highest_asked(const CloneCall &call)
 {
-    return *std::max_element(call.set_tid, call.set_tid + call.set_tid_size);
+    pid_t highest = 0;
+    for (std::size_t i = 0; i < call.set_tid_size; ++i) {
+        if ((call.to_pick & (1ULL << i)) == 0) {
+            highest = std::max(highest, call.set_tid[i]);
+        }
+    }
+    return highest;
 }
 
 std::string kernel_refused(const CloneCall &call, int err)

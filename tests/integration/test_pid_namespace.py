@@ -94,6 +94,23 @@ class Pids(harness.Case):
         result = harness.supervise("--pidns", "--pid-max=400", "--", harness.CALL, "400")
         self.assertEqual(harness.calls(result.out), ["EINVAL"], result)
 
+    def test_pid_max_and_picked_pids(self):
+        # The 0 is PROGRAM's namespace's, whose limit can't be read from outside.
+        self.need("pidns-pid-max", procs.own_pid_max(), "one pid_max for all (Linux 6.14)")
+        for options, calls in ((("--pid-max=400", "--pid=399"), 250), (("--pid-max=301",), 320)):
+            with self.subTest(options=options):
+                highest = int(options[0].partition("=")[2])
+                result = harness.supervise("--pidns", *options, "--", harness.CALL, "-r",
+                                           str(calls), "20000", "0")
+                made = harness.calls(result.out)
+                self.assertEqual(len(made), calls, result)
+                self.assertEqual([pid for pid in made
+                                  if not isinstance(pid, int) or pid >= highest], [])
+        # Something else that is wrong stays so.
+        result = harness.supervise("--pidns", "--pid-max=400", "--", harness.CALL, "-f",
+                                   hex(0x800 | 17), "20000", "0")
+        self.assertEqual(harness.calls(result.out), ["EINVAL"], result)
+
     def test_pid_max_of_an_older_kernel(self):
         # As root it would be everybody's: it is not even tried.
         self.need_command("setarch")

@@ -121,3 +121,40 @@ TEST_CASE("PidPicker: repick picks other free pids if all chosen ones are free")
     std::array<pid_t, 1> chosen{dead_pid()};
     CHECK(picker.repick(target, 0, 0, chosen) == 0);
 }
+
+TEST_CASE("PidPicker: learns a namespace's own pid_max from the pick that was too high")
+{
+    PidPicker picker(procfs());
+    TargetNamespaces target = own_namespaces();
+    PidNamespace child = target.chain.front();
+    child.inode = 1; // nobody's: it can't be looked into
+    target.chain.insert(target.chain.begin(), child);
+    const auto pick = [&] {
+        std::array<pid_t, 2> set_tid{0, 77};
+        picker.pick(getpid(), target, 1, 0, set_tid);
+        CHECK(set_tid[1] == 77);
+        return set_tid[0];
+    };
+    const pid_t before = pick();
+    std::array<pid_t, 2> set_tid{303, 77};
+    CHECK(picker.wrap(target, 1, 0, set_tid));
+    CHECK(set_tid == std::array<pid_t, 2>{300, 77});
+    SUBCASE("and keeps below it")
+    {
+        CHECK(std::array{pick(), pick(), pick(), pick()} ==
+              std::array<pid_t, 4>{301, 302, 300, 301});
+    }
+    SUBCASE("until it turns out that something else was wrong")
+    {
+        CHECK_FALSE(picker.wrap(target, 1, 0, set_tid));
+        picker.unwrap(target, 1, 0, set_tid);
+        CHECK(std::array{pick(), pick()} == std::array<pid_t, 2>{303, 304});
+    }
+    SUBCASE("but not of the supervisor's own namespace, whose limit can be read")
+    {
+        std::array<pid_t, 2> own{77, 5000};
+        CHECK_FALSE(picker.wrap(target, 2, 0, own));
+        CHECK(own[1] == 5000);
+    }
+    CHECK(before > 1);
+}

@@ -118,6 +118,30 @@ TEST_CASE("SetTid: what the call became")
         CHECK_FALSE(verdict.again);
         CHECK(verdict.result == -EBUSY);
     }
+    SUBCASE("a pick that may be too high for its namespace is wrapped")
+    {
+        call.set_tid[1] = 5000;
+        const auto verdict = judge(call, -EINVAL);
+        CHECK(verdict.again);
+        CHECK(verdict.result == -EINVAL);
+        CHECK(call.set_tid[0] == 1 << 21);
+        CHECK(call.set_tid[1] == 300);
+        // It was not.
+        CHECK_FALSE(judge(call, -EINVAL, 1).again);
+        CHECK_FALSE(judge(call, -EINVAL, 32).again);
+    }
+    SUBCASE("but not where the target has changed the call, or has too many pids")
+    {
+        call.set_tid[1] = 5000;
+        CHECK_FALSE(judge(call, -EINVAL, 0, true).again);
+        CHECK_FALSE(strategy.pids.judge(getpid(), {call, max_pids, 0, false, -EINVAL}).again);
+        CHECK(call.set_tid[1] == 5000);
+    }
+    SUBCASE("the highest pid that was asked for is not one of ours")
+    {
+        call.set_tid[1] = 1 << 22;
+        CHECK(judge(call, -EINVAL, 32).why.find("asked for is 2097152") != std::string::npos);
+    }
     SUBCASE("the program's own pid that is in use is named")
     {
         call = call_with(getpid());
