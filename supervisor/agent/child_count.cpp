@@ -3,6 +3,7 @@
 
 #include "base/pid_list.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <csignal>
 #include <linux/sched.h>
 #include <string>
+#include <utility>
 
 namespace clone2::agent
 {
@@ -18,9 +20,19 @@ namespace clone2::agent
 namespace
 {
 
+constexpr unsigned pidfd_thread = O_EXCL; // PIDFD_THREAD, newer than Debian 12's headers (6.9)
+
 std::vector<pid_t> pids_in_namespaces(const Procfs &procfs, pid_t pid)
 {
     return pid_list(procfs.status_field(pid, "NSpid").value_or(""));
+}
+
+/// Before 6.9 only of a thread that leads its process.
+int open_pidfd(pid_t tid)
+{
+    const long pidfd = ::syscall(SYS_pidfd_open, tid, pidfd_thread);
+    return static_cast<int>(pidfd < 0 && errno == EINVAL ? ::syscall(SYS_pidfd_open, tid, 0)
+                                                         : pidfd);
 }
 
 bool ended(const Fd &pidfd)
@@ -35,19 +47,33 @@ void ChildCount::forget_ended()
 {
     std::erase_if(alive_, ended);
     // A caller killed in the middle of its call will never report a result.
-    std::erase_if(under_way_, [](pid_t tid) { return ::kill(tid, 0) != 0 && errno == ESRCH; });
+    std::erase_if(under_way_, [](const auto &call) {
+        const auto &[tid, known] = call;
+        return known.caller ? ended(known.caller) : ::kill(tid, 0) != 0 && errno == ESRCH;
+    });
 }
 
-bool ChildCount::admit(pid_t tid, std::uint32_t most)
+bool ChildCount::admit(pid_t tid, std::uint64_t notification, std::uint32_t most)
 {
+    // If the caller is gone by now, this is another thread's; but then the call is not made.
+    Fd caller = procfs_->spare_fds().open([tid] { return open_pidfd(tid); });
     const std::lock_guard lock(mutex_);
     under_way_.erase(tid);
     forget_ended();
     if (alive_.size() + under_way_.size() >= most) {
         return false;
     }
-    under_way_.insert(tid);
+    under_way_.insert_or_assign(tid, Call{notification, std::move(caller)});
     return true;
+}
+
+void ChildCount::not_made(pid_t tid, std::uint64_t notification)
+{
+    const std::lock_guard lock(mutex_);
+    const auto call = under_way_.find(tid);
+    if (call != under_way_.end() && call->second.notification == notification) {
+        under_way_.erase(call);
+    }
 }
 
 void ChildCount::finished(pid_t tid, std::int64_t result, std::uint64_t flags)
@@ -76,7 +102,8 @@ Fd ChildCount::find_child(pid_t parent, pid_t pid, std::uint64_t flags) const
     const bool listed = children && (flags & CLONE_PARENT) == 0;
     const std::vector<pid_t> candidates = listed ? pid_list(*children) : procfs_->pids();
     for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
-        Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, *candidate, 0))};
+        Fd pidfd = procfs_->spare_fds().open(
+            [&] { return static_cast<int>(::syscall(SYS_pidfd_open, *candidate, 0)); });
         // Read its pids after the pidfd is open: then both are of the same process.
         const std::vector<pid_t> pids = pids_in_namespaces(*procfs_, *candidate);
         if (pidfd && level > 0 && pids.size() >= level && pids[level - 1] == pid) {

@@ -5,9 +5,9 @@
 #include "base/procfs.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <sys/types.h>
 #include <vector>
 
@@ -25,9 +25,13 @@ class ChildCount
 public:
     explicit ChildCount(std::shared_ptr<const Procfs> procfs) : procfs_(std::move(procfs)) {}
 
-    /// Whether `tid` may create one more child; if so, its call counts as one. Repeated calls for
-    /// the same thread count once, since a thread has at most one call in progress.
-    [[nodiscard]] bool admit(pid_t tid, std::uint32_t most);
+    /// Whether `tid`, which waits with this notification, may create one more child; if so, its
+    /// call counts as one. Repeated calls for the same thread count once, since a thread has at
+    /// most one call in progress.
+    [[nodiscard]] bool admit(pid_t tid, std::uint64_t notification, std::uint32_t most);
+    /// The call admitted with this notification creates no child. Ignores others: the thread may
+    /// have made another call meanwhile.
+    void not_made(pid_t tid, std::uint64_t notification);
     /// Records the result of an admitted call: the child's pid in the caller's own pid namespace,
     /// or -errno. Ignores calls that were not admitted.
     void finished(pid_t tid, std::int64_t result, std::uint64_t flags);
@@ -38,8 +42,12 @@ private:
 
     std::shared_ptr<const Procfs> procfs_;
     std::mutex mutex_;
-    std::set<pid_t> under_way_; ///< tids of callers
-    std::vector<Fd> alive_;     ///< pidfds
+    struct Call {
+        std::uint64_t notification;
+        Fd caller; ///< pidfd; empty: none could be opened, so its tid alone is known
+    };
+    std::map<pid_t, Call> under_way_; ///< by the caller's tid
+    std::vector<Fd> alive_;           ///< pidfds
 };
 
 } // namespace clone2::agent

@@ -25,7 +25,7 @@ JudgedOwner::JudgedOwner(const Shared &shared, Subject subject, std::string name
 {
 }
 
-std::optional<Refusal> JudgedOwner::judge(pid_t tid, const Request &request)
+std::optional<Refusal> JudgedOwner::judge(const Notification &caller, const Request &request)
 {
     const std::shared_ptr<const Policy> policy = shared_.policy.current();
     if (!policy) {
@@ -34,16 +34,21 @@ std::optional<Refusal> JudgedOwner::judge(pid_t tid, const Request &request)
     Verdict verdict = policy->judge(subject_, request);
     const bool thread = (request.flags & CLONE_THREAD) != 0;
     if (!verdict.refusal && verdict.max_children && !thread &&
-        !OwnSink::sink.admit(tid, *verdict.max_children)) {
+        !OwnSink::sink.admit(caller, *verdict.max_children)) {
         verdict.refusal = std::to_string(*verdict.max_children) + " children are already alive";
     }
     if (!verdict.refusal) {
         return std::nullopt;
     }
-    diagnostics().warn(name_ + ": a call of thread " + std::to_string(tid) +
+    diagnostics().warn(name_ + ": a call of thread " + std::to_string(caller.tid) +
                            " refused with EPERM: " + *verdict.refusal,
                        user());
     return Refusal{EPERM, *verdict.refusal};
+}
+
+void JudgedOwner::not_made(const Notification &caller)
+{
+    OwnSink::sink.not_made(caller);
 }
 
 bool JudgedOwner::hear_announcement(const Notification &notification) const

@@ -34,10 +34,16 @@ public:
     }
     [[nodiscard]] bool wants_details() const override { return next_.wants_details(); }
 
-    [[nodiscard]] bool admit(pid_t tid, std::uint32_t most)
+    [[nodiscard]] bool admit(const Notification &caller, std::uint32_t most)
     {
         counting_ = true;
-        return children_.admit(tid, most);
+        return children_.admit(caller.tid, caller.id, most);
+    }
+    void not_made(const Notification &caller)
+    {
+        if (counting_) {
+            children_.not_made(caller.tid, caller.id);
+        }
     }
 
 private:
@@ -68,7 +74,9 @@ public:
     JudgedOwner(const Shared &shared, Subject subject, std::string name);
 
     [[nodiscard]] bool judges() const override { return shared_.policy.current() != nullptr; }
-    [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
+    [[nodiscard]] std::optional<Refusal> judge(const Notification &caller,
+                                               const Request &request) override;
+    void not_made(const Notification &caller) override;
     [[nodiscard]] uid_t user() const override { return subject_.uid; }
 
     [[nodiscard]] const Subject &subject() const { return subject_; }

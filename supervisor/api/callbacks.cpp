@@ -69,7 +69,7 @@ void CallbackOwner::tell_end(clone2_ended why) noexcept
     }
 }
 
-std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
+std::optional<Refusal> CallbackOwner::judge(const Notification &caller, const Request &request)
 {
     if (!judges()) {
         return std::nullopt;
@@ -77,14 +77,14 @@ std::optional<Refusal> CallbackOwner::judge(pid_t tid, const Request &request)
     clone2_request asked{};
     asked.size = sizeof asked;
     asked.cookie = cookie_;
-    asked.tid = tid;
+    asked.tid = caller.tid;
     asked.nr_pids = request.nr_pids;
     asked.flags = request.flags;
     asked.pids = request.pids;
     asked.pids_count = static_cast<std::uint32_t>(request.asked().size());
     CallHandler::CallerDetails details;
     if (details_asked()) {
-        details = handler_.details_of(tid);
+        details = handler_.details_of(caller.tid);
     }
     asked.comm = details.comm.c_str();
     asked.level = details.level ? static_cast<int>(*details.level) : -1;

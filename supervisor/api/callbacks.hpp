@@ -48,7 +48,8 @@ public:
     ~CallbackOwner() override;
 
     [[nodiscard]] bool judges() const override { return callbacks_.options.policy != nullptr; }
-    [[nodiscard]] std::optional<Refusal> judge(pid_t tid, const Request &request) override;
+    [[nodiscard]] std::optional<Refusal> judge(const Notification &caller,
+                                               const Request &request) override;
     void ended(int fd) override;
     /// It was never served, so its end is not reported.
     void forget() { told_ = true; }

@@ -77,6 +77,27 @@ bool may_be_of_wider_program(const Notification &notification, const CallRead &s
            (call != nullptr ? !call->image : std::holds_alternative<ForeignReport>(seen));
 }
 
+/// A call that its owner judges. Unless it is made, the owner learns that.
+class Judged
+{
+public:
+    Judged(ListenerOwner &owner, const Notification &caller) : owner_(owner), caller_(caller) {}
+    Judged(const Judged &) = delete;
+    Judged &operator=(const Judged &) = delete;
+    ~Judged()
+    {
+        if (!made_) {
+            owner_.not_made(caller_);
+        }
+    }
+    void is_made() { made_ = true; }
+
+private:
+    ListenerOwner &owner_;
+    const Notification &caller_;
+    bool made_ = false;
+};
+
 Refusal no_structure(const Abi &abi, RemotePtr structure)
 {
     return unreadable(abi.structure_name, abi.structure_size, structure.value());
@@ -212,7 +233,7 @@ Result<PidStrategy::Prepared> CallHandler::decide(const Call &call, const Reques
     if (call.owner.judges() && !call.pending.still_waits()) {
         return Error{"ioctl(NOTIF_ID_VALID)", tid, ENOENT};
     }
-    if (std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
+    if (std::optional<Refusal> refusal = call.owner.judge(call.pending.notification(), request)) {
         decided->plan = std::move(*refusal);
     } else {
         pids_->choose(tid, *decided);
@@ -253,6 +274,7 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
         refuse(call, nullptr, no_structure(call.abi, *seen.unreadable));
         return Served::yes;
     }
+    Judged judged(call.owner, call.pending.notification());
     const std::optional<Executor::Order> order = order_for(call, seen.request);
     if (!order) {
         return Served::yes;
@@ -265,6 +287,9 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
     if (*started == Redirected::refused) {
         call.pending.stage("postponed", [] { return "all boot slots, or exits, are in use"; });
         return Served::later;
+    }
+    if (*started == Redirected::done) {
+        judged.is_made();
     }
     return Served::yes;
 }
@@ -287,6 +312,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
         refuse(call, nullptr, no_structure(call.abi, *seen->unreadable));
         return;
     }
+    Judged judged(call.owner, call.pending.notification());
     const std::optional<Executor::Order> order = order_for(call, seen->request);
     if (!order) {
         return;
@@ -298,6 +324,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
         give_up(call, done.error(), &seen->request);
         return;
     }
+    judged.is_made();
     diagnostics_.info(caller + ": trampoline installed");
 }
 
@@ -305,7 +332,6 @@ void CallHandler::pass_to_kernel(const Call &call)
 {
     CallRecord record;
     record.passed_to_kernel = true;
-    const pid_t tid = call.pending.tid();
     Request request;
     if (call.owner.audit().wants_details() || call.owner.judges()) {
         const auto seen = reader_.read_request(call.pending.notification(),
@@ -316,7 +342,8 @@ void CallHandler::pass_to_kernel(const Call &call)
         describe(request, record);
         // The kernel refuses arguments that it can't read.
         if (seen && !seen->unreadable && call.owner.judges() && call.pending.still_waits()) {
-            if (const std::optional<Refusal> refusal = call.owner.judge(tid, request)) {
+            if (const std::optional<Refusal> refusal =
+                    call.owner.judge(call.pending.notification(), request)) {
                 refuse(call, &request, *refusal);
                 return;
             }

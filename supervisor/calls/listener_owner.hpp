@@ -48,13 +48,18 @@ public:
     [[nodiscard]] virtual std::optional<Refusal> inject() { return std::nullopt; }
     /// Whether judge() may refuse; decides whether a request must be read just for that.
     [[nodiscard]] virtual bool judges() const { return false; }
-    /// A reason to refuse a valid call: the rules of clone2 have been checked. `tid`: the caller,
-    /// in the supervisor's pid namespace. Called on the serving thread; called again when a
-    /// program's first call is read again after booting. The caller waits until it returns.
-    [[nodiscard]] virtual std::optional<Refusal> judge(pid_t /*tid*/, const Request & /*request*/)
+    /// A reason to refuse a valid call: the rules of clone2 have been checked. `caller`: its
+    /// notification. Called on the serving thread; called again when a program's first call is read
+    /// again after booting. The caller waits until it returns.
+    [[nodiscard]] virtual std::optional<Refusal> judge(const Notification & /*caller*/,
+                                                       const Request & /*request*/)
     {
         return std::nullopt;
     }
+    /// A call that judge() has seen was not made, and perhaps audit() gets no record of it: a
+    /// signal has interrupted it, or the caller is gone. It may also be judged again, see above.
+    /// Must not block.
+    virtual void not_made(const Notification & /*caller*/) {}
     /// One of its listeners has hung up, usually because its last target is gone. No further calls
     /// concern that listener. `fd`: its former number. May add listeners.
     virtual void ended(int /*fd*/) {}

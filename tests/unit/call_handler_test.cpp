@@ -58,9 +58,9 @@ class Strict final : public ListenerOwner
 public:
     using ListenerOwner::ListenerOwner;
     [[nodiscard]] bool judges() const override { return true; }
-    std::optional<Refusal> judge(pid_t tid, const Request &request) override
+    std::optional<Refusal> judge(const Notification &caller, const Request &request) override
     {
-        last_tid = tid;
+        last_tid = caller.tid;
         for (const pid_t pid : request.asked()) {
             if (pid < 1000) {
                 return Refusal{EPERM, "too low"};
@@ -264,4 +264,40 @@ TEST_CASE("A caller that can't be seen from here gets EPERM, with the reason")
     CHECK(answer_to(bench, call_of(0, 0, 0)) == -EPERM);
     REQUIRE(bench.records.all().size() == 1);
     CHECK(bench.records.all()[0].why.find("pid namespace") != std::string::npos);
+}
+
+TEST_CASE("CallHandler: the listener's owner learns of a judged call that is not made")
+{
+    /// Its calls' notifications end while they are judged, as by a signal. The callers live on.
+    class Interrupted final : public ListenerOwner
+    {
+    public:
+        Interrupted(AuditSink &audit, FakeSource &source) : ListenerOwner(audit), source_(source) {}
+        [[nodiscard]] bool judges() const override { return true; }
+        std::optional<Refusal> judge(const Notification &caller, const Request &) override
+        {
+            judged.push_back(caller.id);
+            CHECK(source_.answer(caller.id, -EINTR).has_value());
+            return std::nullopt;
+        }
+        void not_made(const Notification &caller) override { unmade.push_back(caller.id); }
+
+        std::vector<std::uint64_t> judged;
+        std::vector<std::uint64_t> unmade;
+
+    private:
+        FakeSource &source_;
+    };
+
+    Bench bench;
+    FakeSource source(true);
+    Interrupted owner(bench.records, source);
+    const CloneStruct args = args_of(sigchld, 0);
+    const auto sleeper = make_sleeper();
+    const Notification call = call_of(sleeper->pid(), remote(&args).value(), 0);
+    CHECK(bench.handler.serve({source, call}, owner) == CallHandler::Served::yes);
+    CHECK(source.answers.size() == 1);
+    CHECK(bench.records.all().empty());
+    CHECK(owner.judged == std::vector{call.id});
+    CHECK(owner.unmade == owner.judged);
 }

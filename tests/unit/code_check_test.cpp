@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "fork_as.hpp"
 #include "image/code_check.hpp"
 #include "support.hpp"
 #include "target/mappings.hpp"
@@ -11,11 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdint>
 #include <fcntl.h>
-#include <functional>
-#include <linux/sched.h>
-#include <optional>
 #include <sched.h>
 #include <string>
 #include <unistd.h>
@@ -83,24 +80,6 @@ int sleep_on(void *)
     for (;;) {
         ::pause();
     }
-}
-
-/// A forked child with this pid. nullopt: not permitted.
-std::optional<pid_t> fork_as(pid_t pid, const std::function<void()> &body)
-{
-    clone_args args{};
-    args.exit_signal = SIGCHLD;
-    args.set_tid = reinterpret_cast<std::uint64_t>(&pid);
-    args.set_tid_size = 1;
-    const long child = ::syscall(SYS_clone3, &args, CLONE_ARGS_SIZE_VER1);
-    if (child == 0) {
-        body();
-        sleep_on(nullptr);
-    }
-    if (child < 0) {
-        return std::nullopt;
-    }
-    return static_cast<pid_t>(child);
 }
 
 } // namespace
