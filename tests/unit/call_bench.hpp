@@ -147,6 +147,18 @@ inline bool make_and_reap(CloneStruct &args, int exit_status)
            WEXITSTATUS(status) == exit_status;
 }
 
+/// Serves it until its last target is gone.
+inline void serve_until_the_end(Bench &bench, Listener &listener)
+{
+    while (listener.pending() != Listener::Pending::hung_up) {
+        pollfd entry{listener.fd(), POLLIN, 0};
+        REQUIRE(poll(&entry, 1, -1) == 1);
+        if (const auto notification = listener.receive()) {
+            serve(bench, listener, *notification);
+        }
+    }
+}
+
 /// Serves the target that sends its listener through `sockets`, until it has ended. `told`: whether
 /// the Listener is told how the filter was installed. Returns what it knows at the end.
 inline std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told = true)
@@ -156,13 +168,7 @@ inline std::optional<bool> serve_all(Bench &bench, Sockets &sockets, bool told =
     REQUIRE(received.fd);
     Listener listener(std::move(received.fd),
                       told ? std::optional(received.wait_killable) : std::nullopt);
-    while (listener.pending() != Listener::Pending::hung_up) {
-        pollfd entry{listener.fd(), POLLIN, 0};
-        REQUIRE(poll(&entry, 1, -1) == 1);
-        if (const auto notification = listener.receive()) {
-            serve(bench, listener, *notification);
-        }
-    }
+    serve_until_the_end(bench, listener);
     return listener.wait_killable();
 }
 

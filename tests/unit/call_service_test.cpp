@@ -48,6 +48,24 @@ private:
     bool gone_ = false;
 };
 
+/// Without WAIT_KILLABLE_RECV, but as if with it, on a kernel that takes an answer to a call that
+/// the stop has just interrupted.
+class LateAnswers final : public Listener
+{
+public:
+    explicit LateAnswers(Fd fd) : Listener(std::move(fd), true) {}
+    Result<void> answer(std::uint64_t id, std::int64_t value) override
+    {
+        if (value != -ENOSYS) { // no stop comes before it
+            return Listener::answer(id, value);
+        }
+        while (still_valid(id)) { // alarm() is the limit
+            std::this_thread::yield();
+        }
+        return {};
+    }
+};
+
 bool is_traced(pid_t pid)
 {
     std::ifstream status("/proc/" + std::to_string(pid) + "/status");
@@ -169,6 +187,23 @@ TEST_CASE("CallHandler: the first call shows how a listener was installed")
             CHECK(learnt == false);
         }
     }
+}
+
+TEST_CASE("CallHandler: a call that was interrupted before its answer came is not restarted")
+{
+    Sockets sockets = make_sockets();
+    Grandchild target = target_under_filter(sockets, by(nr), false, [&] {
+        CloneStruct args = args_of(sigchld, 0);
+        return three_children(args);
+    });
+    Bench bench;
+    sockets.theirs.reset();
+    LateAnswers listener(receive_listener(sockets.ours.get()).fd);
+    serve_until_the_end(bench, listener);
+    if (may_not_trace(bench.records.all())) {
+        return;
+    }
+    CHECK(target.status() == 0);
 }
 
 TEST_CASE("CallHandler: calls are passed to the kernel under another number, arguments and all")

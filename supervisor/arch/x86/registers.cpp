@@ -38,15 +38,6 @@ Result<void> set_registers(const Tracee &tracee, const user_regs_struct &regs)
     return {};
 }
 
-Result<void> poke_register(const Tracee &tracee, std::size_t offset, std::uint64_t value)
-{
-    if (::ptrace(PTRACE_POKEUSER, tracee.tid(), reinterpret_cast<void *>(offset),
-                 reinterpret_cast<void *>(value)) != 0) {
-        return last_error("ptrace(PTRACE_POKEUSER)", tracee.tid());
-    }
-    return {};
-}
-
 bool is_there(const user_regs_struct &regs, const Notification &notification, bool answered)
 {
     return regs.rip == notification.instruction_pointer &&

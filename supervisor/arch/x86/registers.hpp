@@ -5,7 +5,6 @@
 #include "listener/notification.hpp"
 #include "target/tracee.hpp"
 
-#include <cstddef>
 #include <cstdint>
 #include <sys/user.h>
 
@@ -17,9 +16,6 @@ namespace clone2::x86
 
 [[nodiscard]] Result<user_regs_struct> get_registers(const Tracee &tracee);
 [[nodiscard]] Result<void> set_registers(const Tracee &tracee, const user_regs_struct &regs);
-/// One register; `offset`: in user_regs_struct.
-[[nodiscard]] Result<void> poke_register(const Tracee &tracee, std::size_t offset,
-                                         std::uint64_t value);
 
 /// Whether the tracee is still where its call was answered (`answered`), or where the stop itself
 /// interrupted the notification (no WAIT_KILLABLE_RECV), with no other change since.

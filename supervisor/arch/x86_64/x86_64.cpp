@@ -225,23 +225,17 @@ public:
     [[nodiscard]] Result<void> enter(const Tracee &tracee, const Notification &notification,
                                      bool answered, RemotePtr entry, RemotePtr slot) const override
     {
-        if (answered) {
-            // Any system call clobbers r11, so writing it commits to nothing. The program counter
-            // is the only commit point.
-            if (auto done =
-                    x86::poke_register(tracee, offsetof(user_regs_struct, r11), slot.value());
-                !done) {
-                return done;
-            }
-            return x86::poke_register(tracee, offsetof(user_regs_struct, rip), entry.value());
-        }
         auto regs = x86::get_registers(tracee);
         if (!regs) {
             return regs.error();
         }
-        if (!x86::is_there(*regs, notification, false)) {
+        if (!x86::is_there(*regs, notification, answered)) {
             return Error(Cause::target_moved, tracee.tid());
         }
+        // One write of all registers is the commit point: until then rax holds the answer. On older
+        // kernels an interrupt just before an answer that was taken can end the call all the same,
+        // as one to be restarted ("seccomp: Fix a race with WAIT_KILLABLE_RECV", 6.17): it would
+        // be, two bytes before our code, if only the program counter were written.
         regs->orig_rax = x86::no_restart;
         regs->rax = static_cast<unsigned long long>(-ENOSYS);
         regs->r11 = slot.value();
