@@ -117,7 +117,7 @@ Result<CallRead> CallReader::read(const Notification &notification, const Abi &a
     const std::optional<Image> guess = images_.hints.guess(notification.tid);
     if (guess) {
         if (std::optional<Report> report = expected_report(notification, arch, *guess)) {
-            return CallRead{std::move(*report)};
+            return CallRead{*report};
         }
     }
     Result<Look> looked = look(notification, abi, arch, guess);
