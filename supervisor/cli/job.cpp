@@ -51,10 +51,13 @@ bool is_for_the_group(const SentSignal &signal)
     }
 }
 
-bool is_readable(const Fd &fd)
+/// Whether there is a message, or the reaper is gone. When it dies, its end of the bell is closed
+/// before that of the messages: so the bell may have rung already, and there is no message yet.
+bool has_news(const ReaperLink &reaper)
 {
-    pollfd polled{fd.get(), POLLIN, 0};
-    return ::poll(&polled, 1, 0) != 0;
+    std::array<pollfd, 2> polled{
+        {{reaper.messages.get(), POLLIN, 0}, {reaper.bell.get(), 0, 0}}}; // 0: only a hang-up
+    return ::poll(polled.data(), polled.size(), 0) != 0;
 }
 
 /// Whether a SIGCONT is pending, according to the process's /proc/PID/status. False if unreadable.
@@ -199,7 +202,7 @@ void Job::stop()
     }
     const int signal = stop_signal_;
     ::kill(::getpid(), signal);
-    if (is_readable(reaper_.messages)) {
+    if (has_news(reaper_)) {
         ::kill(::getpid(), SIGCONT);
         helper_ = ::getpid();
         return;
@@ -239,7 +242,7 @@ void Job::stop_by_helper()
             ::_exit(0);
         }
         ::kill(self, SIGSTOP);
-        if (is_readable(reaper_.messages)) {
+        if (has_news(reaper_)) {
             ::kill(self, SIGCONT);
         }
         ::_exit(0);
@@ -248,7 +251,7 @@ void Job::stop_by_helper()
         helper_ = static_cast<pid_t>(helper);
         while (::waitpid(helper_, nullptr, __WALL) < 0 && errno == EINTR) {
         }
-    } else if (!is_continued(status) && !is_readable(reaper_.messages)) {
+    } else if (!is_continued(status) && !has_news(reaper_)) {
         ::raise(SIGSTOP); // fork failed: stop anyway; a SIGCONT just before this is lost
     }
     action.sa_handler = SIG_DFL;

@@ -54,8 +54,9 @@ class Session:
 
     def _wait(self, condition, what):
         value = procs.wait_for(condition, PATIENCE)
-        if not value:
-            raise Failure(f"waited {PATIENCE} s for {what}")
+        if not value:  # what hangs is ended before run() looks
+            raise Failure("\n".join([f"waited {PATIENCE} s for {what}",
+                                     *evidence(self.mark, self.target)]))
         return value
 
     def _run(self):

@@ -234,6 +234,29 @@ class Jobs(terminal.Case):
                 wrapper.let_go()
                 self.assertEqual(t.last_status(), 137)
 
+    def test_reaper_killed_while_the_wrapper_stops(self):
+        # The bell rings before the wrapper's stop, which discards the SIGCONT, and the kernel has
+        # not closed the reaper's end of the messages yet.
+        for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
+            with self.subTest(stop):
+                t = terminal.shell(self)
+                t.send('$S -- sleep 1000\n')
+                sleep = self.program("sleep")
+                self.handed_on(sleep.pgrp)
+                reaper = procs.named(procs.REAP)[0].pid
+                messages = tracing.duplicate(reaper, min(tracing.sockets(reaper)))
+                wrapper = tracing.Before(sleep.pgrp, begin)
+                os.kill(sleep.pid, stop)
+                self.wait(wrapper.reached, "the wrapper's stop")
+                os.kill(reaper, signal.SIGKILL)
+                self.wait(lambda: not procs.named(procs.REAP), "the reaper's end")
+                wrapper.let_go()
+                self.handed_on(sleep.pgrp)
+                os.close(messages)
+                self.assertEqual(t.last_status(), 125)
+                # An orphaned process group that is stopped gets SIGHUP.
+                self.wait(lambda: not procs.named("sleep"), "the end of PROGRAM")
+
     def test_program_ends_as_soon_as_it_is_continued(self):
         # PROGRAM takes long to end, and the kernel reports no continuation in that time: the
         # wrapper must not stop again.

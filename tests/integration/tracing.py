@@ -7,6 +7,7 @@ import signal
 SYSCALL, DETACH, SEIZE, INTERRUPT = 24, 17, 0x4206, 0x4207
 O_TRACESYSGOOD, O_TRACECLONE = 1, 8
 WALL = 0x40000000
+PIDFD_GETFD = 438
 
 _ptrace = ctypes.CDLL(None, use_errno=True).ptrace
 
@@ -59,6 +60,23 @@ def arguments(pid, tid):
     """The arguments of that call."""
     with open(f"/proc/{pid}/task/{tid}/syscall") as file:
         return [int(word, 16) for word in file.read().split()[1:7]]
+
+
+def sockets(pid):
+    """The numbers of its descriptors of sockets."""
+    directory = f"/proc/{pid}/fd"
+    return [int(fd) for fd in os.listdir(directory)
+            if os.readlink(f"{directory}/{fd}").startswith("socket:")]
+
+
+def duplicate(pid, fd):
+    """Another process's descriptor, in this one."""
+    pidfd = os.pidfd_open(pid)
+    own = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, fd, 0)
+    os.close(pidfd)
+    if own < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return own
 
 
 class Before:
