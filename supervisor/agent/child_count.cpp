@@ -2,8 +2,8 @@
 #include "agent/child_count.hpp"
 
 #include "base/pid_list.hpp"
+#include "base/thread_pidfd.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,8 +20,6 @@ namespace clone2::agent
 namespace
 {
 
-constexpr unsigned pidfd_thread = O_EXCL; // PIDFD_THREAD, newer than Debian 12's headers (6.9)
-
 std::vector<pid_t> pids_in_namespaces(const Procfs &procfs, pid_t pid)
 {
     return pid_list(procfs.status_field(pid, "NSpid").value_or(""));
@@ -30,9 +28,9 @@ std::vector<pid_t> pids_in_namespaces(const Procfs &procfs, pid_t pid)
 /// Before 6.9 only of a thread that leads its process.
 int open_pidfd(pid_t tid)
 {
-    const long pidfd = ::syscall(SYS_pidfd_open, tid, pidfd_thread);
-    return static_cast<int>(pidfd < 0 && errno == EINVAL ? ::syscall(SYS_pidfd_open, tid, 0)
-                                                         : pidfd);
+    const int pidfd = open_thread_pidfd(tid);
+    return pidfd < 0 && errno == EINVAL ? static_cast<int>(::syscall(SYS_pidfd_open, tid, 0))
+                                        : pidfd;
 }
 
 bool ended(const Fd &pidfd)

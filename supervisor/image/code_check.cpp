@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "image/code_check.hpp"
 
+#include "base/thread_pidfd.hpp"
 #include "target/mappings.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -28,8 +27,6 @@ std::size_t remembered()
                ? most
                : std::min(most, limit.rlim_cur / descriptors_for_each);
 }
-
-constexpr unsigned pidfd_thread = O_EXCL; // PIDFD_THREAD, newer than Debian 12's headers (6.9)
 
 bool holds_code(const Mapping &mapping)
 {
@@ -96,7 +93,7 @@ std::shared_ptr<const CodeCheck::Files> CodeCheck::files_of(pid_t tid)
         forgotten = forgotten_;
     }
     // First: then the other file is this thread's if this one lives later.
-    Fd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, tid, pidfd_thread))};
+    Fd pidfd{open_thread_pidfd(tid)};
     Result<Fd> maps = procfs_->open(tid, "maps", O_RDONLY);
     if (!pidfd || !maps) {
         return nullptr;
