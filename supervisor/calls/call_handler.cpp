@@ -6,6 +6,7 @@
 #include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
 #include "base/trace.hpp"
+#include "calls/judged_call.hpp"
 #include "pids/pid_users.hpp"
 #include "pids/set_tid.hpp"
 #include "plan/flags.hpp"
@@ -76,27 +77,6 @@ bool may_be_of_wider_program(const Notification &notification, const CallRead &s
     return architecture_in_wider_programs(arch) != nullptr &&
            (call != nullptr ? !call->image : std::holds_alternative<ForeignReport>(seen));
 }
-
-/// A call that its owner judges. Unless it is made, the owner learns that.
-class Judged
-{
-public:
-    Judged(ListenerOwner &owner, const Notification &caller) : owner_(owner), caller_(caller) {}
-    Judged(const Judged &) = delete;
-    Judged &operator=(const Judged &) = delete;
-    ~Judged()
-    {
-        if (!made_) {
-            owner_.not_made(caller_);
-        }
-    }
-    void is_made() { made_ = true; }
-
-private:
-    ListenerOwner &owner_;
-    const Notification &caller_;
-    bool made_ = false;
-};
 
 Refusal no_structure(const Abi &abi, RemotePtr structure)
 {
@@ -274,7 +254,7 @@ CallHandler::Served CallHandler::serve_program_call(const Call &call, ProgramCal
         refuse(call, nullptr, no_structure(call.abi, *seen.unreadable));
         return Served::yes;
     }
-    Judged judged(call.owner, call.pending.notification());
+    JudgedCall judged(call.owner, call.pending.notification());
     const std::optional<Executor::Order> order = order_for(call, seen.request);
     if (!order) {
         return Served::yes;
@@ -312,7 +292,7 @@ void CallHandler::serve_boot_report(Call call, const BootReport &report)
         refuse(call, nullptr, no_structure(call.abi, *seen->unreadable));
         return;
     }
-    Judged judged(call.owner, call.pending.notification());
+    JudgedCall judged(call.owner, call.pending.notification());
     const std::optional<Executor::Order> order = order_for(call, seen->request);
     if (!order) {
         return;
