@@ -11,6 +11,8 @@ import terminal
 import tracing
 
 KILL, CLONE = 62, 56  # x86-64
+# How the wrapper stops itself for each signal: its first system call for that.
+OWN_STOPS = ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE))
 
 
 class Jobs(terminal.Case):
@@ -218,17 +220,23 @@ class Jobs(terminal.Case):
         tracing.let_go(reaper)
         self.assertEqual(t.last_status(), 130)
 
+    def own_stop(self, stop, begin):
+        """A terminal, PROGRAM, which has got this signal, and its wrapper, held before the system
+        call with which it begins to stop, too."""
+        t = terminal.shell(self)
+        t.send('$S -- sleep 1000\n')
+        sleep = self.program("sleep")
+        self.handed_on(sleep.pgrp)
+        wrapper = tracing.Before(sleep.pgrp, begin)
+        os.kill(sleep.pid, stop)
+        self.wait(wrapper.reached, "the wrapper's stop")
+        return t, sleep, wrapper
+
     def test_killed_while_the_wrapper_stops(self):
         # PROGRAM's end is reported just before the wrapper stops.
-        for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
+        for stop, begin in OWN_STOPS:
             with self.subTest(stop):
-                t = terminal.shell(self)
-                t.send('$S -- sleep 1000\n')
-                sleep = self.program("sleep")
-                self.handed_on(sleep.pgrp)
-                wrapper = tracing.Before(sleep.pgrp, begin)
-                os.kill(sleep.pid, stop)
-                self.wait(wrapper.reached, "the wrapper's stop")
+                t, sleep, wrapper = self.own_stop(stop, begin)
                 os.kill(sleep.pid, signal.SIGKILL)
                 self.wait(lambda: not procs.named(procs.REAP), "the report of the reaper")
                 wrapper.let_go()
@@ -237,17 +245,11 @@ class Jobs(terminal.Case):
     def test_reaper_killed_while_the_wrapper_stops(self):
         # The bell rings before the wrapper's stop, which discards the SIGCONT, and the kernel has
         # not closed the reaper's end of the messages yet.
-        for stop, begin in ((signal.SIGTSTP, KILL), (signal.SIGSTOP, CLONE)):
+        for stop, begin in OWN_STOPS:
             with self.subTest(stop):
-                t = terminal.shell(self)
-                t.send('$S -- sleep 1000\n')
-                sleep = self.program("sleep")
-                self.handed_on(sleep.pgrp)
+                t, sleep, wrapper = self.own_stop(stop, begin)
                 reaper = procs.named(procs.REAP)[0].pid
                 messages = tracing.duplicate(reaper, min(tracing.sockets(reaper)))
-                wrapper = tracing.Before(sleep.pgrp, begin)
-                os.kill(sleep.pid, stop)
-                self.wait(wrapper.reached, "the wrapper's stop")
                 os.kill(reaper, signal.SIGKILL)
                 self.wait(lambda: not procs.named(procs.REAP), "the reaper's end")
                 wrapper.let_go()
