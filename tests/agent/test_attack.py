@@ -376,7 +376,7 @@ class Attack(harness.Case):
         victim = self.new_victim()
         self.call_as_victim(victim, 7000)
         first = self.use()
-        threads_of_loop = 4 + 1  # the scheduler keeps as many parked, and watches
+        threads_of_loop = 4 + 1  # parked workers, and one that leads while the main thread is parked
 
         self.files = HangingFiles(self)
         held = self.held_targets()

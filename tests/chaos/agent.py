@@ -230,10 +230,10 @@ class Session:
     def _check_agent(self):
         """Nothing is left of targets that have ended."""
         self._wait(lambda: not self.manager.names(), "an empty store")
-        # What has ended is closed a little later.
-        # A log, and io_uring's own; four threads stay that have nothing to do.
+        # What has ended is closed a little later. A log, and io_uring's own, stay open; a thread
+        # writes the log, one leads, and four may be parked besides the main thread.
         descriptors, threads = self.fresh
-        self._wait(lambda: self.agent.fds() <= descriptors + 2 and self._threads() <= threads + 5,
+        self._wait(lambda: self.agent.fds() <= descriptors + 2 and self._threads() <= threads + 6,
                    lambda: f"an agent as at first, with {descriptors} descriptors and {threads} "
                            f"threads; now {self._open()}")
         self._end_agent(signal.SIGTERM)
