@@ -119,10 +119,15 @@ struct LineWriter::State {
                : torn  ? rest.text.size() == line.size()
                        : !rest.text.empty() && rest.text.size() < line.size();
         if (rest.err != 0 && !std::exchange(told, true) && options.failed) {
-            const std::lock_guard lock(mutex);
-            if (!ended) {
-                options.failed(rest.err);
-            }
+            tell(options.failed, rest.err);
+        }
+    }
+    /// Only while there is a writer: what `failed` refers to may go with it.
+    void tell(const std::function<void(int err)> &failed, int err)
+    {
+        const std::lock_guard lock(mutex);
+        if (!ended) {
+            failed(err);
         }
     }
 };
@@ -177,16 +182,19 @@ void LineWriter::then(std::function<void()> task)
     state_->add({{}, std::move(task)});
 }
 
-void LineWriter::reopen(std::function<Fd()> open)
+void LineWriter::reopen(std::function<Fd()> open, std::function<void(int err)> failed)
 {
-    then([state = state_.get(), open = std::move(open)] {
-        if (Fd file = open()) {
-            state->fd = file.get();
-            state->owned = std::move(file);
-            state->told = false;
-            state->torn = false;
-            state->at_once = never_waits(state->fd);
+    then([state = state_.get(), open = std::move(open), failed = std::move(failed)] {
+        Fd file = open();
+        if (!file) {
+            state->tell(failed, errno);
+            return;
         }
+        state->fd = file.get();
+        state->owned = std::move(file);
+        state->told = false;
+        state->torn = false;
+        state->at_once = never_waits(state->fd);
     });
 }
 

@@ -48,9 +48,10 @@ public:
     void write(std::string line);
     /// Runs `task` on the thread after the lines queued so far; never, if the thread hangs.
     void then(std::function<void()> task);
-    /// Writes later lines to the file that `open` returns, or to the same one if that is empty.
-    /// `open` runs on the thread, so it may block.
-    void reopen(std::function<Fd()> open);
+    /// Writes later lines to the file that `open` returns. If that is empty, they go to the same
+    /// one, and `failed` is called with the errno. `open` runs on the thread, so it may block, and
+    /// may still run when this is gone; `failed` is never called then.
+    void reopen(std::function<Fd()> open, std::function<void(int err)> failed);
     /// Waits until all lines so far are written, but a few seconds at most.
     void flush();
 

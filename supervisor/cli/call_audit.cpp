@@ -96,14 +96,11 @@ void CallAudit::reopen()
     if (!file_) {
         return;
     }
-    file_->reopen([this] {
-        Fd file = open_file(path_);
-        if (!file) {
-            diagnostics_.warn("--log " + printable(path_) +
-                              " can't be opened again: " + std::strerror(errno));
-        }
-        return file;
-    });
+    file_->reopen([path = path_] { return open_file(path); },
+                  [this](int err) {
+                      diagnostics_.warn("--log " + printable(path_) +
+                                        " can't be opened again: " + std::strerror(err));
+                  });
 }
 
 void CallAudit::print()

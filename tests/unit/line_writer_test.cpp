@@ -20,6 +20,7 @@
 #include <csignal>
 #include <cstdint>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -318,7 +319,7 @@ TEST_CASE("LineWriter: a failure is reported once for each file")
     writer.flush();
     CHECK(told == 1);
     CHECK(err == EPIPE);
-    writer.reopen([] { return Fd{open("/dev/full", O_WRONLY | O_CLOEXEC)}; });
+    writer.reopen([] { return Fd{open("/dev/full", O_WRONLY | O_CLOEXEC)}; }, [](int) {});
     writer.write("line\n");
     writer.write("line\n");
     writer.flush();
@@ -334,11 +335,40 @@ TEST_CASE("LineWriter: lines after reopen() go to the new file, if there is one"
     {
         LineWriter writer(std::move(first.write), options());
         writer.write("one\n");
-        writer.reopen([] { return Fd{}; });
+        int err = 0;
+        writer.reopen([] { return Fd{open("/nowhere/log", O_WRONLY | O_CLOEXEC)}; },
+                      [&](int why) { err = why; });
         writer.write("two\n");
-        writer.reopen([&] { return std::move(second.write); });
+        writer.flush();
+        CHECK(err == ENOENT);
+        writer.reopen([&] { return std::move(second.write); }, [](int) {});
         writer.write("three\n");
     }
     CHECK(read_bytes(first.read, 100) == "one\ntwo\n");
     CHECK(read_bytes(second.read, 100) == "three\n");
+}
+
+TEST_CASE("LineWriter: an open that fails after the writer's end is not reported")
+{
+    const Pipe file = make_pipe();
+    Pipe gate = make_pipe();
+    bool told = false;
+    auto used = std::make_shared<int>();
+    const std::weak_ptr<int> in_use = used;
+    {
+        LineWriter writer(file.write.get(), options());
+        writer.reopen(
+            [used = std::move(used), fd = gate.read.get()] {
+                char byte = 0;
+                (void)read(fd, &byte, 1);
+                return Fd{};
+            },
+            [&](int) { told = true; });
+    }
+    CHECK(!in_use.expired()); // it hangs there
+    gate.write = Fd{};
+    while (!in_use.expired()) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(!told);
 }
