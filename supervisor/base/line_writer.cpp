@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "base/line_writer.hpp"
 
+#include "base/budget.hpp"
 #include "base/thread.hpp"
 #include "base/write_all.hpp"
 
@@ -26,6 +27,8 @@ namespace
 /// How long write() waits for its own line.
 constexpr std::chrono::milliseconds patience{20};
 constexpr std::chrono::seconds time_to_flush{3};
+/// Stands for no user in a Budget: no process can have this uid.
+constexpr auto no_user = static_cast<uid_t>(-1);
 
 /// The value of this option; 0: none, it is no socket.
 int socket_option(int fd, int option)
@@ -57,20 +60,21 @@ struct LineWriter::State {
         std::string line;
         std::function<void()> task; ///< run instead of writing a line
         bool is_rest = false;       ///< the caller has written how this line begins
+        uid_t user = no_user;
     };
 
-    explicit State(Options asked) : options(std::move(asked)) {}
+    explicit State(Options asked) : options(std::move(asked)), bytes(options.max_waiting) {}
 
     std::mutex mutex;
     std::condition_variable wake;    ///< wakes the thread
     std::condition_variable advance; ///< wakes the callers that wait for it
     std::deque<Item> waiting;
-    std::size_t bytes = 0;
     std::uint64_t dropped = 0;
     std::uint64_t added = 0; ///< items so far
     std::uint64_t done = 0;
     bool ended = false;
     const Options options;
+    Budget bytes; ///< of the lines in `waiting` and of the one being written
 
     // Used by the thread only, or with the lock held while it has nothing to do.
     Fd owned;
@@ -80,10 +84,22 @@ struct LineWriter::State {
     bool at_once = false; ///< callers may write to the file themselves: never_waits()
 
     /// Call with the lock held.
+    [[nodiscard]] bool fits(std::optional<uid_t> user, std::size_t size) const
+    {
+        return user ? bytes.fits(*user, size) : bytes.used() + size <= bytes.total();
+    }
+    /// Call with the lock held.
     void add(Item item)
     {
-        bytes += item.line.size();
-        waiting.push_back(std::move(item));
+        const uid_t user = item.user;
+        const std::size_t size = item.line.size();
+        bytes.add(user, size);
+        try {
+            waiting.push_back(std::move(item));
+        } catch (...) {
+            bytes.remove(user, size);
+            throw;
+        }
         ++added;
         wake.notify_one();
     }
@@ -152,10 +168,10 @@ LineWriter::~LineWriter()
     state_->wake.notify_one();
 }
 
-void LineWriter::write(std::string line)
+void LineWriter::write(std::string line, std::optional<uid_t> user)
 {
     std::unique_lock lock(state_->mutex);
-    if (state_->bytes + line.size() > state_->options.max_waiting) {
+    if (!state_->fits(user, line.size())) {
         ++state_->dropped;
         return;
     }
@@ -169,7 +185,7 @@ void LineWriter::write(std::string line)
         }
     }
     const bool is_rest = line.size() < size;
-    state_->add({std::move(line), {}, is_rest});
+    state_->add({std::move(line), {}, is_rest, user.value_or(no_user)});
     if (idle) {
         const std::uint64_t mine = state_->added;
         state_->advance.wait_for(lock, patience, [&] { return state_->done >= mine; });
@@ -217,6 +233,7 @@ void LineWriter::run(const std::shared_ptr<State> &state)
         State::Item item = std::move(state->waiting.front());
         state->waiting.pop_front();
         const std::size_t size = item.line.size();
+        const uid_t user = item.user;
         lock.unlock();
         if (item.task) {
             item.task();
@@ -224,7 +241,7 @@ void LineWriter::run(const std::shared_ptr<State> &state)
             state->write(std::move(item.line), item.is_rest);
         }
         lock.lock();
-        state->bytes -= size;
+        state->bytes.remove(user, size);
         ++state->done;
         if (state->waiting.empty()) {
             state->add_dropped_line();

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <sys/types.h>
 
 /// Writes lines to a file that may be anything: a pipe without a reader, a hanging network file
 /// system, a full disk. Writing a line must not block the caller for long.
@@ -19,9 +21,10 @@ namespace clone2
 /// unix stream sockets, which the journal uses, the caller writes what the file takes at once
 /// (RWF_NOWAIT). The rest is passed to a thread, which may block. Thread-safe.
 ///
-/// The queue is limited in bytes. Lines beyond the limit are dropped and counted; once there is
-/// room again, a line says how many. Normally nothing is queued: write() returns when its line is
-/// in the file, so a crash loses none.
+/// The queue is limited in bytes, and shared among the users that lines are about (Budget), so that
+/// none can have another's lines dropped. Lines beyond the limit are dropped and counted; once
+/// there is room again, a line says how many. Normally nothing is queued: write() returns when its
+/// line is in the file, so a crash loses none.
 class LineWriter
 {
 public:
@@ -31,7 +34,7 @@ public:
         /// Called with the errno of the first write that failed since the start or reopen(). May be
         /// empty.
         std::function<void(int err)> failed;
-        std::size_t max_waiting = std::size_t{1} << 20; ///< bytes
+        std::size_t max_waiting = std::size_t{2} << 20; ///< bytes; one user alone gets half
     };
 
     /// Takes ownership of `file`. Throws std::system_error if no thread can be created.
@@ -45,7 +48,8 @@ public:
     ~LineWriter();
 
     /// Waits (briefly) for the line to be written if the queue was empty, else does not wait.
-    void write(std::string line);
+    /// `user`: whose share it takes; nullopt: nobody's, it may take all that is left.
+    void write(std::string line, std::optional<uid_t> user = std::nullopt);
     /// Runs `task` on the thread after the lines queued so far; never, if the thread hangs.
     void then(std::function<void()> task);
     /// Writes later lines to the file that `open` returns. If that is empty, they go to the same

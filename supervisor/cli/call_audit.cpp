@@ -79,7 +79,8 @@ void CallAudit::record(const CallRecord &record)
                    record.latency_us);
     }
     if (log_ != nullptr) {
-        log_->write(format_ == LogFormat::json ? format_json(record) : format_text(record));
+        log_->write(format_ == LogFormat::json ? format_json(record) : format_text(record),
+                    record.uid);
     }
 }
 
@@ -88,7 +89,9 @@ std::function<void(const SelfServed &)> CallAudit::self_served()
     if (log_ == nullptr) {
         return {};
     }
-    return [this](const SelfServed &process) { log_->write(format_self_served(process, format_)); };
+    return [this](const SelfServed &process) {
+        log_->write(format_self_served(process, format_), process.uid);
+    };
 }
 
 void CallAudit::reopen()

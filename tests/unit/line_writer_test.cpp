@@ -187,6 +187,25 @@ TEST_CASE("LineWriter: a pipe without a reader blocks no caller, and dropped lin
     CHECK(lines == "line 100\nline 101\nline 102\nline 103\nline 104\n95 dropped\nlater\n");
 }
 
+TEST_CASE("LineWriter: no user has another's lines dropped")
+{
+    Pipe pipe = make_pipe();
+    const std::size_t filled = fill(pipe.write);
+    {
+        LineWriter writer(std::move(pipe.write), options(90));
+        for (int i = 0; i < 100; ++i) {
+            writer.write("one  " + std::to_string(100 + i) + "\n", 1001); // 9 bytes: five are half
+        }
+        for (int i = 0; i < 100; ++i) {
+            writer.write("two  " + std::to_string(100 + i) + "\n", 1002);
+        }
+        writer.write("nobody's\n");
+        CHECK(read_bytes(pipe.read, filled) == std::string(filled, 'x'));
+    }
+    CHECK(read_lines(pipe.read, 10) == "one  100\none  101\none  102\none  103\none  104\n"
+                                       "95 dropped\ntwo  100\n99 dropped\nnobody's\n");
+}
+
 TEST_CASE("LineWriter: a socket with room has the line when write() returns")
 {
     const Sockets sockets = make_stream();
