@@ -6,7 +6,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -136,12 +135,18 @@ Result<Fd> Procfs::open(pid_t tid, const char *name, int flags) const
     return fd;
 }
 
-std::uint64_t Procfs::inode(pid_t tid, const char *name) const
+std::uint64_t Procfs::namespace_inode(pid_t tid, const char *name) const
 {
-    const std::string path = std::to_string(tid) + "/" + name;
-    struct stat status {
-    };
-    return ::fstatat(root_.get(), path.c_str(), &status, 0) == 0 ? status.st_ino : 0;
+    const std::string path = std::to_string(tid) + "/ns/" + name;
+    std::array<char, 64> link{}; // "pid:[4026531836]"
+    // Half as expensive as stat(2), which creates an inode.
+    const ssize_t n = ::readlinkat(root_.get(), path.c_str(), link.data(), link.size());
+    const std::string_view text(link.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+    std::uint64_t inode = 0;
+    if (const std::size_t at = text.find('['); at != std::string_view::npos) {
+        (void)std::from_chars(text.data() + at + 1, text.data() + text.size(), inode);
+    }
+    return inode;
 }
 
 Result<std::string> Procfs::read(pid_t tid, const char *name) const

@@ -46,8 +46,8 @@ public:
 
     /// openat() of "TID/name" with O_CLOEXEC, through spare_fds().
     [[nodiscard]] Result<Fd> open(pid_t tid, const char *name, int flags) const;
-    /// The inode number of what "TID/name" refers to, such as a namespace; 0 if the target is gone.
-    [[nodiscard]] std::uint64_t inode(pid_t tid, const char *name) const;
+    /// The inode number of the namespace "TID/ns/name"; 0 if the target is gone, or there is none.
+    [[nodiscard]] std::uint64_t namespace_inode(pid_t tid, const char *name) const;
     /// The whole (small) file "TID/name".
     [[nodiscard]] Result<std::string> read(pid_t tid, const char *name) const;
     /// The same; nullopt if the target is gone.

@@ -51,8 +51,8 @@ public:
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
-    /// What /proc shows of a caller. Costs four system calls if it is in our own pid namespace,
-    /// else some 20.
+    /// What the kernel shows of a caller. Costs eight system calls if it is in our own pid
+    /// namespace, else some 20.
     struct CallerDetails {
         std::string comm;              ///< raw bytes
         std::optional<unsigned> level; ///< absolute, of its next child; nullopt: it is gone

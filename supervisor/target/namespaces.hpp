@@ -56,7 +56,7 @@ public:
     /// below. One system call. False also if the target is gone.
     [[nodiscard]] bool creates_in_ours(pid_t tid) const
     {
-        return own_pidns_ != 0 && procfs_->inode(tid, "ns/pid_for_children") == own_pidns_;
+        return own_pidns_ != 0 && procfs_->namespace_inode(tid, "pid_for_children") == own_pidns_;
     }
     /// The supervisor's own absolute nesting level.
     [[nodiscard]] unsigned own_level() const { return own_level_; }

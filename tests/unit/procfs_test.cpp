@@ -65,7 +65,7 @@ TEST_CASE("Procfs: a dead process has none")
     CHECK_FALSE(procfs()->read_if_alive(dead, "status").has_value());
     CHECK_FALSE(procfs()->status_field(dead, "Pid").has_value());
     CHECK(procfs()->comm(dead).empty());
-    CHECK(procfs()->inode(dead, "ns/pid") == 0);
+    CHECK(procfs()->namespace_inode(dead, "pid") == 0);
     const auto pids = procfs()->pids();
     CHECK(std::count(pids.begin(), pids.end(), dead) == 0);
 }
