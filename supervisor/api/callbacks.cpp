@@ -82,9 +82,9 @@ std::optional<Refusal> CallbackOwner::judge(const Notification &caller, const Re
     asked.flags = request.flags;
     asked.pids = request.pids;
     asked.pids_count = static_cast<std::uint32_t>(request.asked().size());
-    CallHandler::CallerDetails details;
+    CallerDetails details;
     if (details_asked()) {
-        details = handler_.details_of(caller.tid);
+        details = handler_.namespaces().details_of(caller.tid);
     }
     asked.comm = details.comm.c_str();
     asked.level = details.level ? static_cast<int>(*details.level) : -1;

@@ -5,7 +5,6 @@
 #include "base/clock.hpp"
 #include "base/kernel_limits.hpp"
 #include "base/printable.hpp"
-#include "base/thread_pidfd.hpp"
 #include "base/trace.hpp"
 #include "calls/judged_call.hpp"
 #include "pids/pid_users.hpp"
@@ -451,42 +450,12 @@ std::string CallHandler::caller_name(pid_t tid, const ListenerOwner &owner) cons
     return procfs_->name_of(tid) + (peer.empty() ? "" : " of " + peer);
 }
 
-CallHandler::CallerDetails CallHandler::details_of(pid_t tid) const
-{
-    CallerDetails details;
-    const bool creates_in_ours = inspector_.creates_in_ours(tid);
-    if (creates_in_ours) {
-        // The status file has all of it, and costs twice as much.
-        const Fd pidfd{open_thread_pidfd(tid)};
-        details.uid = pidfd ? euid_of_pidfd(pidfd.get()) : std::nullopt;
-        if (details.uid) {
-            details.comm = procfs_->comm(tid);
-            details.level = inspector_.own_level();
-            return details;
-        }
-    }
-    const std::optional<std::string> status = procfs_->read_if_alive(tid, "status");
-    if (!status) {
-        return details;
-    }
-    details.comm = comm_in_status(*status);
-    if (creates_in_ours) {
-        details.level = inspector_.own_level();
-        details.uid = euid_in_status(*status);
-    } else if (auto target = inspector_.inspect(tid, *status)) {
-        details.level = target->level;
-        details.uid = target->uid;
-        details.below = std::move(*target);
-    }
-    return details;
-}
-
 void CallHandler::audit(const Call &call, CallRecord record)
 {
     record.tid = call.pending.tid();
     record.abi = &call.abi;
     if (call.owner.audit().wants_details()) {
-        CallerDetails details = details_of(record.tid);
+        CallerDetails details = inspector_.details_of(record.tid);
         record.comm = std::move(details.comm);
         record.peer = call.owner.peer();
         record.level = details.level;

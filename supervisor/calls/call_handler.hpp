@@ -51,16 +51,6 @@ public:
 
     [[nodiscard]] const NamespaceInspector &namespaces() const { return inspector_; }
 
-    /// What the kernel shows of a caller. Costs eight system calls if it is in our own pid
-    /// namespace, else some 20.
-    struct CallerDetails {
-        std::string comm;              ///< raw bytes
-        std::optional<unsigned> level; ///< absolute, of its next child; nullopt: it is gone
-        std::optional<uid_t> uid;      ///< effective, in our user namespace; nullopt: it is gone
-        std::optional<TargetNamespaces> below; ///< if the next child is in a namespace below ours
-    };
-    [[nodiscard]] CallerDetails details_of(pid_t tid) const;
-
 private:
     /// One call during serve().
     struct Call {

@@ -13,7 +13,8 @@
 #include <vector>
 
 /// Finds out what only the target's /proc files show: the pid namespaces of its next child, and the
-/// caller's privilege over them. Slow (some 20 system calls); used only if a plan needs it.
+/// caller's privilege over them. Slow (some 20 system calls); used only if a plan or a log needs
+/// it.
 
 namespace clone2
 {
@@ -41,6 +42,14 @@ struct TargetNamespaces {
     [[nodiscard]] Facts facts(std::uint32_t nr_pids) const;
 };
 
+/// What a log says of a caller.
+struct CallerDetails {
+    std::string comm;              ///< raw bytes
+    std::optional<unsigned> level; ///< absolute, of its next child; nullopt: it is gone
+    std::optional<uid_t> uid;      ///< effective, in our user namespace; nullopt: it is gone
+    std::optional<TargetNamespaces> below; ///< if the next child is in a namespace below ours
+};
+
 /// Inspects targets. Thread-safe after construction.
 class NamespaceInspector
 {
@@ -50,8 +59,8 @@ public:
 
     /// Returns an Error with target_gone() if the target has died.
     [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid) const;
-    /// The same with the text of its status file, read just before.
-    [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid, const std::string &status) const;
+    /// Costs eight system calls if the next child is to be in our own pid namespace, else some 20.
+    [[nodiscard]] CallerDetails details_of(pid_t tid) const;
     /// Whether the target's next child is to be in the supervisor's own pid namespace, not in one
     /// below. One system call. False also if the target is gone.
     [[nodiscard]] bool creates_in_ours(pid_t tid) const
@@ -62,6 +71,9 @@ public:
     [[nodiscard]] unsigned own_level() const { return own_level_; }
 
 private:
+    /// `status`: the text of its status file, read just before.
+    [[nodiscard]] Result<TargetNamespaces> inspect(pid_t tid, const std::string &status) const;
+
     std::shared_ptr<const Procfs> procfs_;
     unsigned own_level_;
     std::uint64_t own_pidns_;

@@ -3,8 +3,6 @@
 #include "call_bench.hpp"
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -74,38 +72,6 @@ public:
 };
 
 } // namespace
-
-TEST_CASE("CallHandler: a caller's details are those in its status file")
-{
-    constexpr char name[] = "a\n\\) b"; // bytes that the status file writes differently
-    constexpr uid_t other = 65533;
-    const Pipe ready = make_pipe();
-    Child child([&] {
-        // Root may become anybody.
-        (void)::setresuid(static_cast<uid_t>(-1), other, static_cast<uid_t>(-1));
-        (void)::prctl(PR_SET_NAME, name);
-        put_byte(ready.write);
-        ::pause();
-        return 0;
-    });
-    CHECK(get_byte(ready.read) == 'x');
-    Bench bench;
-    const CallHandler::CallerDetails details = bench.handler.details_of(child.pid());
-    const auto status = procfs()->read_if_alive(child.pid(), "status");
-    REQUIRE(status.has_value());
-    CHECK(details.comm == name);
-    CHECK(details.comm == comm_in_status(*status));
-    CHECK(details.uid == euid_in_status(*status));
-    CHECK(details.uid == (::geteuid() == 0 ? other : ::geteuid()));
-    CHECK(details.level == bench.handler.namespaces().own_level());
-    CHECK_FALSE(details.below);
-
-    child.kill_and_reap();
-    const CallHandler::CallerDetails gone = bench.handler.details_of(child.pid());
-    CHECK(gone.comm.empty());
-    CHECK_FALSE(gone.level);
-    CHECK_FALSE(gone.uid);
-}
 
 TEST_CASE("CallHandler: a caller that is gone gets no result")
 {

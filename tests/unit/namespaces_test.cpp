@@ -5,8 +5,10 @@
 
 #include <doctest/doctest.h>
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <sched.h>
@@ -245,4 +247,35 @@ TEST_CASE("TargetNamespaces::facts: privilege over all namespaces asked for, and
     CHECK_FALSE(target.facts(4).privileged);
     target.chain[0].privileged = false;
     CHECK_FALSE(target.facts(1).privileged);
+}
+
+TEST_CASE("NamespaceInspector: a caller's details are those in its status file")
+{
+    constexpr char name[] = "a\n\\) b"; // bytes that the status file writes differently
+    constexpr uid_t other = 65533;
+    const Pipe ready = make_pipe();
+    Child child([&] {
+        // Root may become anybody.
+        (void)::setresuid(static_cast<uid_t>(-1), other, static_cast<uid_t>(-1));
+        (void)::prctl(PR_SET_NAME, name);
+        put_byte(ready.write);
+        ::pause();
+        return 0;
+    });
+    CHECK(get_byte(ready.read) == 'x');
+    const CallerDetails details = inspector().details_of(child.pid());
+    const auto status = procfs()->read_if_alive(child.pid(), "status");
+    REQUIRE(status.has_value());
+    CHECK(details.comm == name);
+    CHECK(details.comm == comm_in_status(*status));
+    CHECK(details.uid == euid_in_status(*status));
+    CHECK(details.uid == (::geteuid() == 0 ? other : ::geteuid()));
+    CHECK(details.level == inspector().own_level());
+    CHECK_FALSE(details.below);
+
+    child.kill_and_reap();
+    const CallerDetails gone = inspector().details_of(child.pid());
+    CHECK(gone.comm.empty());
+    CHECK_FALSE(gone.level);
+    CHECK_FALSE(gone.uid);
 }
